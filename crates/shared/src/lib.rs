@@ -1,0 +1,36 @@
+//! Memory that threads **and** processes see at once.
+//!
+//! A Phalanx cluster keeps three things where every process can read them without a system call: how busy each
+//! worker is (`Scoreboard`), who may use a core right now (`Permits`), and nothing else. All of it
+//! lives in [`Segment`]s: anonymous, sealed memory that the kernel frees when the last process lets go of it.
+//! Nothing has a name in a file system, so nothing can be left behind.
+//!
+//! ```text
+//!   primary ── Segment::create ──► memfd ◄── mapped by ── worker 1, worker 2, …
+//!                                   │
+//!                                   └─ sealed: it can neither shrink (no SIGBUS) nor grow
+//! ```
+//!
+//! ```
+//! use phalanx_shared::Segment;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! let ours = Segment::create("example", 4096)?;
+//! let theirs = Segment::map(ours.descriptor()?)?; // what another process does with the descriptor it was given
+//! let [a, b] = [&ours, &theirs].map(|segment| segment.words::<AtomicU64>());
+//! a[0].store(42, Ordering::Release);
+//! assert_eq!(b[0].load(Ordering::Acquire), 42);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! **Promises.** A mapping never raises SIGBUS; a process that dies leaves nothing that blocks another; nobody
+//! indexes by a value that another process wrote.
+//!
+//! **What it does not do.** No locks (a dead owner would hold them for ever), no pointers inside shared memory, no
+//! growth.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod segment;
+
+pub use segment::{Segment, SharedWord};
