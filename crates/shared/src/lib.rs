@@ -1,7 +1,7 @@
 //! Memory that threads **and** processes see at once.
 //!
-//! A Phalanx cluster keeps three things where every process can read them without a system call: how busy each
-//! worker is (`Scoreboard`), who may use a core right now (`Permits`), and nothing else. All of it
+//! A Phalanx cluster keeps two things where every process can read them without a system call: how busy each
+//! worker is (one scoreboard [`Slot`] each), who may use a core right now (`Permits`). All of it
 //! lives in [`Segment`]s: anonymous, sealed memory that the kernel frees when the last process lets go of it.
 //! Nothing has a name in a file system, so nothing can be left behind.
 //!
@@ -31,6 +31,8 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod scoreboard;
 mod segment;
 
+pub use scoreboard::{Field, Slot};
 pub use segment::{Segment, SharedWord};
