@@ -1,2 +1,65 @@
-//! stub
-fn main() {}
+//! The project's own commands, run as `cargo xtask COMMAND`.
+//!
+//! ```text
+//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ first minutes (cold build, crates, binary, start, resting worker)
+//! test ─▶ tools (chromium, node, npm) ──▶ cargo test ──▶ browser tests
+//! bench ─▶ release build ──▶ the program of `bench/`
+//! ```
+//!
+//! Nothing here is needed to build or use Phalanx.
+
+mod bench;
+mod ci;
+mod first_minutes;
+mod step;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use step::Failure;
+
+const HELP: &str = "\
+The project's own commands.
+
+Usage: cargo xtask COMMAND
+
+Commands:
+  ci                     every check and test, then the figures of the first minutes (cold build, start, memory)
+  test [NAME…]           all tests, or those whose name contains NAME; says what it had to skip
+  test --install         the same, after installing the missing Debian packages
+  bench upload           photos per second beside express + multer + sharp + cluster, with a quality score
+  bench process          POST /process beside worker_threads and piscina; /livez meanwhile
+  bench hello            CPU per request beside nginx and node:cluster
+  bench overload         0.9 and 3 times the capacity: what is accepted, how late, how much memory
+  bench gate             how evenly the workers of one listener share connections, and what that costs
+  bench CASE --quick     a smoke run of a few seconds; `bench CASE --help` lists the rest
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<(), Failure> {
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("--help", arguments),
+    };
+    match command {
+        "ci" => ci::run(),
+        "test" => test::run(rest),
+        "bench" => bench::run(rest),
+        "-h" | "--help" | "help" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        unknown => Err(Failure::new(format!("there is no command {unknown:?}; `cargo xtask --help` lists them"))),
+    }
+}
