@@ -1,0 +1,210 @@
+//! [`init`]: the first line of `main`, where a process learns which part it plays.
+
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use crate::spawn::ROLE_VARIABLE;
+use crate::{Error, kernel};
+
+/// The role that this process was spawned in, with the descriptors that it was given.
+#[derive(Debug)]
+pub struct TakenRole {
+    name: String,
+    descriptors: Vec<(String, OwnedFd)>,
+}
+
+impl TakenRole {
+    /// Name of the role.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Takes the first descriptor of this name that was not taken yet.
+    pub fn take(&mut self, name: &str) -> Result<OwnedFd, Error> {
+        let position = self.descriptors.iter().position(|(its, _)| its == name);
+        match position {
+            Some(index) => Ok(self.descriptors.remove(index).1),
+            None => Err(Error::BadRole { why: format!("the role \"{}\" came without \"{name}\"", self.name) }),
+        }
+    }
+
+    /// Takes all descriptors of this name, in the order in which they were given.
+    pub fn take_all(&mut self, name: &str) -> Vec<OwnedFd> {
+        let (taken, rest) = std::mem::take(&mut self.descriptors).into_iter().partition(|(its, _)| its == name);
+        self.descriptors = rest;
+        let taken: Vec<(String, OwnedFd)> = taken;
+        taken.into_iter().map(|(_, descriptor)| descriptor).collect()
+    }
+}
+
+const NOT_INITIALIZED: u8 = 0;
+const NO_ROLE: u8 = 1;
+const ROLE_WAITS: u8 = 2;
+const ROLE_TAKEN: u8 = 3;
+
+/// Where this process stands.
+static STATE: AtomicU8 = AtomicU8::new(NOT_INITIALIZED);
+/// The role until it is taken.
+static WAITING: Mutex<Option<TakenRole>> = Mutex::new(None);
+/// Name of the role, taken or not.
+static NAME: OnceLock<String> = OnceLock::new();
+
+/// Takes the role of this process out of the environment. **The first line of `main`, before any thread starts.**
+///
+/// Every inherited descriptor but the standard streams becomes close-on-exec. If the process was spawned in a role, it
+/// will get SIGTERM when its parent dies; if the parent is dead already, it exits at once. From now on roles may be
+/// spawned. A second call does nothing.
+///
+/// Errors: a kernel that is too old, a role that makes no sense.
+pub fn init() -> Result<(), Error> {
+    if STATE.load(Ordering::Acquire) != NOT_INITIALIZED {
+        return Ok(());
+    }
+    kernel::check()?;
+    close_descriptors_on_exec()?;
+    let Some(value) = std::env::var_os(ROLE_VARIABLE) else {
+        STATE.store(NO_ROLE, Ordering::Release);
+        return Ok(());
+    };
+    // SAFETY: documented as the first line of `main`: there is no other thread that could read the environment.
+    unsafe { std::env::remove_var(ROLE_VARIABLE) };
+    let text = value.into_string().map_err(|_| Error::BadRole { why: "it is no text".into() })?;
+    let spawned = Spawned::parse(&text)?;
+    die_with(spawned.parent)?;
+    let role = spawned.take_descriptors()?;
+    let _ = NAME.set(role.name.clone());
+    *WAITING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(role);
+    STATE.store(ROLE_WAITS, Ordering::Release);
+    Ok(())
+}
+
+/// Whether [`init`] was called.
+pub fn initialized() -> bool {
+    STATE.load(Ordering::Acquire) != NOT_INITIALIZED
+}
+
+/// Name of the role that this process was spawned in; `None` for the program that somebody started.
+pub fn role() -> Option<&'static str> {
+    NAME.get().map(String::as_str)
+}
+
+/// Takes the role of this name with its descriptors: for the code that plays it. `None` if this process was spawned
+/// in no role, in another, or if it was taken before.
+pub fn take_role(name: &str) -> Option<TakenRole> {
+    let role = WAITING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take_if(|role| role.name == name)?;
+    STATE.store(ROLE_TAKEN, Ordering::Release);
+    Some(role)
+}
+
+/// Refuses to start children where that would run the whole program again and again.
+pub(crate) fn check_may_spawn() -> Result<(), Error> {
+    match STATE.load(Ordering::Acquire) {
+        NOT_INITIALIZED => Err(Error::NotInitialized),
+        ROLE_WAITS => Err(Error::RoleNotTaken { role: role().unwrap_or("?").to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// The role as the environment tells it.
+#[derive(Debug, PartialEq, Eq)]
+struct Spawned {
+    name: String,
+    parent: u32,
+    descriptors: Vec<(String, RawFd)>,
+}
+
+impl Spawned {
+    fn parse(text: &str) -> Result<Spawned, Error> {
+        let bad = |why: &str| Error::BadRole { why: format!("{why} in \"{text}\"") };
+        let mut parts = text.split(';');
+        let name = parts.next().filter(|name| !name.is_empty()).ok_or_else(|| bad("no name"))?.to_owned();
+        let parent = parts
+            .next()
+            .and_then(|part| part.strip_prefix("parent="))
+            .and_then(|number| number.parse().ok())
+            .ok_or_else(|| bad("no parent"))?;
+        let descriptors = parts
+            .map(|part| {
+                let (name, number) = part.split_once('=').ok_or_else(|| bad("no number"))?;
+                let number: RawFd = number.parse().map_err(|_| bad("no number"))?;
+                if number <= 2 { Err(bad("a standard stream")) } else { Ok((name.to_owned(), number)) }
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let mut numbers: Vec<RawFd> = descriptors.iter().map(|(_, number)| *number).collect();
+        numbers.sort_unstable();
+        if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(bad("the same descriptor twice"));
+        }
+        Ok(Spawned { name, parent, descriptors })
+    }
+
+    /// Makes us the owner of the descriptors, after a look whether each is really open.
+    fn take_descriptors(self) -> Result<TakenRole, Error> {
+        let mut descriptors = Vec::with_capacity(self.descriptors.len());
+        for (name, number) in self.descriptors {
+            // SAFETY: only asks for the flags of a number; a closed one gives EBADF.
+            if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+                return Err(Error::BadRole { why: format!("descriptor {number} (\"{name}\") is not open") });
+            }
+            // SAFETY: it is open, above the standard streams, named once (checked in `parse`), was placed there for us
+            // by the parent, and `init` runs once, before anything else in this process could own it.
+            descriptors.push((name, unsafe { OwnedFd::from_raw_fd(number) }));
+        }
+        Ok(TakenRole { name: self.name, descriptors })
+    }
+}
+
+/// Makes every descriptor above the standard streams close-on-exec, whatever the parent had open.
+fn close_descriptors_on_exec() -> Result<(), Error> {
+    // SAFETY: changes flags of descriptors only; nothing is closed now.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if done == 0 {
+        return Ok(());
+    }
+    // Linux 5.10 knows close_range but not this flag (5.11).
+    let attempt = "list the open descriptors in /proc/self/fd";
+    for entry in std::fs::read_dir("/proc/self/fd").map_err(|source| Error::system(attempt, source))? {
+        let name = entry.map_err(|source| Error::system(attempt, source))?.file_name();
+        if let Some(number) = name.to_str().and_then(|name| name.parse::<RawFd>().ok()).filter(|number| *number > 2) {
+            // SAFETY: changes a flag of a descriptor; a number that is gone by now gives EBADF.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+/// SIGTERM for us when the thread that spawned us ends; an exit at once if it has ended already.
+fn die_with(parent: u32) -> Result<(), Error> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .map_err(|source| Error::system("ask for a signal at the parent's death", source))?;
+    if std::os::unix::process::parent_id() != parent {
+        crate::die_now(0);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_read_as_it_was_written() {
+        let spawned = Spawned::parse("worker;parent=12;control=3;listener=4;listener=5").unwrap();
+        assert_eq!((spawned.name.as_str(), spawned.parent), ("worker", 12));
+        assert_eq!(spawned.descriptors, [("control".into(), 3), ("listener".into(), 4), ("listener".into(), 5)]);
+    }
+
+    #[test]
+    fn a_role_that_makes_no_sense_is_refused_before_anything_is_touched() {
+        for text in ["", ";parent=1", "worker", "worker;parent=x", "worker;parent=1;control", "worker;parent=1;a=1"] {
+            assert!(Spawned::parse(text).is_err(), "{text:?} was accepted");
+        }
+        assert!(Spawned::parse("worker;parent=1;a=3;b=3").is_err(), "one descriptor with two owners was accepted");
+    }
+
+    #[test]
+    fn without_init_nothing_can_be_spawned() {
+        assert!(matches!(crate::Role::new("worker").spawn(), Err(Error::NotInitialized)));
+    }
+}
