@@ -31,8 +31,10 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod permits;
 mod scoreboard;
 mod segment;
 
+pub use permits::{Generation, Owner, Permit, Permits, SlotIndex};
 pub use scoreboard::{Field, Slot};
 pub use segment::{Segment, SharedWord};
