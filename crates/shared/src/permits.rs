@@ -219,7 +219,7 @@ impl Board for Segment {
     }
 
     fn set_waiting(&self) {
-        waiting_flag(self).store(1, Ordering::Relaxed);
+        waiting_flag(self).store(1, Ordering::Release);
     }
 
     fn take_waiting(&self) -> bool {

@@ -31,9 +31,9 @@ pub(super) trait Board {
     fn count_release(&self);
     /// Reads the waiting flag.
     fn somebody_waits(&self) -> bool;
-    /// Raises the waiting flag.
+    /// Raises the waiting flag (release).
     fn set_waiting(&self);
-    /// Lowers the waiting flag; true for the one who did.
+    /// Lowers the waiting flag (acquire and release); true for the one who did.
     fn take_waiting(&self) -> bool;
     /// A sequentially consistent fence.
     fn full_fence(&self);
@@ -59,9 +59,11 @@ pub(super) fn acquire_within(board: &impl Board, owner: Owner, patience: Option<
     }
     let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
     loop {
+        // Before the flag: a release that takes our flag down must differ from the one we have seen, or we would sleep
+        // with the flag down.
+        let seen = board.releases();
         board.set_waiting();
         board.full_fence();
-        let seen = board.releases();
         if let Some(index) = try_acquire(board, owner) {
             pass_on(board);
             return Some(index);

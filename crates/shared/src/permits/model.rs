@@ -60,7 +60,7 @@ impl Board for LoomBoard {
     }
 
     fn set_waiting(&self) {
-        self.waiting.store(true, Ordering::Relaxed);
+        self.waiting.store(true, Ordering::Release);
     }
 
     fn take_waiting(&self) -> bool {
@@ -153,5 +153,23 @@ fn loom_a_sweep_wakes_the_waiter_and_the_late_release_of_the_swept_frees_nothing
         let released = late.join().unwrap();
         assert_eq!(swept + usize::from(released), 1, "freed once, by exactly one of the two");
         assert_eq!(board.holder(0), owner(0).word());
+    });
+}
+
+#[test]
+fn loom_a_newcomer_who_overtakes_leaves_no_waiter_asleep() {
+    model(|| {
+        let board = LoomBoard::new(2);
+        let held = [0, 1].map(|_| board::try_acquire(&*board, owner(9)).unwrap());
+        let waiter = {
+            let board = board.clone();
+            thread::spawn(move || board::acquire_within(&*board, owner(0), None).unwrap())
+        };
+        let newcomer = {
+            let board = board.clone();
+            thread::spawn(move || board::try_acquire(&*board, owner(1)))
+        };
+        held.into_iter().for_each(|index| assert!(board::release(&*board, index, owner(9))));
+        assert_ne!(Some(waiter.join().unwrap()), newcomer.join().unwrap());
     });
 }
