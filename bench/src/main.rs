@@ -1,2 +1,80 @@
-//! stub
-fn main() {}
+//! Phalanx beside its peers: every case starts the servers in turn, several rounds, and prints medians as Markdown.
+//!
+//! ```text
+//! cases ──▶ peers (start, end) ──▶ load (closed or open loop) ──▶ measure (CPU, memory of the tree)
+//!   └────▶ quality (SSIMULACRA2) ──▶ table
+//! ```
+//!
+//! Generator and servers share the machine: compare CPU per request before requests per second.
+
+mod cases;
+mod load;
+mod measure;
+mod peers;
+mod photos;
+mod quality;
+mod table;
+
+use std::process::ExitCode;
+
+use cases::Settings;
+use clap::{Parser, Subcommand};
+
+/// Phalanx beside its peers, in one run, as Markdown
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    case: Case,
+}
+
+#[derive(Subcommand)]
+enum Case {
+    /// Photos per second beside express + multer + sharp + cluster, with bytes and a quality score
+    Upload(Settings),
+    /// POST /process beside a new worker_thread per request and beside piscina; /livez meanwhile
+    Process(Settings),
+    /// CPU per request of a constant answer, beside nginx and node:cluster
+    Hello(Settings),
+    /// 0.9 and 3 times the capacity: what is accepted, how late, how much memory
+    Overload(Settings),
+    /// How evenly two workers share one listener, and what the gate costs
+    Gate(Settings),
+}
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("bench: cannot start the event loop: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            () = run(line.case) => ExitCode::SUCCESS,
+            // Leaving the future ends the servers that it holds.
+            _ = interrupted() => ExitCode::from(130),
+        }
+    })
+}
+
+async fn run(case: Case) {
+    match case {
+        Case::Upload(settings) => cases::upload::run(&settings).await,
+        Case::Process(settings) => cases::process::run(&settings).await,
+        Case::Hello(settings) => cases::hello::run(&settings).await,
+        Case::Overload(settings) => cases::overload::run(&settings).await,
+        Case::Gate(settings) => cases::gate::run(&settings).await,
+    }
+}
+
+async fn interrupted() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminated.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,209 @@
+//! All servers that a bench may run.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Absent, Launch, nginx};
+
+/// More connections from one address than any bench opens: all of them come from this machine.
+const CONNECTIONS_FROM_HERE: &str = "4096";
+
+/// Whether a server is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Ours,
+    Rival,
+}
+
+/// A server of ours or of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Contender {
+    /// `phalanx serve`
+    Phalanx,
+    /// The public cluster() API with an axum router, in its default listener mode
+    PhalanxHello,
+    /// The same, ungated
+    PhalanxUngated,
+    /// The same, with one listening socket for each worker
+    PhalanxReuseport,
+    /// express + multer + sharp + cluster
+    NodeUpload,
+    /// express + cluster + a new worker_thread for each request
+    NodeThread,
+    /// express + cluster + piscina
+    NodePiscina,
+    /// node:cluster + node:http; the primary accepts (Node's default)
+    NodeHello,
+    /// node:cluster + node:http; the workers accept
+    NodeHelloNone,
+    /// nginx `return 200`, reuseport
+    Nginx,
+}
+
+impl Contender {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Phalanx => "phalanx",
+            Self::PhalanxHello => "phalanx cluster() + axum",
+            Self::PhalanxUngated => "phalanx, gate off",
+            Self::PhalanxReuseport => "phalanx, reuseport",
+            Self::NodeUpload => "express + multer + sharp + cluster",
+            Self::NodeThread => "express + cluster + new worker_thread",
+            Self::NodePiscina => "express + cluster + piscina",
+            Self::NodeHello => "node:cluster (round robin)",
+            Self::NodeHelloNone => "node:cluster (SCHED_NONE)",
+            Self::Nginx => "nginx",
+        }
+    }
+
+    pub(crate) fn side(self) -> Side {
+        match self {
+            Self::Phalanx | Self::PhalanxHello | Self::PhalanxUngated | Self::PhalanxReuseport => Side::Ours,
+            _ => Side::Rival,
+        }
+    }
+
+    /// How to start it with `workers` workers at `address`, or why that cannot be done here.
+    pub(super) fn launch(self, address: SocketAddr, workers: usize) -> Result<Launch, Absent> {
+        match self {
+            Self::Phalanx => phalanx_serve(address, workers),
+            Self::PhalanxHello => phalanx_hello(address, workers, &[]),
+            Self::PhalanxUngated => phalanx_hello(address, workers, &[("BENCH_GATE", "off")]),
+            Self::PhalanxReuseport => phalanx_hello(address, workers, &[("BENCH_LISTENER", "reuseport")]),
+            Self::NodeUpload => node("upload.js", "/livez", address, workers, &[]),
+            Self::NodeThread => node("process-thread.js", "/livez", address, workers, &[]),
+            Self::NodePiscina => node("process-piscina.js", "/livez", address, workers, &[]),
+            Self::NodeHello => node("hello.js", "/", address, workers, &[("NODE_CLUSTER_SCHED_POLICY", "rr")]),
+            Self::NodeHelloNone => node("hello.js", "/", address, workers, &[("NODE_CLUSTER_SCHED_POLICY", "none")]),
+            Self::Nginx => nginx::launch(address, workers),
+        }
+    }
+
+    /// Names and versions of what it is made of.
+    pub(crate) fn versions(self) -> String {
+        let packages: &[&str] = match self {
+            Self::NodeUpload => &["express", "multer", "sharp"],
+            Self::NodeThread => &["express"],
+            Self::NodePiscina => &["express", "piscina"],
+            Self::NodeHello | Self::NodeHelloNone => &[],
+            Self::Nginx => return nginx::version(),
+            _ => return format!("phalanx {}{}", env!("CARGO_PKG_VERSION"), commit()),
+        };
+        let node = first_line(Command::new("node").arg("--version")).unwrap_or_default();
+        let mut versions = format!("node {}", node.trim_start_matches('v'));
+        for package in packages {
+            versions.push_str(&format!(", {package} {}", package_version(package).unwrap_or_default()));
+        }
+        versions
+    }
+}
+
+fn phalanx_serve(address: SocketAddr, workers: usize) -> Result<Launch, Absent> {
+    let folder = folder()?;
+    let mut arguments: Vec<OsString> = ["serve", "--listen", &address.to_string()].map(OsString::from).into();
+    arguments.extend([
+        "--workers".into(),
+        workers.to_string().into(),
+        "--store".into(),
+        folder.path().join("store").into(),
+    ]);
+    let environment = ["PHALANX_MAX_CONNECTIONS_PER_IP", "PHALANX_MAX_CONNECTIONS"];
+    Ok(Launch {
+        program: built_beside_us("phalanx")?,
+        arguments,
+        environment: environment.map(|name| (name, CONNECTIONS_FROM_HERE.into())).into(),
+        ready_path: "/livez",
+        folder,
+    })
+}
+
+fn phalanx_hello(
+    address: SocketAddr,
+    workers: usize,
+    options: &[(&'static str, &'static str)],
+) -> Result<Launch, Absent> {
+    let mut environment =
+        vec![("BENCH_LISTEN", address.to_string().into()), ("BENCH_WORKERS", workers.to_string().into())];
+    environment.extend(options.iter().map(|(name, value)| (*name, OsString::from(value))));
+    Ok(Launch {
+        program: built_beside_us("phalanx-bench-hello")?,
+        arguments: Vec::new(),
+        environment,
+        ready_path: "/",
+        folder: folder()?,
+    })
+}
+
+fn node(
+    script: &str,
+    ready_path: &'static str,
+    address: SocketAddr,
+    workers: usize,
+    options: &[(&'static str, &'static str)],
+) -> Result<Launch, Absent> {
+    let program = find_program("node").ok_or_else(|| Absent("node is not installed".into()))?;
+    let scripts = node_folder();
+    if !scripts.join("node_modules").is_dir() {
+        return Err(Absent("its packages are not installed: run `npm ci` in bench/peers/node".into()));
+    }
+    let folder = folder()?;
+    let mut environment = vec![
+        ("PORT", address.port().to_string().into()),
+        ("WORKERS", workers.to_string().into()),
+        ("UPLOAD_DIR", folder.path().into()),
+        ("NODE_ENV", "production".into()),
+    ];
+    environment.extend(options.iter().map(|(name, value)| (*name, OsString::from(value))));
+    Ok(Launch { program, arguments: vec![scripts.join(script).into()], environment, ready_path, folder })
+}
+
+pub(super) fn folder() -> Result<tempfile::TempDir, Absent> {
+    tempfile::Builder::new()
+        .prefix("phalanx-bench-")
+        .tempdir()
+        .map_err(|error| Absent(format!("no temporary folder for it: {error}")))
+}
+
+pub(super) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let candidates = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    candidates.map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
+}
+
+pub(super) fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.output().ok()?;
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    String::from_utf8_lossy(&text).lines().next().map(str::to_owned)
+}
+
+fn node_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/node")
+}
+
+fn package_version(package: &str) -> Option<String> {
+    let file = node_folder().join("node_modules").join(package).join("package.json");
+    let manifest: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
+    Some(manifest.get("version")?.as_str()?.to_owned())
+}
+
+/// Our own programs are built into the folder in which this one stands.
+fn built_beside_us(name: &str) -> Result<PathBuf, Absent> {
+    let own = std::env::current_exe().map_err(|error| Absent(format!("cannot find own folder: {error}")))?;
+    let program = own.with_file_name(name);
+    if program.is_file() {
+        Ok(program)
+    } else {
+        Err(Absent(format!("{name} is not built; `cargo xtask bench` builds it")))
+    }
+}
+
+fn commit() -> String {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(env!("CARGO_MANIFEST_DIR")).args(["describe", "--always", "--dirty"]);
+    match git.output() {
+        Ok(output) if output.status.success() => format!(" ({})", String::from_utf8_lossy(&output.stdout).trim()),
+        _ => String::new(),
+    }
+}

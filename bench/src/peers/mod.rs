@@ -1,0 +1,35 @@
+//! The servers that are measured: how each is started, told apart and ended.
+
+mod catalogue;
+mod nginx;
+mod running;
+
+pub(crate) use catalogue::{Contender, Side};
+pub(crate) use running::Running;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+/// How to start one server.
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) environment: Vec<(&'static str, OsString)>,
+    /// A path that answers as soon as the server does.
+    pub(crate) ready_path: &'static str,
+    /// For its files; gone when the server is.
+    pub(crate) folder: TempDir,
+}
+
+/// Why a server cannot be measured here.
+#[derive(Clone, Debug)]
+pub(crate) struct Absent(pub(crate) String);
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

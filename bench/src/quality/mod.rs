@@ -1,0 +1,79 @@
+//! How good a server's picture is: SSIMULACRA2 against a reference that is made without hurry.
+//!
+//! The reference is the whole source, decoded in full and resized to the size of the answer with Lanczos3 in floating
+//! point, in gamma space (as all servers here do), never compressed. 100 is identical, 80 and more very good, 50 visible.
+//! Decoder, resizer and metric are others than the server's.
+
+mod lanczos;
+mod source;
+
+pub(crate) use source::{Unscored, decode};
+
+use std::collections::HashMap;
+
+use ssimulacra2::{ColorPrimaries, Rgb, TransferCharacteristic, compute_frame_ssimulacra2};
+
+/// Pixels in sRGB, each component between 0 and 1.
+#[derive(Clone, Debug)]
+pub(crate) struct Picture {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) pixels: Vec<[f32; 3]>,
+}
+
+impl Picture {
+    fn into_rgb(self) -> Result<Rgb, Unscored> {
+        Rgb::new(self.pixels, self.width, self.height, TransferCharacteristic::SRGB, ColorPrimaries::BT709)
+            .map_err(|error| Unscored(error.to_string()))
+    }
+}
+
+/// Scores answers to one source; keeps the references that it made.
+pub(crate) struct Judge {
+    source: Picture,
+    references: HashMap<(usize, usize), Picture>,
+}
+
+impl Judge {
+    /// Reads the source, or says why its answers cannot be compared.
+    pub(crate) fn new(source: &[u8]) -> Result<Self, Unscored> {
+        Ok(Self { source: source::comparable(source)?, references: HashMap::new() })
+    }
+
+    /// The SSIMULACRA2 score of a JPEG that a server made of the source.
+    pub(crate) fn score(&mut self, answer: &[u8]) -> Result<f64, Unscored> {
+        let answer = decode(answer)?;
+        let size = (answer.width, answer.height);
+        let same_shape = self.source.height * answer.width / self.source.width;
+        if same_shape.abs_diff(answer.height) > 1 {
+            return Err(Unscored(format!("{}×{} is another shape than the source's", size.0, size.1)));
+        }
+        let source = &self.source;
+        let reference = self.references.entry(size).or_insert_with(|| lanczos::resize(source, size.0, size.1)).clone();
+        compute_frame_ssimulacra2(reference.into_rgb()?, answer.into_rgb()?)
+            .map_err(|error| Unscored(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::photos;
+
+    #[test]
+    fn a_careful_answer_scores_high_and_a_careless_one_low() {
+        let source = photos::generated(400, 304, 95);
+        let mut judge = Judge::new(&source).unwrap();
+        let small = lanczos::resize(&decode(&source).unwrap(), 200, 152);
+        let careful = judge.score(&photos::encode(&small, 95)).unwrap();
+        let careless = judge.score(&photos::encode(&small, 20)).unwrap();
+        assert!(careful > 80.0, "{careful}");
+        assert!(careless < careful - 15.0, "{careless} against {careful}");
+    }
+
+    #[test]
+    fn a_picture_of_another_shape_is_not_scored() {
+        let mut judge = Judge::new(&photos::generated(400, 304, 80)).unwrap();
+        assert!(judge.score(&photos::generated(152, 200, 80)).is_err());
+    }
+}

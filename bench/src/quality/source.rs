@@ -1,0 +1,92 @@
+//! From JPEG bytes to pixels, and which sources can be compared at all.
+
+use std::fmt;
+
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+
+use super::Picture;
+
+const ORIENTATION_TAG: u16 = 0x0112;
+const UPRIGHT: u16 = 1;
+const EXIF_PREFIX: &[u8] = b"Exif\0\0";
+
+/// Why a picture has no score.
+#[derive(Clone, Debug)]
+pub(crate) struct Unscored(pub(crate) String);
+
+impl fmt::Display for Unscored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Decodes in full, at full size.
+pub(crate) fn decode(jpeg: &[u8]) -> Result<Picture, Unscored> {
+    let mut decoder = JpegDecoder::new(ZCursor::new(jpeg));
+    let bytes = decoder.decode().map_err(|error| Unscored(format!("not decoded: {error:?}")))?;
+    let info = decoder.info().ok_or_else(|| Unscored("the JPEG has no size".into()))?;
+    let (width, height) = (usize::from(info.width), usize::from(info.height));
+    let component = |byte: u8| f32::from(byte) / 255.0;
+    let pixels: Vec<[f32; 3]> = match bytes.len() / (width * height).max(1) {
+        3 => bytes.chunks_exact(3).map(|rgb| [rgb[0], rgb[1], rgb[2]].map(component)).collect(),
+        1 => bytes.iter().map(|grey| [component(*grey); 3]).collect(),
+        count => return Err(Unscored(format!("a JPEG of {count} components"))),
+    };
+    Ok(Picture { width, height, pixels })
+}
+
+/// Decodes a source if every server can be expected to show the same picture of it: upright, RGB, sRGB.
+pub(super) fn comparable(jpeg: &[u8]) -> Result<Picture, Unscored> {
+    let mut decoder = JpegDecoder::new(ZCursor::new(jpeg));
+    decoder.decode_headers().map_err(|error| Unscored(format!("not decoded: {error:?}")))?;
+    if decoder.info().is_some_and(|info| info.components == 4) {
+        return Err(Unscored("CMYK".into()));
+    }
+    if decoder.exif().is_some_and(|exif| orientation(exif) != UPRIGHT) {
+        return Err(Unscored("turned by EXIF".into()));
+    }
+    if decoder.icc_profile().is_some_and(|profile| !names_srgb(&profile)) {
+        return Err(Unscored("another colour space".into()));
+    }
+    decode(jpeg)
+}
+
+/// Profiles name themselves in ASCII (version 2) or UTF-16 (version 4).
+fn names_srgb(profile: &[u8]) -> bool {
+    [b"sRGB".as_slice(), b"s\0R\0G\0B".as_slice()]
+        .iter()
+        .any(|name| profile.windows(name.len()).any(|part| part == *name))
+}
+
+/// The orientation in the first directory of an EXIF block; upright if there is none or it cannot be read.
+fn orientation(exif: &[u8]) -> u16 {
+    let tiff = exif.strip_prefix(EXIF_PREFIX).unwrap_or(exif);
+    read_orientation(tiff).unwrap_or(UPRIGHT)
+}
+
+fn read_orientation(tiff: &[u8]) -> Option<u16> {
+    let little = tiff.starts_with(b"II");
+    let short = |at: usize| {
+        let bytes = tiff.get(at..at + 2)?.try_into().ok()?;
+        Some(if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
+    };
+    let (high, low) = if little { (6, 4) } else { (4, 6) };
+    let directory = usize::from(short(high)?) << 16 | usize::from(short(low)?);
+    let entries = usize::from(short(directory)?);
+    let entry = (0..entries).map(|index| directory + 2 + index * 12).find(|at| short(*at) == Some(ORIENTATION_TAG))?;
+    short(entry + 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orientation_is_read_in_both_byte_orders() {
+        let big = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let little = b"II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x08\0\0\0\0\0\0\0";
+        assert_eq!((orientation(big), orientation(little)), (6, 8));
+        assert_eq!(orientation(b"MM"), UPRIGHT);
+    }
+}

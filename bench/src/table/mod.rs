@@ -1,0 +1,107 @@
+//! Figures as Markdown.
+
+mod environment;
+
+pub(crate) use environment::print_environment;
+
+use std::fmt::Write;
+
+/// A table whose columns are as wide as their widest cell.
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(columns: &[&str]) -> Self {
+        Self { rows: vec![columns.iter().map(|column| (*column).to_owned()).collect()] }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// A row of one contender that gave no figures, and why.
+    pub(crate) fn absent(&mut self, leading: Vec<String>, why: &str) {
+        let mut cells = leading;
+        cells.push(format!("not measured: {why}"));
+        cells.resize(self.rows[0].len(), String::new());
+        self.rows.push(cells);
+    }
+
+    pub(crate) fn print(&self, title: &str) {
+        println!("\n### {title}\n\n{}", self.markdown());
+    }
+
+    fn markdown(&self) -> String {
+        let columns = self.rows[0].len();
+        let width_of =
+            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width_of(column).unwrap_or(0).max(3)).collect();
+        let mut text = String::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            for (column, width) in widths.iter().enumerate() {
+                let cell = row.get(column).map_or("", String::as_str);
+                let _ = write!(text, "| {cell:width$} ");
+            }
+            text.push_str("|\n");
+            if index == 0 {
+                for width in &widths {
+                    let _ = write!(text, "|{:-<1$}", "", width + 2);
+                }
+                text.push_str("|\n");
+            }
+        }
+        text
+    }
+}
+
+/// The middle of `values`; of two middles the mean.
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        count if count % 2 == 1 => Some(sorted[middle]),
+        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
+    }
+}
+
+/// Three significant digits, or none at all beyond a thousand; a dash for what was not measured.
+pub(crate) fn number(value: Option<f64>) -> String {
+    match value {
+        None => "–".to_owned(),
+        Some(value) if !value.is_finite() => "–".to_owned(),
+        Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
+        Some(value) if value.abs() >= 10.0 => format!("{value:.1}"),
+        Some(value) => format!("{value:.2}"),
+    }
+}
+
+/// Bytes in MiB.
+pub(crate) fn mebibytes(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_missing_figures_say_why() {
+        let mut table = Table::new(&["server", "req/s"]);
+        table.row(vec!["ours".into(), number(Some(1234.5))]);
+        table.absent(vec!["nginx".into()], "not installed");
+        let markdown = table.markdown();
+        let lengths: Vec<usize> = markdown.lines().map(|line| line.chars().count()).collect();
+        assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{markdown}");
+        assert!(markdown.contains("| nginx  | not measured: not installed |"));
+    }
+
+    #[test]
+    fn medians_of_odd_even_and_no_values() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0]), Some(2.5));
+        assert_eq!(median(&[]), None);
+    }
+}
