@@ -61,8 +61,17 @@ pub(crate) async fn run(settings: &Settings) {
         settings.rounds(ROUNDS),
         settings.duration(SECONDS)
     );
-    let mut table =
-        Table::new(&["server", "CPU µs/req", "user", "system", "req/s", "p50 ms", "p99 ms", "peak MiB (PSS)"]);
+    let mut table = Table::new(&[
+        "server",
+        "CPU µs/req",
+        "user",
+        "system",
+        "req/s",
+        "p50 ms",
+        "p99 ms",
+        "peak MiB (PSS)",
+        "generator, cores",
+    ]);
     for (contender, samples) in &results {
         let name = contender.name().to_owned();
         match samples {
@@ -78,6 +87,7 @@ pub(crate) async fn run(settings: &Settings) {
                     figure(Sample::p50),
                     figure(Sample::p99),
                     figure(Sample::peak_mebibytes),
+                    number(of_samples(samples, |sample| Some(sample.usage.generator_share))),
                 ]);
             }
         }

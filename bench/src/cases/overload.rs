@@ -23,7 +23,6 @@ const BELOW_CAPACITY: f64 = 0.9;
 const OVERLOAD: f64 = 3.0;
 
 struct Phase {
-    offered_per_second: f64,
     uploads: Sample,
     livez: Tally,
 }
@@ -104,7 +103,7 @@ async fn phase(server: &Running, request: &Request, per_second: f64, duration: D
         number(Some(tally.per_second())),
         tally.trouble()
     ));
-    Phase { offered_per_second: per_second, uploads: Sample { tally, usage: window.close() }, livez }
+    Phase { uploads: Sample { tally, usage: window.close() }, livez }
 }
 
 fn print_phases(results: &[(Contender, Result<Phases, Absent>)]) {
@@ -118,6 +117,7 @@ fn print_phases(results: &[(Contender, Result<Phases, Absent>)]) {
         "otherwise ended",
         "/livez p99 ms",
         "peak MiB (PSS)",
+        "generator, cores",
     ]);
     for (contender, phases) in results {
         let name = contender.name().to_owned();
@@ -141,11 +141,16 @@ fn print_phases(results: &[(Contender, Result<Phases, Absent>)]) {
                 tally.trouble(),
                 number(livez),
                 number(uploads.peak_mebibytes()),
+                number(Some(uploads.usage.generator_share)),
             ]
         };
         table.row(row("closed loop".into(), &phases.capacity, None));
         for phase in [&phases.below, &phases.overload] {
-            table.row(row(number(Some(phase.offered_per_second)), &phase.uploads, phase.livez.milliseconds_at(0.99)));
+            table.row(row(
+                number(Some(phase.uploads.tally.offered_per_second())),
+                &phase.uploads,
+                phase.livez.milliseconds_at(0.99),
+            ));
         }
     }
     table.print("figures");

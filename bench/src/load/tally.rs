@@ -68,6 +68,9 @@ impl Tally {
     }
 
     pub(crate) fn note_many(&mut self, outcome: Outcome, latency: Duration, count: u64) {
+        if count == 0 {
+            return;
+        }
         *self.counts.entry(outcome).or_default() += count;
         if outcome == Outcome::Accepted {
             self.accepted_microseconds.saturating_record_n((latency.as_micros() as u64).max(1), count);
@@ -94,6 +97,11 @@ impl Tally {
 
     pub(crate) fn count(&self, outcome: Outcome) -> u64 {
         self.counts.get(&outcome).copied().unwrap_or(0)
+    }
+
+    /// Requests a second that were due, however they ended.
+    pub(crate) fn offered_per_second(&self) -> f64 {
+        self.counts.values().sum::<u64>() as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
     /// Requests that ended otherwise than accepted or refused, by kind; empty if there were none.

@@ -77,12 +77,21 @@ pub(crate) struct CpuTime {
 
 impl CpuTime {
     pub(crate) fn of_tree(root: i32) -> Self {
+        Self::of(&members(root))
+    }
+
+    /// Of this process, and of its children that have ended (wrk is one).
+    pub(crate) fn of_this_process() -> Self {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        Self::of(Process::parse(&stat).as_slice())
+    }
+
+    fn of(processes: &[Process]) -> Self {
         let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
         let seconds = |ticks: u64| Duration::from_secs_f64(ticks as f64 / ticks_per_second);
-        let tree = members(root);
         Self {
-            user: seconds(tree.iter().map(|process| process.user).sum()),
-            system: seconds(tree.iter().map(|process| process.system).sum()),
+            user: seconds(processes.iter().map(|process| process.user).sum()),
+            system: seconds(processes.iter().map(|process| process.system).sum()),
         }
     }
 
