@@ -7,10 +7,15 @@ use std::process::Command;
 use crate::step::{self, Failure};
 use crate::tools::{self, Missing};
 
+const FOLDERS_WITH_NODE_PACKAGES: [&str; 2] = ["tests/browser", "bench/peers/node"];
+
 /// Runs the tests; `arguments` are `--install` and parts of test names.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let plan = Plan::parse(arguments)?;
     tools::provide(&tools::FOR_TESTS, plan.missing)?;
+    for folder in FOLDERS_WITH_NODE_PACKAGES {
+        tools::install_node_packages(&step::repository().join(folder))?;
+    }
 
     let mut verdicts = Verdicts::default();
     let mut cargo_test = step::cargo();
@@ -23,9 +28,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let mut failed: Vec<String> = if passed.succeeded { Vec::new() } else { vec![passed.line] };
 
     if plan.filters.is_empty() {
-        for folder in ["tests/browser", "bench/peers/node"] {
-            tools::install_node_packages(&step::repository().join(folder))?;
-        }
         if let Err(failure) = browser_tests(photos.as_deref(), plan.missing) {
             failed.push(failure.to_string());
         }

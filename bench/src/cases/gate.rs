@@ -12,7 +12,7 @@ use crate::load::{Connection, Request, Reuse, exchange};
 use crate::peers::{Absent, Contender, Running};
 use crate::table::{Table, median, number, print_environment};
 
-const CONTENDERS: [Contender; 3] = [Contender::PhalanxHello, Contender::PhalanxUngated, Contender::PhalanxReuseport];
+const CONTENDERS: [Contender; 3] = [Contender::PhalanxHello, Contender::PhalanxUngated, Contender::ByHand];
 const ROUNDS: usize = 3;
 const SECONDS: f64 = 4.0;
 const LASTING_CONNECTIONS: usize = 64;
@@ -113,7 +113,7 @@ async fn one_round(
     figures.keep_alive.push(keep_alive(&server, LASTING_CONNECTIONS, warm_up, duration).await?);
 
     // With one socket for each worker a stopped one would take every other client with it: only the shared listener is asked.
-    if contender != Contender::PhalanxReuseport {
+    if contender != Contender::ByHand {
         let stopped = Stopped::one_worker(&server).await?;
         let sample = closed_loop(&server, &request, clients, warm_up, duration).await;
         drop(stopped);

@@ -13,13 +13,8 @@ use crate::measure::Window;
 use crate::peers::{Absent, Contender, Running};
 use crate::table::{Table, number, print_environment};
 
-const CONTENDERS: [Contender; 5] = [
-    Contender::PhalanxHello,
-    Contender::PhalanxReuseport,
-    Contender::Nginx,
-    Contender::NodeHello,
-    Contender::NodeHelloNone,
-];
+const CONTENDERS: [Contender; 5] =
+    [Contender::PhalanxHello, Contender::ByHand, Contender::Nginx, Contender::NodeHello, Contender::NodeHelloNone];
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 5.0;
 const CONNECTIONS: usize = 64;

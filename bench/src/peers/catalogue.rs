@@ -26,8 +26,8 @@ pub(crate) enum Contender {
     PhalanxHello,
     /// The same, ungated
     PhalanxUngated,
-    /// The same, with one listening socket for each worker
-    PhalanxReuseport,
+    /// hyper and the same axum router without phalanx: a process and a listening socket for each core
+    ByHand,
     /// express + multer + sharp + cluster
     NodeUpload,
     /// express + cluster + a new worker_thread for each request
@@ -48,7 +48,7 @@ impl Contender {
             Self::Phalanx => "phalanx",
             Self::PhalanxHello => "phalanx cluster() + axum",
             Self::PhalanxUngated => "phalanx, gate off",
-            Self::PhalanxReuseport => "phalanx, reuseport",
+            Self::ByHand => "hyper + axum by hand, reuseport",
             Self::NodeUpload => "express + multer + sharp + cluster",
             Self::NodeThread => "express + cluster + new worker_thread",
             Self::NodePiscina => "express + cluster + piscina",
@@ -60,7 +60,7 @@ impl Contender {
 
     pub(crate) fn side(self) -> Side {
         match self {
-            Self::Phalanx | Self::PhalanxHello | Self::PhalanxUngated | Self::PhalanxReuseport => Side::Ours,
+            Self::Phalanx | Self::PhalanxHello | Self::PhalanxUngated => Side::Ours,
             _ => Side::Rival,
         }
     }
@@ -71,7 +71,7 @@ impl Contender {
             Self::Phalanx => phalanx_serve(address, workers),
             Self::PhalanxHello => phalanx_hello(address, workers, &[]),
             Self::PhalanxUngated => phalanx_hello(address, workers, &[("BENCH_GATE", "off")]),
-            Self::PhalanxReuseport => phalanx_hello(address, workers, &[("BENCH_LISTENER", "reuseport")]),
+            Self::ByHand => phalanx_hello(address, workers, &[("BENCH_LISTENER", "reuseport")]),
             Self::NodeUpload => node("upload.js", "/livez", address, workers, &[]),
             Self::NodeThread => node("process-thread.js", "/livez", address, workers, &[]),
             Self::NodePiscina => node("process-piscina.js", "/livez", address, workers, &[]),
@@ -89,6 +89,7 @@ impl Contender {
             Self::NodePiscina => &["express", "piscina"],
             Self::NodeHello | Self::NodeHelloNone => &[],
             Self::Nginx => return nginx::version(),
+            Self::ByHand => return "hyper 1, axum 0.8".into(),
             _ => return format!("phalanx {}{}", env!("CARGO_PKG_VERSION"), commit()),
         };
         let node = first_line(Command::new("node").arg("--version")).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! The servers that are measured: how each is started, told apart and ended.
 
+#[cfg(test)]
+mod answers;
 mod catalogue;
 mod nginx;
 mod running;
