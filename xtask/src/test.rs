@@ -27,10 +27,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let passed = step::run_watched(&mut cargo_test, |line| verdicts.note(line))?;
     let mut failed: Vec<String> = if passed.succeeded { Vec::new() } else { vec![passed.line] };
 
-    if plan.filters.is_empty() {
-        if let Err(failure) = browser_tests(photos.as_deref(), plan.missing) {
-            failed.push(failure.to_string());
-        }
+    if plan.filters.is_empty()
+        && let Err(failure) = browser_tests(photos.as_deref(), plan.missing)
+    {
+        failed.push(failure.to_string());
     }
     verdicts.print();
     if failed.is_empty() { Ok(()) } else { Err(Failure::new(format!("failed: {}", failed.join("; ")))) }
@@ -43,7 +43,7 @@ struct Plan {
 
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let in_ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+        let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
         let mut plan = Self { missing: if in_ci { Missing::Install } else { Missing::Skip }, filters: Vec::new() };
         for argument in arguments {
             match argument.as_str() {

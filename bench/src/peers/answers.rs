@@ -10,7 +10,7 @@ fn start(contender: Contender) -> Option<Running> {
     match Running::start(contender, 1) {
         Ok(server) => Some(server),
         Err(absent) => {
-            assert!(std::env::var_os("CI").is_none(), "{}: {absent}", contender.name());
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{}: {absent}", contender.name());
             eprintln!("skipped: {}: {absent}", contender.name());
             None
         }

@@ -9,11 +9,12 @@ use std::fmt::Write;
 /// A table whose columns are as wide as their widest cell.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
+    notes: Vec<String>,
 }
 
 impl Table {
     pub(crate) fn new(columns: &[&str]) -> Self {
-        Self { rows: vec![columns.iter().map(|column| (*column).to_owned()).collect()] }
+        Self { rows: vec![columns.iter().map(|column| (*column).to_owned()).collect()], notes: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
@@ -22,8 +23,12 @@ impl Table {
 
     /// A row of one contender that gave no figures, and why.
     pub(crate) fn absent(&mut self, leading: Vec<String>, why: &str) {
+        let note = format!("{}: {why}", leading.join(", "));
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
         let mut cells = leading;
-        cells.push(format!("not measured: {why}"));
+        cells.push("not measured".to_owned());
         cells.resize(self.rows[0].len(), String::new());
         self.rows.push(cells);
     }
@@ -50,6 +55,9 @@ impl Table {
                 }
                 text.push_str("|\n");
             }
+        }
+        if !self.notes.is_empty() {
+            let _ = write!(text, "\nNot measured: {}.\n", self.notes.join("; "));
         }
         text
     }
@@ -93,9 +101,10 @@ mod tests {
         table.row(vec!["ours".into(), number(Some(1234.5))]);
         table.absent(vec!["nginx".into()], "not installed");
         let markdown = table.markdown();
-        let lengths: Vec<usize> = markdown.lines().map(|line| line.chars().count()).collect();
+        let lengths: Vec<usize> = markdown.lines().take(4).map(|line| line.chars().count()).collect();
         assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{markdown}");
-        assert!(markdown.contains("| nginx  | not measured: not installed |"));
+        assert!(markdown.contains("| nginx  | not measured |"), "{markdown}");
+        assert!(markdown.ends_with("Not measured: nginx: not installed.\n"), "{markdown}");
     }
 
     #[test]
