@@ -28,10 +28,12 @@
 //!
 //! **What it does not do.** The encoding carries no types: both ends must name the same one (`1i32` is not `1u32`). It does not wait, and it carries no large payloads.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn)]
 
 mod error;
 mod packets;
+mod watched;
 
 pub use error::Error;
 pub use packets::{MAX_DESCRIPTORS, MAX_MESSAGE, Packets, Received};
+pub use watched::Watched;

@@ -1,1 +1,59 @@
-//! phalanx
+//! **Phalanx puts every core and every process to work for a Rust server.**
+//!
+//! Node.js's toolbox for parallelism, rebuilt for Rust: a cluster of worker processes on one port, worker threads with
+//! a bounded pool, memory that processes share.
+//!
+//! ```text
+//!   your program ── primary ──┬── worker 1 ── event loop ── thread pool ── threads
+//!   (one executable)          └── worker 2 ── event loop ── thread pool ── threads
+//!                                    one listening socket, one set of permits for the cores
+//! ```
+//!
+//! ```no_run
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     phalanx::init()?; // the first line of main: worker processes are this same executable
+//!     phalanx::cluster()
+//!         .listen("127.0.0.1:3000")
+//!         .on_event(|event| eprintln!("{event}"))
+//!         .run(|worker| async move {
+//!             let (permits, owner) = worker.permits();
+//!             let pool = phalanx::thread::ThreadPool::builder().permits(permits, owner).build()?;
+//!             let app = axum::Router::new().route(
+//!                 "/",
+//!                 axum::routing::get(move || {
+//!                     let pool = pool.clone();
+//!                     async move {
+//!                         // CPU work on a thread; the event loop stays free.
+//!                         let sum = pool.submit(|_| (0..1_000_000u64).sum::<u64>()).await;
+//!                         sum.map(|sum| sum.to_string()).map_err(|error| error.to_string())
+//!                     }
+//!                 }),
+//!             );
+//!             Ok(worker.http().serve(app).await?)
+//!         })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | you want | use |
+//! |---|---|
+//! | all cores for one port, crash-proof, drained at stop | [`cluster`] |
+//! | CPU work off the event loop, bounded, with deadlines | [`thread`] |
+//! | pictures decoded, resized, encoded within announced memory | `image` |
+//! | memory use, container limits, a byte budget | [`memory`] |
+//! | memory that processes share | [`shared`] |
+//!
+//! **Promises** are those of each part; together: a worker that dies costs only the connections that it had accepted.
+//!
+//! **What it does not do.** It runs on Linux only (5.10 or newer, x86-64 and aarch64).
+
+#![forbid(unsafe_code)]
+
+pub use phalanx_cluster::*;
+#[cfg(feature = "image")]
+pub use phalanx_image as image;
+pub use phalanx_memory as memory;
+pub use phalanx_process::{init, raise_open_files};
+pub use phalanx_shared as shared;
+pub use phalanx_shared::{Owner, Permits};
+pub use phalanx_thread as thread;

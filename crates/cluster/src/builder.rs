@@ -1,0 +1,134 @@
+//! [`Cluster`]: the builder that every cluster starts with.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::control::WORKER_ROLE;
+use crate::hub::Primary;
+use crate::id::MAX_SLOTS;
+use crate::listener;
+use crate::supervisor::Policy;
+use crate::{Error, Event, Gate, Worker};
+
+/// Any error of the user's own code.
+pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
+type PrimaryFuture = Pin<Box<dyn Future<Output = Result<(), AnyError>> + Send>>;
+pub(crate) type PrimaryCode = Box<dyn FnOnce(Primary) -> PrimaryFuture + Send>;
+pub(crate) type EventCallback = Box<dyn FnMut(&Event) + Send>;
+
+/// A cluster that is being described. [`cluster`](crate::cluster) makes one.
+#[must_use = "a cluster does nothing until `run` is called"]
+pub struct Cluster {
+    addresses: Vec<String>,
+    pub(crate) workers: usize,
+    pub(crate) gate: Gate,
+    pub(crate) policy: Policy,
+    pub(crate) on_event: Option<EventCallback>,
+    pub(crate) primary: Option<PrimaryCode>,
+}
+
+impl Cluster {
+    pub(crate) fn new() -> Cluster {
+        Cluster {
+            addresses: Vec::new(),
+            workers: phalanx_memory::usable_cores(),
+            gate: Gate::On,
+            policy: Policy::default(),
+            on_event: None,
+            primary: None,
+        }
+    }
+
+    /// Listens on `address` (`HOST:PORT`; port 0 lets the kernel choose). May be called several times. The primary
+    /// opens the socket before any worker starts, so a taken port is an error of [`run`](Self::run).
+    pub fn listen(mut self, address: impl ToString) -> Self {
+        self.addresses.push(address.to_string());
+        self
+    }
+
+    /// Number of worker processes. Default: one for each core that this process may use (its affinity and its
+    /// cgroup's quota). 0 starts none: the primary's code does, by [`Primary::fork`].
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Longest time that a worker gets to finish what it has when it is told to leave. Default 30 s.
+    pub fn drain_deadline(mut self, deadline: Duration) -> Self {
+        self.policy.drain_deadline = deadline;
+        self
+    }
+
+    /// Longest time from the start of a worker to its being ready. Default 60 s.
+    pub fn boot_deadline(mut self, deadline: Duration) -> Self {
+        self.policy.boot_deadline = deadline;
+        self
+    }
+
+    /// Whether workers stand back for each other when they accept. Default [`Gate::On`].
+    pub fn gate(mut self, gate: Gate) -> Self {
+        self.gate = gate;
+        self
+    }
+
+    /// Calls `observe` in the primary for each event but messages. It runs on the supervisor's own thread and must
+    /// not wait; a panic in it ends the cluster. For log lines; for more, see [`primary`](Self::primary).
+    pub fn on_event(mut self, observe: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.on_event = Some(Box::new(observe));
+        self
+    }
+
+    /// Code that runs in the primary, on a thread of its own with a current-thread runtime, while the supervisor has
+    /// the main thread. When it returns, the cluster goes on; when it fails, the cluster stops and
+    /// [`run`](Self::run) returns its error. A panic in it stops nothing.
+    pub fn primary<F, Fut>(mut self, code: F) -> Self
+    where
+        F: FnOnce(Primary) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), AnyError>> + Send + 'static,
+    {
+        self.primary = Some(Box::new(move |primary| Box::pin(code(primary))));
+        self
+    }
+
+    /// In the primary: starts the workers and supervises them until the cluster was stopped (SIGTERM, SIGINT, or by
+    /// the primary's code) or all workers have finished. In a worker: runs `code` on a current-thread runtime.
+    ///
+    /// **Call it on the main thread**, after `phalanx::init()`. In a worker it does not return: the process exits with
+    /// 0 when `code` succeeds and with 1 when it fails, after its error was told to the primary.
+    ///
+    /// Errors, in the primary: a setting or address that makes no sense, a port that is taken, workers of which none
+    /// became ready at the very first start, and what the operating system refuses.
+    pub fn run<F, Fut>(self, code: F) -> Result<(), Error>
+    where
+        F: FnOnce(Worker) -> Fut,
+        Fut: Future<Output = Result<(), AnyError>>,
+    {
+        match phalanx_process::take_role(WORKER_ROLE) {
+            Some(role) => crate::worker::run(role, code),
+            None => {
+                let addresses = self.validated_addresses()?;
+                crate::primary::run(self, &addresses)
+            }
+        }
+    }
+
+    fn validated_addresses(&self) -> Result<Vec<SocketAddr>, Error> {
+        if !phalanx_process::initialized() {
+            return Err(phalanx_process::Error::NotInitialized.into());
+        }
+        if let Some(role) = phalanx_process::role() {
+            return Err(phalanx_process::Error::RoleNotTaken { role: role.to_owned() }.into());
+        }
+        if self.workers > MAX_SLOTS {
+            let what = format!("{} workers are more than the {MAX_SLOTS} that a cluster can have", self.workers);
+            return Err(Error::Setting { what });
+        }
+        if self.workers == 0 && self.primary.is_none() {
+            let what = "0 workers, and no code in the primary that could start one: nothing would ever run".into();
+            return Err(Error::Setting { what });
+        }
+        self.addresses.iter().map(|address| listener::resolve(address)).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! What primary and worker say to each other. User messages never travel here.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::WorkerId;
+
+/// Name of the role that a worker process is spawned in.
+pub(crate) const WORKER_ROLE: &str = "worker";
+
+/// Names of the descriptors that a worker is given.
+pub(crate) mod descriptor {
+    /// The control connection; its end is the life-line.
+    pub(crate) const CONTROL: &str = "control";
+    /// User messages; only if the primary runs code of its own.
+    pub(crate) const MESSAGES: &str = "messages";
+    /// The worker's own slot of the scoreboard, writable.
+    pub(crate) const SLOT: &str = "slot";
+    /// The permits of the cluster.
+    pub(crate) const PERMITS: &str = "permits";
+    /// A listening socket; one for each address, in order.
+    pub(crate) const LISTENER: &str = "listener";
+}
+
+/// Longest text that a worker can say of its failure, in bytes; the rest is cut.
+pub(crate) const MAX_FAILURE_TEXT: usize = 8 * 1024;
+
+/// From the primary to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToWorker {
+    /// Who the worker is: the first message.
+    Welcome {
+        worker: WorkerId,
+        slot: u16,
+        /// Whether we bound the listeners ourselves, so that they may be shut down when the cluster ends.
+        bound_here: bool,
+        drain_deadline: Duration,
+        gate: crate::Gate,
+    },
+    /// The scoreboard slots of other workers; their read-only descriptors come along, in this order.
+    Siblings(Vec<u16>),
+    /// Leave within the time.
+    Leave { with_all: bool, within: Duration },
+}
+
+/// From a worker to the primary.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToPrimary {
+    /// Our code runs.
+    Online,
+    /// Connections on this address are accepted.
+    Listening(SocketAddr),
+    /// The worker can serve.
+    Ready,
+    /// The worker cannot go on and will exit.
+    Failed(String),
+}

@@ -1,0 +1,144 @@
+//! What can go wrong with a cluster.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use phalanx_process::ExitStatus;
+
+/// An error of a cluster.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A process could not be started, or this one may not start any.
+    Process(phalanx_process::Error),
+    /// The connection between primary and worker failed.
+    Channel(phalanx_channel::Error),
+    /// An address that is none.
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// An address on which we cannot listen.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What came back.
+        source: io::Error,
+    },
+    /// A setting that makes no sense.
+    Setting {
+        /// Which, and why.
+        what: String,
+    },
+    /// At the very first start no worker became ready.
+    FirstStart {
+        /// How the last of them ended.
+        status: Option<ExitStatus>,
+        /// What it said.
+        error: Option<String>,
+    },
+    /// The program that runs in the workers failed.
+    Worker(Box<dyn std::error::Error + Send + Sync>),
+    /// The code that runs in the primary failed. The workers were stopped.
+    Primary(Box<dyn std::error::Error + Send + Sync>),
+    /// There is nobody to talk to: the primary runs no code of its own, or is gone.
+    NoPeer,
+    /// The worker is not known, or has ended.
+    NoSuchWorker {
+        /// Its number.
+        worker: u32,
+    },
+    /// A message could not be encoded or is not of the expected type.
+    Message {
+        /// What is wrong.
+        why: String,
+    },
+    /// The operating system refused.
+    System {
+        /// What was attempted.
+        attempt: &'static str,
+        /// What came back.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn system(attempt: &'static str) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::System { attempt, source }
+    }
+
+    /// The exit code that tells this error to a supervisor or a shell: 64 (`EX_USAGE`) for a setting or an address
+    /// that cannot work however often it is tried, a worker's own code if it failed at the first start, else 1.
+    pub fn exit_code(&self) -> u8 {
+        const USAGE: u8 = 64;
+        match self {
+            Error::Address { .. } | Error::Setting { .. } => USAGE,
+            Error::FirstStart { status: Some(ExitStatus::Code(code)), .. } => u8::try_from(*code).unwrap_or(1).max(1),
+            _ => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Process(source) => source.fmt(f),
+            Error::Channel(source) => source.fmt(f),
+            Error::Address { address, source } => {
+                write!(f, "\"{address}\" is no address to listen on ({source}); write HOST:PORT, e.g. 127.0.0.1:3000")
+            }
+            Error::Listen { address, source } => {
+                write!(f, "cannot listen on {address}: {source}")?;
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => write!(f, "; another program has this port: stop it or choose another"),
+                    io::ErrorKind::PermissionDenied => write!(f, "; ports below 1024 need a privilege: choose another"),
+                    io::ErrorKind::AddrNotAvailable => write!(f, "; this machine has no such address"),
+                    _ => Ok(()),
+                }
+            }
+            Error::Setting { what } => f.write_str(what),
+            Error::FirstStart { status, error } => {
+                write!(f, "no worker became ready")?;
+                match (error, status) {
+                    (Some(error), _) => write!(f, ": {error}"),
+                    (None, Some(status)) => write!(f, ": the last one ended with {status}; see what it wrote above"),
+                    (None, None) => Ok(()),
+                }
+            }
+            Error::Worker(source) | Error::Primary(source) => source.fmt(f),
+            Error::NoPeer => {
+                write!(f, "nobody listens at the other end: the primary runs no code of its own, or ended")
+            }
+            Error::NoSuchWorker { worker } => write!(f, "there is no worker {worker}, or it has ended"),
+            Error::Message { why } => write!(f, "the message does not fit: {why}; both sides must name the same type"),
+            Error::System { attempt, source } => write!(f, "cannot {attempt}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Process(source) => Some(source),
+            Error::Channel(source) => Some(source),
+            Error::Address { source, .. } | Error::Listen { source, .. } | Error::System { source, .. } => Some(source),
+            Error::Worker(source) | Error::Primary(source) => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+impl From<phalanx_process::Error> for Error {
+    fn from(source: phalanx_process::Error) -> Error {
+        Error::Process(source)
+    }
+}
+
+impl From<phalanx_channel::Error> for Error {
+    fn from(source: phalanx_channel::Error) -> Error {
+        Error::Channel(source)
+    }
+}

@@ -1,0 +1,114 @@
+//! HTTP/1.1 on the cluster's listeners, for any tower service.
+//!
+//! ```text
+//!   listener ─► gate ─► accept one ─► connection task: hyper ─► your service
+//!      ▲                    │                 │
+//!      │ pauses at          │                 └─ marks what it does: head, request, response, idle
+//!      └─ max_connections   └─ the event loop turns          ▲
+//!                                                  sweeper ──┘ ends what takes too long
+//! ```
+//!
+//! There is no timer for each request: a connection notes what it is doing and since when, and one task looks at all
+//! of them a few times a second.
+
+mod accept;
+mod connection;
+mod service;
+mod stream;
+mod sweeper;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::{Request, Response};
+use bytes::Buf;
+use http_body::Body;
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use crate::Error;
+use crate::builder::AnyError;
+use crate::worker::Inner;
+
+/// Who is at the other end of the connection; an extension of each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// What a connection may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) header_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_ip: usize,
+}
+
+/// An HTTP server of one worker. Made by [`Worker::http`](crate::Worker::http).
+#[derive(Debug)]
+#[must_use = "a server does nothing until `serve` is called"]
+pub struct HttpServer {
+    worker: Arc<Inner>,
+    limits: Limits,
+}
+
+impl HttpServer {
+    pub(crate) fn new(worker: Arc<Inner>) -> HttpServer {
+        let limits = Limits {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(60),
+            max_connections: 2048,
+            max_connections_per_ip: 64,
+        };
+        HttpServer { worker, limits }
+    }
+
+    /// Longest time from the opening of a connection, or from the first byte of a further request, to the end of the
+    /// request's head. Default 10 s; then 408 and the connection is closed.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.header_timeout = timeout;
+        self
+    }
+
+    /// Longest time that a connection may be idle between two requests. Default 15 s; then it is closed.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.idle_timeout = timeout;
+        self
+    }
+
+    /// Longest time in which a client takes no byte of a response. Default 60 s; then the connection is closed.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.write_timeout = timeout;
+        self
+    }
+
+    /// Most connections that this worker holds at once. Default 2048. Further ones wait in the kernel's backlog, where
+    /// the other workers find them.
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.limits.max_connections = most.max(1);
+        self
+    }
+
+    /// Most connections of one client address in this worker. Default 64; further ones are answered with 429 and
+    /// closed. Clients on a loopback address (a proxy in front of us) are not counted.
+    pub fn max_connections_per_ip(mut self, most: usize) -> Self {
+        self.limits.max_connections_per_ip = most.max(1);
+        self
+    }
+
+    /// Serves until this worker has to leave, then finishes what is under way within the drain deadline, and returns.
+    /// Says that the worker is ready as soon as connections are accepted.
+    pub async fn serve<S, B>(self, service: S) -> Result<(), Error>
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Error: Into<AnyError>,
+        S::Future: Send,
+        B: Body + Send + 'static,
+        B::Data: Buf + Send,
+        B::Error: Into<AnyError>,
+    {
+        accept::serve(self.worker, self.limits, service).await
+    }
+}

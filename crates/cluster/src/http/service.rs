@@ -1,0 +1,141 @@
+//! Counts each request on the scoreboard, and marks on its connection when it begins, is answered, and is over.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use ::http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use phalanx_shared::{Field, Slot};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::Peer;
+use super::sweeper::{Mark, Phase};
+
+/// The user's service, as one connection uses it.
+pub(super) struct Counted<S> {
+    pub(super) service: S,
+    pub(super) peer: SocketAddr,
+    pub(super) mark: Arc<Mark>,
+    pub(super) slot: Arc<Slot>,
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Counted<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone,
+{
+    type Response = Response<CountedBody<B>>;
+    type Error = S::Error;
+    type Future = CountedFuture<S>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Peer(self.peer));
+        let underway = Underway::begin(Arc::clone(&self.mark), Arc::clone(&self.slot));
+        CountedFuture {
+            service: self.service.clone(),
+            step: Step::NotReady { request: Some(request) },
+            underway: Some(underway),
+        }
+    }
+}
+
+/// A request from its head to the end of its response, or to the end of its connection.
+struct Underway {
+    mark: Arc<Mark>,
+    slot: Arc<Slot>,
+}
+
+impl Underway {
+    fn begin(mark: Arc<Mark>, slot: Arc<Slot>) -> Underway {
+        mark.enter(Phase::Request);
+        slot.add(Field::Requests, 1);
+        slot.add(Field::InFlight, 1);
+        Underway { mark, slot }
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.slot.subtract(Field::InFlight, 1);
+        self.mark.enter(Phase::Idle);
+    }
+}
+
+pin_project! {
+    /// Waits until the service is ready, calls it, and waits for its response.
+    pub(super) struct CountedFuture<S: Service<Request<Incoming>>> {
+        service: S,
+        #[pin]
+        step: Step<S::Future>,
+        underway: Option<Underway>,
+    }
+}
+
+pin_project! {
+    #[project = StepProjection]
+    enum Step<F> {
+        NotReady { request: Option<Request<Incoming>> },
+        Called { #[pin] future: F },
+    }
+}
+
+impl<S, B> Future for CountedFuture<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+{
+    type Output = Result<Response<CountedBody<B>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let request = match this.step.as_mut().project() {
+                StepProjection::NotReady { request } => {
+                    ready!(this.service.poll_ready(cx))?;
+                    request.take()
+                }
+                StepProjection::Called { future } => {
+                    let response = ready!(future.poll(cx))?;
+                    let underway = this.underway.take();
+                    if let Some(underway) = &underway {
+                        underway.mark.enter(Phase::Response);
+                    }
+                    return Poll::Ready(Ok(response.map(|body| CountedBody { body, underway })));
+                }
+            };
+            if let Some(request) = request {
+                let future = this.service.call(request);
+                this.step.set(Step::Called { future });
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A response's body; the request is over when it is dropped.
+    pub(super) struct CountedBody<B> {
+        #[pin]
+        body: B,
+        underway: Option<Underway>,
+    }
+}
+
+impl<B: Body> Body for CountedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,150 @@
+//! The life-line of a worker: one thread that hears the primary, and knows when there is none any more.
+//!
+//! It sleeps in `poll` on the control socket and the worker's signals, apart from the event loop, so that a worker
+//! whose event loop stands still obeys and dies all the same.
+//!
+//! | what it hears | what the worker does |
+//! |---|---|
+//! | `Leave`, or SIGTERM from outside | stops accepting, drains within the time, exits; half a second later this thread ends the process |
+//! | end of the control socket | the primary is gone: finishes the backlog, shuts the listeners, drains; after 900 ms this thread ends the process |
+//! | SIGINT | nothing: a terminal sends it to the whole group, and the primary tells us |
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use phalanx_channel::{Packets, Received};
+use phalanx_process::{Signal, Signals, die_now};
+use phalanx_shared::Slot;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use tokio::sync::watch;
+
+use crate::Error;
+use crate::control::ToWorker;
+use crate::siblings::Siblings;
+
+/// How long a worker may live on when its primary is gone.
+const ORPHAN_DEADLINE: Duration = Duration::from_millis(900);
+
+/// What a worker gets beyond its drain deadline to exit by itself, before this thread ends it.
+const EXIT_GRACE: Duration = Duration::from_millis(500);
+
+/// How a worker stands with its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It serves.
+    Serving,
+    /// It was told to leave by then; with all others (then the backlog is finished first) or alone.
+    Leaving { with_all: bool, until: Instant },
+    /// The primary is gone.
+    Orphaned { until: Instant },
+}
+
+/// Starts the thread.
+pub(crate) fn start(
+    control: Arc<Packets>,
+    signals: Signals,
+    siblings: Arc<Siblings>,
+    drain_deadline: Duration,
+) -> Result<watch::Receiver<Life>, Error> {
+    let (sender, receiver) = watch::channel(Life::Serving);
+    let lifeline = Lifeline { control, signals, siblings, drain_deadline, life: sender, connected: true };
+    std::thread::Builder::new()
+        .name("life-line".into())
+        .stack_size(128 * 1024)
+        .spawn(move || lifeline.hold())
+        .map_err(Error::system("start the life-line thread"))?;
+    Ok(receiver)
+}
+
+struct Lifeline {
+    control: Arc<Packets>,
+    signals: Signals,
+    siblings: Arc<Siblings>,
+    drain_deadline: Duration,
+    life: watch::Sender<Life>,
+    connected: bool,
+}
+
+impl Lifeline {
+    fn hold(mut self) -> ! {
+        loop {
+            self.wait();
+            while let Some(signal) = self.signals.next() {
+                if signal == Signal::Terminate {
+                    self.leave(false, self.drain_deadline);
+                }
+            }
+            self.hear();
+            self.enforce();
+        }
+    }
+
+    fn wait(&self) {
+        let deadline = match *self.life.borrow() {
+            Life::Serving => None,
+            Life::Leaving { until, .. } => Some(until + EXIT_GRACE),
+            Life::Orphaned { until } => Some(until),
+        };
+        let timeout = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
+        });
+        let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        if self.connected {
+            polled.push(PollFd::new(&*self.control, PollFlags::IN));
+        }
+        // An interrupted or failed wait only means a look too early.
+        let _ = rustix::event::poll(&mut polled, timeout.as_ref());
+    }
+
+    fn hear(&mut self) {
+        while self.connected {
+            match self.control.receive::<ToWorker>() {
+                Ok(Received::Message(ToWorker::Leave { with_all, within }, _)) => self.leave(with_all, within),
+                Ok(Received::Message(ToWorker::Siblings(indices), descriptors)) => {
+                    for (index, descriptor) in indices.into_iter().zip(descriptors) {
+                        match Slot::open(descriptor) {
+                            Ok(slot) => self.siblings.add(index, slot),
+                            Err(error) => tracing::warn!("the slot of a sibling cannot be read: {error}"),
+                        }
+                    }
+                }
+                Ok(Received::Message(ToWorker::Welcome { .. }, _)) => {}
+                Ok(Received::Nothing) => return,
+                Ok(Received::Closed) => {
+                    self.connected = false;
+                    self.life.send_replace(Life::Orphaned { until: Instant::now() + ORPHAN_DEADLINE });
+                }
+                Err(error) => {
+                    tracing::error!("the primary sent what this worker does not understand: {error}");
+                    self.leave(false, self.drain_deadline);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn leave(&self, with_all: bool, within: Duration) {
+        self.life.send_if_modified(|life| match life {
+            Life::Serving => {
+                *life = Life::Leaving { with_all, until: Instant::now() + within };
+                true
+            }
+            // A later word of the primary may make it sooner and may turn one departure into that of all.
+            Life::Leaving { with_all: all, until } if with_all && !*all => {
+                (*all, *until) = (true, (*until).min(Instant::now() + within));
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Ends a process whose own code did not.
+    fn enforce(&self) {
+        match *self.life.borrow() {
+            Life::Orphaned { until } if Instant::now() >= until => die_now(0),
+            Life::Leaving { until, .. } if Instant::now() >= until + EXIT_GRACE => die_now(1),
+            _ => {}
+        }
+    }
+}

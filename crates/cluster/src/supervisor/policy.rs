@@ -1,0 +1,80 @@
+//! The numbers of supervision, each with its reason.
+
+use std::time::Duration;
+
+/// How patient the supervisor is. The defaults are those of the design.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// From the start of a worker until it says that it is ready (60 s; puma and tableflip use the same).
+    pub boot_deadline: Duration,
+    /// From the word to leave until the worker has to be gone (30 s; gunicorn and puma use the same).
+    pub drain_deadline: Duration,
+    /// What a worker gets beyond its drain deadline to exit by itself (1 s), before SIGKILL.
+    pub drain_grace: Duration,
+    /// Seconds without a turn of the event loop until a worker counts as hung (30).
+    pub liveness_ticks: u32,
+    /// A tick that comes this late (1.5 s after the last) counts for nobody.
+    pub late_tick: Duration,
+    /// First wait after a death before ready (100 ms); it doubles each time.
+    pub back_off_first: Duration,
+    /// Longest wait (30 s).
+    pub back_off_limit: Duration,
+    /// A worker that served this long (30 s) has proven its slot healthy: the back-off begins anew.
+    pub healthy_after: Duration,
+    /// A death within this time of ready (1 s), not by an outside SIGKILL, is treated as one before ready by the
+    /// back-off (but not by the breaker).
+    pub too_soon: Duration,
+    /// Deaths before ready within [`breaker_window`](Self::breaker_window) that open the breaker of a slot (5).
+    pub breaker_deaths: usize,
+    /// See [`breaker_deaths`](Self::breaker_deaths) (60 s).
+    pub breaker_window: Duration,
+    /// From the opening of the breaker to the next attempt (60 s).
+    pub probe_interval: Duration,
+    /// Without a serving worker for this long (5 s), the listeners are closed.
+    pub idle_close: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            boot_deadline: Duration::from_secs(60),
+            drain_deadline: Duration::from_secs(30),
+            drain_grace: Duration::from_secs(1),
+            liveness_ticks: 30,
+            late_tick: Duration::from_millis(1500),
+            back_off_first: Duration::from_millis(100),
+            back_off_limit: Duration::from_secs(30),
+            healthy_after: Duration::from_secs(30),
+            too_soon: Duration::from_secs(1),
+            breaker_deaths: 5,
+            breaker_window: Duration::from_secs(60),
+            probe_interval: Duration::from_secs(60),
+            idle_close: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Part of a back-off by which it may be longer or shorter.
+const JITTER: f64 = 0.2;
+
+/// A reproducible source of factors between 0.8 and 1.2, so that slots that failed together do not return together.
+///
+/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014).
+#[derive(Debug)]
+pub(super) struct Jitter(u64);
+
+impl Jitter {
+    pub(super) fn new(seed: u64) -> Jitter {
+        Jitter(seed)
+    }
+
+    pub(super) fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        let unit = (z >> 11) as f64 / (1u64 << 53) as f64;
+        1.0 - JITTER + 2.0 * JITTER * unit
+    }
+}

@@ -1,0 +1,258 @@
+//! [`Worker`]: a process of the cluster, as its own code sees it.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use phalanx_channel::{Packets, Received};
+use phalanx_process::{Signal, Signals, TakenRole};
+use phalanx_shared::{Field, Owner, Permits, Slot, SlotIndex};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::builder::AnyError;
+use crate::control::{MAX_FAILURE_TEXT, ToPrimary, ToWorker, descriptor};
+use crate::event::Message;
+use crate::lifeline::{self, Life};
+use crate::messages::{MessagePipe, encode};
+use crate::siblings::Siblings;
+use crate::{Error, Gate, WorkerId};
+
+/// From one heartbeat to the next.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// A worker process of a cluster. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    id: WorkerId,
+    place: SlotIndex,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) siblings: Arc<Siblings>,
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) bound_here: bool,
+    pub(crate) gate: Gate,
+    permits: Permits,
+    control: Arc<Packets>,
+    messages: Option<MessagePipe>,
+    pub(crate) life: watch::Receiver<Life>,
+}
+
+/// Plays the role of a worker. Does not return: the process exits.
+pub(crate) fn run<F, Fut>(role: TakenRole, code: F) -> Result<(), Error>
+where
+    F: FnOnce(Worker) -> Fut,
+    Fut: Future<Output = Result<(), AnyError>>,
+{
+    let control = Rc::new(RefCell::new(None));
+    let result = play(role, code, &control);
+    let exit_code = match &result {
+        Ok(()) => 0,
+        Err(error) => {
+            if let Some(control) = control.borrow().as_deref() {
+                tell(control, &ToPrimary::Failed(cut(error.to_string(), MAX_FAILURE_TEXT)));
+            }
+            1
+        }
+    };
+    std::process::exit(exit_code)
+}
+
+fn play<F, Fut>(mut role: TakenRole, code: F, control_out: &RefCell<Option<Arc<Packets>>>) -> Result<(), Error>
+where
+    F: FnOnce(Worker) -> Fut,
+    Fut: Future<Output = Result<(), AnyError>>,
+{
+    // Before any other thread starts, so that all of them have the signals blocked.
+    let signals = Signals::block(&[Signal::Terminate, Signal::Interrupt])?;
+    let control = Arc::new(Packets::from_descriptor(role.take(descriptor::CONTROL)?)?);
+    control_out.replace(Some(Arc::clone(&control)));
+    let Welcome { id, place, bound_here, drain_deadline, gate } = Welcome::receive(&control)?;
+    let slot = Slot::open(role.take(descriptor::SLOT)?).map_err(Error::system("open the scoreboard"))?;
+    let permits =
+        Permits::from_descriptor(role.take(descriptor::PERMITS)?).map_err(Error::system("open the permits"))?;
+    let messages = match role.take_all(descriptor::MESSAGES).pop() {
+        Some(socket) => Some(Packets::from_descriptor(socket)?),
+        None => None,
+    };
+    let listeners: Vec<TcpListener> = role.take_all(descriptor::LISTENER).into_iter().map(TcpListener::from).collect();
+    slot.set(Field::Worker, id.get().into());
+    slot.set(Field::Pid, std::process::id().into());
+
+    let siblings = Arc::new(Siblings::default());
+    let life = lifeline::start(Arc::clone(&control), signals, Arc::clone(&siblings), drain_deadline)?;
+    tell(&control, &ToPrimary::Online);
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::system("start the worker's runtime"))?;
+    runtime.block_on(async move {
+        let messages = messages.map(MessagePipe::new).transpose()?;
+        let slot = Arc::new(slot);
+        tokio::spawn(beat(Arc::clone(&slot)));
+        let worker = Worker {
+            inner: Arc::new(Inner {
+                id,
+                place,
+                slot,
+                siblings,
+                listeners,
+                bound_here,
+                gate,
+                permits,
+                control,
+                messages,
+                life,
+            }),
+        };
+        code(worker).await.map_err(Error::Worker)
+    })
+}
+
+/// Who this worker is.
+struct Welcome {
+    id: WorkerId,
+    place: SlotIndex,
+    bound_here: bool,
+    drain_deadline: Duration,
+    gate: Gate,
+}
+
+impl Welcome {
+    /// The primary put it into the socket before it started us.
+    fn receive(control: &Packets) -> Result<Welcome, Error> {
+        match control.receive::<ToWorker>()? {
+            Received::Message(ToWorker::Welcome { worker, slot, bound_here, drain_deadline, gate }, _) => {
+                Ok(Welcome { id: worker, place: SlotIndex(slot), bound_here, drain_deadline, gate })
+            }
+            _ => Err(phalanx_channel::Error::Malformed("the first control message is no welcome".into()).into()),
+        }
+    }
+}
+
+async fn beat(slot: Arc<Slot>) {
+    let mut seconds = tokio::time::interval(BEAT);
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        slot.add(Field::Heartbeat, 1);
+    }
+}
+
+/// A primary that does not take our word is gone or broken; the life-line deals with that.
+fn tell(control: &Packets, message: &ToPrimary) {
+    let _ = control.send(message, &[]);
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+impl Worker {
+    /// Its number in the cluster.
+    pub fn id(&self) -> WorkerId {
+        self.inner.id
+    }
+
+    /// Its place in the cluster, which a replacement takes over.
+    pub fn slot(&self) -> SlotIndex {
+        self.inner.place
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
+    /// The listening sockets that all workers share, in the order in which they were asked for. They are non-blocking;
+    /// leave that so: the flag belongs to all processes at once.
+    pub fn listeners(&self) -> &[TcpListener] {
+        &self.inner.listeners
+    }
+
+    /// The rights to use a core, counted over the whole cluster, and the name under which this worker takes them.
+    pub fn permits(&self) -> (Permits, Owner) {
+        (self.inner.permits.clone(), crate::primary::owner(self.inner.place, self.inner.id))
+    }
+
+    /// This worker's page of the scoreboard.
+    pub fn scoreboard(&self) -> &Slot {
+        &self.inner.slot
+    }
+
+    /// Says that this worker can serve. Serving HTTP says it by itself; code that does not, must say it within the
+    /// boot deadline, else the worker is killed.
+    pub fn ready(&self) {
+        tell(&self.inner.control, &ToPrimary::Ready);
+    }
+
+    /// Resolves when this worker has to leave: it takes no new work, finishes what it has, and returns.
+    pub async fn shutdown(&self) {
+        let mut life = self.inner.life.clone();
+        // An error means that the life-line thread is gone, which only happens when the process ends.
+        let _ = life.wait_for(|life| *life != Life::Serving).await;
+    }
+
+    /// Sends `message` to the code in the primary, as an [`Event::Message`](crate::Event::Message). Waits while that
+    /// does not read.
+    ///
+    /// Errors: [`Error::NoPeer`] if the primary runs no code of its own.
+    pub async fn send<T: Serialize>(&self, message: &T) -> Result<(), Error> {
+        self.messages()?.send(&encode(message)?).await
+    }
+
+    /// The next message of the primary's code; `None` when no more can come.
+    pub async fn recv<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        match self.messages()?.receive().await? {
+            Some(bytes) => Message::new(bytes).decode().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// An HTTP server on the cluster's listeners.
+    #[cfg(feature = "http")]
+    pub fn http(&self) -> crate::HttpServer {
+        crate::HttpServer::new(Arc::clone(&self.inner))
+    }
+
+    fn messages(&self) -> Result<&MessagePipe, Error> {
+        self.inner.messages.as_ref().ok_or(Error::NoPeer)
+    }
+}
+
+impl Inner {
+    /// Tells the primary that connections on these addresses are accepted, and that we are ready.
+    #[cfg(feature = "http")]
+    pub(crate) fn serving(&self) -> Result<(), Error> {
+        for listener in &self.listeners {
+            let address = listener.local_addr().map_err(Error::system("read the address of a listener"))?;
+            tell(&self.control, &ToPrimary::Listening(address));
+        }
+        tell(&self.control, &ToPrimary::Ready);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_long_failure_is_cut_between_characters() {
+        assert_eq!(cut("ä".repeat(10), 7), "äää");
+        assert_eq!(cut("short".into(), 7), "short");
+    }
+}
