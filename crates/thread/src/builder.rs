@@ -1,0 +1,155 @@
+//! [`Builder`]: the settings of a pool, and its start.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use phalanx_shared::{Owner, Permits};
+
+use crate::core::Core;
+use crate::deadlines::Deadlines;
+use crate::dispatcher::Dispatcher;
+use crate::error::Error;
+use crate::metrics::{Counters, ThreadRecord};
+use crate::panic;
+use crate::pool::ThreadPool;
+use crate::share::CoreShare;
+
+/// Jobs that may wait.
+const DEFAULT_QUEUE_LIMIT: usize = 1024;
+/// How long a job may wait by prediction.
+const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
+/// Enough that the event loop always goes first (a third of its weight), little enough that jobs still run beside others.
+const DEFAULT_NICENESS: u8 = 5;
+/// The lowest priority that Linux knows (setpriority(2)).
+const MOST_NICENESS: u8 = 19;
+/// More threads than any machine has cores are a mistake.
+const MOST_THREADS: usize = 8192;
+
+/// Settings of a [`ThreadPool`], made by [`ThreadPool::builder`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    name: String,
+    threads: usize,
+    queue_limit: usize,
+    max_wait: Duration,
+    permits: Option<(Permits, Owner)>,
+    niceness: u8,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Builder {
+        Builder {
+            name: "pool".to_owned(),
+            threads: phalanx_memory::usable_cores(),
+            queue_limit: DEFAULT_QUEUE_LIMIT,
+            max_wait: DEFAULT_MAX_WAIT,
+            permits: None,
+            niceness: DEFAULT_NICENESS,
+        }
+    }
+
+    /// The name of its threads ("NAME-0", "NAME-1", …) in `top -H` and debuggers. Default "pool".
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = name.into();
+        self
+    }
+
+    /// How many threads, 1 to 8192. Default: [`phalanx_memory::usable_cores`].
+    pub fn threads(mut self, threads: usize) -> Builder {
+        self.threads = threads;
+        self
+    }
+
+    /// How many jobs may wait, at least 1. Default 1024.
+    pub fn queue_limit(mut self, jobs: usize) -> Builder {
+        self.queue_limit = jobs;
+        self
+    }
+
+    /// A job that would wait longer than this, by what the pool measures of its own speed, is refused. Default 1 s.
+    pub fn max_wait(mut self, max_wait: Duration) -> Builder {
+        self.max_wait = max_wait;
+        self
+    }
+
+    /// Shares the cores with the other processes of a cluster: each job that runs holds one of the permits, for `owner`. Default: none,
+    /// the pool uses all its threads whenever it has jobs.
+    ///
+    /// Every process may run one job without a permit; for more it waits at most 20 ms, then the job runs all the same.
+    pub fn permits(mut self, permits: Permits, owner: Owner) -> Builder {
+        self.permits = Some((permits, owner));
+        self
+    }
+
+    /// By how much the priority of the pool's threads is lowered (0 to 19), so that the event loop always goes first. Default 5.
+    /// Where the system does not allow it, the threads keep theirs.
+    pub fn niceness(mut self, increment: u8) -> Builder {
+        self.niceness = increment;
+        self
+    }
+
+    /// Starts the threads.
+    pub fn build(self) -> Result<ThreadPool, Error> {
+        self.check()?;
+        panic::install_hook();
+        let cores = phalanx_memory::usable_cores();
+        // Under a quota spinning eats what jobs need; on one core it keeps the caller from submitting.
+        let may_spin = cores > 1 && phalanx_memory::cpu_quota().is_none();
+        let core = Arc::new(Core {
+            dispatcher: Dispatcher::new(self.threads, cores, self.queue_limit, self.max_wait),
+            deadlines: Deadlines::new(format!("{}-clock", self.name)),
+            counters: Counters::default(),
+            share: self.permits.map(|(permits, owner)| CoreShare::new(permits, owner)),
+            given_up: AtomicBool::new(false),
+            queue_limit: self.queue_limit,
+            records: (0..self.threads).map(|_| ThreadRecord::new()).collect(),
+            spin_cores: if may_spin { cores } else { 0 },
+            spinning: AtomicUsize::new(0),
+            started: Instant::now(),
+            draining: Mutex::new(Vec::new()),
+        });
+        // Dropped on an early return, it ends the threads that were started.
+        let pool = ThreadPool::new(core.clone());
+        for worker in 0..self.threads {
+            let (core, niceness, name) = (core.clone(), self.niceness, format!("{}-{worker}", self.name));
+            let body = move || {
+                lower_priority(niceness);
+                core.work(worker);
+            };
+            if let Err(source) = thread::Builder::new().name(name.clone()).spawn(body) {
+                pool.core().dispatcher.forget_threads(self.threads - worker);
+                return Err(Error::Spawn { thread: name, source });
+            }
+        }
+        Ok(pool)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |name, problem: String| Err(Error::Setting { name, problem });
+        match self {
+            Builder { threads, .. } if !(1..=MOST_THREADS).contains(threads) => {
+                wrong("threads", format!("{threads} is not in 1 to {MOST_THREADS}"))
+            }
+            Builder { queue_limit: 0, .. } => {
+                wrong("queue_limit", "no job could ever wait; give at least 1".to_owned())
+            }
+            Builder { niceness, .. } if *niceness > MOST_NICENESS => {
+                wrong("niceness", format!("{niceness} is not in 0 to {MOST_NICENESS}"))
+            }
+            Builder { name, .. } if name.contains('\0') => wrong("name", "it contains a zero byte".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// On Linux a priority belongs to a thread, whatever POSIX says.
+fn lower_priority(increment: u8) {
+    let thread = Some(rustix::thread::gettid());
+    if increment > 0
+        && let Ok(now) = rustix::process::getpriority_process(thread)
+    {
+        let _ = rustix::process::setpriority_process(thread, now + i32::from(increment));
+    }
+}

@@ -1,0 +1,148 @@
+//! What can go wrong: with a pool ([`Error`]), with a job ([`JobError`]), before a job is taken ([`Refusal`]).
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// Why a pool could not be built.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is outside of what makes sense.
+    Setting {
+        /// Which setting of the builder.
+        name: &'static str,
+        /// What is wrong and what to give instead.
+        problem: String,
+    },
+    /// The operating system gave no thread.
+    Spawn {
+        /// Name of the thread.
+        thread: String,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Setting { name, problem } => write!(f, "cannot build the thread pool: {name}: {problem}"),
+            Error::Spawn { thread, source } => write!(
+                f,
+                "cannot build the thread pool: starting thread {thread} failed: {source}; raise the limit of processes \
+                 (ulimit -u, pids.max) or ask for fewer threads"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Setting { .. } => None,
+            Error::Spawn { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Why a job has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The job panicked. The thread lives on.
+    Panicked {
+        /// What it said.
+        message: String,
+        /// `file:line:column`, if no other panic hook took our hook's place.
+        location: Option<String>,
+    },
+    /// The job was never taken.
+    Refused(Refusal),
+    /// One of its deadlines passed. A job that was running was told so and goes on until it looks.
+    TimedOut(Phase),
+    /// [`Submission::cancel`](crate::Submission::cancel) was called, or the pool was given up while the job ran.
+    Cancelled,
+}
+
+/// Where a job was when its deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It waited in the queue and never ran.
+    Queue,
+    /// It ran.
+    Run,
+}
+
+/// Why a job was not taken. Nothing of it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The queue has reached its limit.
+    Full {
+        /// Jobs that wait.
+        queued: usize,
+        /// How many may.
+        limit: usize,
+    },
+    /// The job would wait longer than the pool allows.
+    TooLongWait {
+        /// How long it would wait at the speed measured now.
+        predicted: Duration,
+        /// How long a job may.
+        limit: Duration,
+        /// When half of what is allowed will be left, at the speed measured now: the time for a `Retry-After`.
+        retry_after: Duration,
+    },
+    /// The pool drains or is gone.
+    ShuttingDown,
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JobError::Panicked { message, location: Some(location) } => {
+                write!(f, "the job panicked at {location}: {message}")
+            }
+            JobError::Panicked { message, location: None } => write!(f, "the job panicked: {message}"),
+            JobError::Refused(refusal) => refusal.fmt(f),
+            JobError::TimedOut(Phase::Queue) => {
+                f.write_str("the deadline of the job passed while it waited for a thread")
+            }
+            JobError::TimedOut(Phase::Run) => f.write_str("the deadline of the job passed while it ran"),
+            JobError::Cancelled => f.write_str("the job was cancelled"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Full { queued, limit } => {
+                write!(f, "the job was refused: {queued} jobs wait, {limit} may; try again later")
+            }
+            Refusal::TooLongWait { predicted, limit, retry_after } => write!(
+                f,
+                "the job was refused: it would wait {predicted:.1?}, {limit:.1?} is allowed; try again in {retry_after:.1?}"
+            ),
+            Refusal::ShuttingDown => f.write_str("the job was refused: the pool is shutting down; ask another worker"),
+        }
+    }
+}
+
+impl std::error::Error for JobError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            JobError::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for JobError {
+    fn from(refusal: Refusal) -> JobError {
+        JobError::Refused(refusal)
+    }
+}

@@ -1,0 +1,319 @@
+//! One job from submit to result: the closure, then the result, in one allocation shared by the queue and the caller.
+//!
+//! ```text
+//!   Queued(closure) ──► Running ──► Ran(result) ──► Done(result) ──► Spent
+//!        └────────────────┴── stopped (cancelled, too late) ──► Done(error)
+//! ```
+//!
+//! Between `Ran` and `Done` the thread counts the job as finished, so that whoever is woken by the result finds a free thread.
+//! Nothing of the user's (closure, result, waker) is dropped or called under the lock.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::context::JobContext;
+use crate::core::Core;
+use crate::deadlines::{Alarm, AlarmKey};
+use crate::error::{JobError, Phase};
+use crate::lanes::{Entry, Place};
+use crate::panic;
+use crate::sync::lock;
+
+/// What the pool knows of a job without knowing its types.
+pub(crate) struct Ticket {
+    cost: AtomicU64,
+    place: Place,
+    /// Whether the caller gave the cost.
+    pub(crate) estimated: bool,
+    pub(crate) submitted: Instant,
+    pub(crate) deadline_from_submit: Option<Instant>,
+    pub(crate) time_from_start: Option<Duration>,
+    alarm: OnceLock<AlarmKey>,
+    stopped: AtomicBool,
+}
+
+impl Ticket {
+    pub(crate) fn new(estimated: bool, submitted: Instant) -> Ticket {
+        Ticket {
+            cost: AtomicU64::new(0),
+            place: Place::default(),
+            estimated,
+            submitted,
+            deadline_from_submit: None,
+            time_from_start: None,
+            alarm: OnceLock::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// A job in the queue.
+#[derive(Clone)]
+pub(crate) struct Job(pub(crate) Arc<dyn Queued>);
+
+impl Entry for Job {
+    fn cost(&self) -> u64 {
+        self.0.ticket().cost.load(Ordering::Relaxed)
+    }
+
+    fn set_cost(&self, nanos: u64) {
+        self.0.ticket().cost.store(nanos, Ordering::Relaxed);
+    }
+
+    fn place(&self) -> &Place {
+        &self.0.ticket().place
+    }
+}
+
+/// How a run went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It was stopped before it began.
+    Never,
+    /// To its end.
+    Whole,
+    /// It panicked, or nobody wants the result any more.
+    Cut,
+}
+
+/// How a job ended: each ends in exactly one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Completed,
+    Panicked,
+    TimedOut,
+    Cancelled,
+    Refused,
+}
+
+impl End {
+    fn of<T>(result: &Result<T, JobError>) -> End {
+        match result {
+            Ok(_) => End::Completed,
+            Err(JobError::Panicked { .. }) => End::Panicked,
+            Err(JobError::TimedOut(_)) => End::TimedOut,
+            Err(JobError::Cancelled) => End::Cancelled,
+            Err(JobError::Refused(_)) => End::Refused,
+        }
+    }
+}
+
+/// A job as the pool's threads see it.
+pub(crate) trait Queued: Alarm {
+    fn ticket(&self) -> &Ticket;
+    fn core(&self) -> &Arc<Core>;
+    /// Runs it if nobody stopped it.
+    fn run(&self, context: &JobContext) -> Ran;
+    /// Hands the result over.
+    fn complete(&self);
+    /// Ends it with an error, if it has no result yet.
+    fn stop(self: Arc<Self>, why: JobError);
+    /// Rings at `time`; see [`Alarm`].
+    fn set_alarm(self: Arc<Self>, time: Instant) -> AlarmKey;
+    fn is_over(&self) -> bool;
+}
+
+/// A job as its caller sees it.
+pub(crate) trait Awaited<T>: Queued {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<T, JobError>>;
+    /// The caller is gone.
+    fn abandon(self: Arc<Self>);
+}
+
+enum Stage<F, T> {
+    Queued(F),
+    Running,
+    Ran(Result<T, JobError>),
+    Done(Result<T, JobError>),
+    Spent,
+}
+
+struct Slot<F, T> {
+    stage: Stage<F, T>,
+    waker: Option<Waker>,
+}
+
+pub(crate) struct Cell<F, T> {
+    ticket: Ticket,
+    core: Arc<Core>,
+    slot: Mutex<Slot<F, T>>,
+}
+
+impl<F, T> Cell<F, T>
+where
+    F: FnOnce(&JobContext) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    pub(crate) fn new(ticket: Ticket, core: Arc<Core>, work: F) -> Arc<Cell<F, T>> {
+        Arc::new(Cell { ticket, core, slot: Mutex::new(Slot { stage: Stage::Queued(work), waker: None }) })
+    }
+
+    /// Moves to `next` what `from` recognises; gives back what was there, or nothing if it stays.
+    fn advance(
+        &self,
+        next: Stage<F, T>,
+        from: impl FnOnce(&Stage<F, T>) -> bool,
+    ) -> Option<(Stage<F, T>, Option<Waker>)> {
+        let mut slot = lock(&self.slot);
+        if !from(&slot.stage) {
+            drop(slot);
+            return None;
+        }
+        let old = std::mem::replace(&mut slot.stage, next);
+        let waker = if matches!(slot.stage, Stage::Done(_) | Stage::Spent) { slot.waker.take() } else { None };
+        Some((old, waker))
+    }
+
+    fn over(&self, end: End) {
+        if let Some(key) = self.ticket.alarm.get() {
+            self.core.deadlines.take_back(*key);
+        }
+        self.core.counters.count(end);
+    }
+
+    /// Stops the job; `next` is what its caller finds.
+    fn halt(self: Arc<Self>, next: Stage<F, T>, end: End) {
+        let unfinished = |stage: &Stage<F, T>| matches!(stage, Stage::Queued(_) | Stage::Running | Stage::Ran(_));
+        let Some((old, waker)) = self.advance(next, unfinished) else { return };
+        self.ticket.stopped.store(true, Ordering::Relaxed);
+        if matches!(old, Stage::Queued(_)) {
+            self.core.dispatcher.withdraw(&Job(self.clone()));
+        }
+        self.over(end);
+        // The closure, with all it captured, goes now, wherever its husk still lies.
+        drop(old);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<F, T> Alarm for Cell<F, T>
+where
+    F: FnOnce(&JobContext) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    fn ring(self: Arc<Self>) {
+        let phase = if matches!(lock(&self.slot).stage, Stage::Queued(_)) { Phase::Queue } else { Phase::Run };
+        self.stop(JobError::TimedOut(phase));
+    }
+}
+
+impl<F, T> Queued for Cell<F, T>
+where
+    F: FnOnce(&JobContext) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn run(&self, context: &JobContext) -> Ran {
+        let Some((Stage::Queued(work), _)) = self.advance(Stage::Running, |stage| matches!(stage, Stage::Queued(_)))
+        else {
+            return Ran::Never;
+        };
+        let mut result = panic::catch(|| work(context));
+        let too_late = context.why_stopped();
+        let whole = result.is_ok() && too_late.is_none();
+        if let (Ok(_), Some(error)) = (&result, too_late) {
+            // It may have stopped half-way when it saw that; whatever it made, nobody shall take it for a result.
+            panic::discard(std::mem::replace(&mut result, Err(error)));
+        }
+        // Not wanted any more: drop it before the next job.
+        let mut result = Some(result);
+        let mut slot = lock(&self.slot);
+        if matches!(slot.stage, Stage::Running)
+            && let Some(result) = result.take()
+        {
+            slot.stage = Stage::Ran(result);
+        }
+        drop(slot);
+        let wanted = result.is_none();
+        panic::discard(result);
+        if whole && wanted { Ran::Whole } else { Ran::Cut }
+    }
+
+    fn complete(&self) {
+        let mut slot = lock(&self.slot);
+        let result = match std::mem::replace(&mut slot.stage, Stage::Spent) {
+            Stage::Ran(result) => result,
+            other => {
+                slot.stage = other;
+                return;
+            }
+        };
+        let end = End::of(&result);
+        slot.stage = Stage::Done(result);
+        let waker = slot.waker.take();
+        drop(slot);
+        self.over(end);
+        if let Some(waker) = waker {
+            // Foreign code: its panic must not take the thread.
+            let _ = panic::catch(|| waker.wake());
+        }
+    }
+
+    fn stop(self: Arc<Self>, why: JobError) {
+        let result = Err(why);
+        let end = End::of(&result);
+        self.halt(Stage::Done(result), end);
+    }
+
+    fn set_alarm(self: Arc<Self>, time: Instant) -> AlarmKey {
+        let alarm: Arc<dyn Alarm> = self.clone();
+        self.core.deadlines.set(time, Arc::downgrade(&alarm))
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(lock(&self.slot).stage, Stage::Done(_) | Stage::Spent)
+    }
+}
+
+impl<F, T> Awaited<T> for Cell<F, T>
+where
+    F: FnOnce(&JobContext) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<T, JobError>> {
+        let mut slot = lock(&self.slot);
+        match std::mem::replace(&mut slot.stage, Stage::Spent) {
+            Stage::Done(result) => Poll::Ready(result),
+            Stage::Spent => Poll::Ready(Err(JobError::Cancelled)),
+            unfinished => {
+                slot.stage = unfinished;
+                let same = slot.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+                let old = if same { None } else { slot.waker.replace(context.waker().clone()) };
+                drop(slot);
+                drop(old);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn abandon(self: Arc<Self>) {
+        let done = self.advance(Stage::Spent, |stage| matches!(stage, Stage::Done(_)));
+        if done.is_none() {
+            self.halt(Stage::Spent, End::Cancelled);
+        }
+    }
+}
+
+/// Sets the alarm of a queued job's deadline, and takes it back if the job was faster.
+pub(crate) fn watch(job: &Job, deadline: Instant) {
+    let key = job.0.clone().set_alarm(deadline);
+    let _ = job.0.ticket().alarm.set(key);
+    if job.0.is_over() {
+        job.0.core().deadlines.take_back(key);
+    }
+}

@@ -1,0 +1,313 @@
+//! The queue: bounded, first in first out, in two lanes.
+//!
+//! Jobs that should take less than [`CHEAP`] have a lane of their own, so that they need not wait behind heavy ones.
+//! **The rule:** while jobs wait in both lanes, cheap ones go first, but after [`CHEAP_PER_HEAVY`] of them in a row one heavy
+//! job goes. So the heavy job at position *p* of its lane is overtaken by at most `8 × p` cheap jobs, and a cheap job at
+//! position *p* of its lane by at most `p / 8 + 1` heavy ones that were submitted later. Inside a lane nobody overtakes.
+//!
+//! A job that is withdrawn (its caller is gone) leaves the counts at once; its husk leaves when it is reached, or earlier when husks
+//! outnumber jobs.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+/// Jobs estimated below this are cheap.
+pub(crate) const CHEAP: Duration = Duration::from_millis(5);
+/// How many cheap jobs may start in a row while a heavy one waits.
+pub(crate) const CHEAP_PER_HEAVY: u64 = 8;
+/// Husks that may always lie about; sweeping fewer is not worth the walk.
+const SPARE_HUSKS: usize = 32;
+
+/// Where an entry stands. Only changed under the lock of the lanes.
+#[derive(Debug, Default)]
+pub(crate) struct Place(AtomicU8);
+
+const OUTSIDE: u8 = 0;
+const WAITING: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+impl Place {
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, place: u8) {
+        self.0.store(place, Ordering::Relaxed);
+    }
+}
+
+/// What the lanes must know of a job.
+pub(crate) trait Entry: Clone {
+    /// Its estimated run time in nanoseconds.
+    fn cost(&self) -> u64;
+    /// Called before it is pushed, never after.
+    fn set_cost(&self, nanos: u64);
+    fn place(&self) -> &Place;
+}
+
+#[derive(Debug)]
+struct Lane<J> {
+    entries: VecDeque<J>,
+    /// Those that were not withdrawn, and the sum of their costs.
+    waiting: usize,
+    cost: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lanes<J> {
+    cheap: Lane<J>,
+    heavy: Lane<J>,
+    cheap_in_a_row: u64,
+    limit: usize,
+}
+
+impl<J: Entry> Lanes<J> {
+    pub(crate) fn new(limit: usize) -> Lanes<J> {
+        Lanes { cheap: Lane::new(), heavy: Lane::new(), cheap_in_a_row: 0, limit }
+    }
+
+    /// How many jobs wait.
+    pub(crate) fn len(&self) -> usize {
+        self.cheap.waiting + self.heavy.waiting
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.limit
+    }
+
+    /// The cost that will be worked off before a new job of `cost` starts.
+    pub(crate) fn cost_ahead_of(&self, cost: u64) -> u64 {
+        if !is_cheap(cost) {
+            return self.total_cost();
+        }
+        // Only as many heavy jobs as the rule lets in between; the mean stands for each of them.
+        let heavy_jobs = self.heavy.waiting as u64;
+        let in_between = heavy_jobs.min((self.cheap.waiting as u64 + self.cheap_in_a_row) / CHEAP_PER_HEAVY);
+        let heavy = self.heavy.cost.checked_div(heavy_jobs).unwrap_or(0).saturating_mul(in_between);
+        self.cheap.cost.saturating_add(heavy)
+    }
+
+    /// The estimated run time of all that wait.
+    pub(crate) fn total_cost(&self) -> u64 {
+        self.cheap.cost.saturating_add(self.heavy.cost)
+    }
+
+    /// Appends a job. The caller asked [`is_full`](Lanes::is_full) under the same lock.
+    pub(crate) fn push(&mut self, job: J) {
+        job.place().set(WAITING);
+        let lane = if is_cheap(job.cost()) { &mut self.cheap } else { &mut self.heavy };
+        lane.push(job);
+    }
+
+    /// The next job by the rule; husks on the way are put into `husks`, to be dropped outside of the lock.
+    pub(crate) fn pop(&mut self, husks: &mut Vec<J>) -> Option<J> {
+        let heavy_is_due = self.cheap_in_a_row >= CHEAP_PER_HEAVY || self.cheap.waiting == 0;
+        if self.heavy.waiting > 0 && heavy_is_due {
+            self.cheap_in_a_row = 0;
+            self.heavy.pop(husks)
+        } else {
+            self.cheap_in_a_row = if self.heavy.waiting > 0 { self.cheap_in_a_row + 1 } else { 0 };
+            self.cheap.pop(husks)
+        }
+    }
+
+    /// Takes a job out of the counts; false if it was not waiting (any more).
+    pub(crate) fn withdraw(&mut self, job: &J, husks: &mut Vec<J>) -> bool {
+        if job.place().get() != WAITING {
+            return false;
+        }
+        job.place().set(WITHDRAWN);
+        let lane = if is_cheap(job.cost()) { &mut self.cheap } else { &mut self.heavy };
+        lane.leave(job);
+        lane.sweep(husks);
+        true
+    }
+
+    /// Empties both lanes.
+    pub(crate) fn take_all(&mut self) -> Vec<J> {
+        let mut husks = Vec::new();
+        let mut jobs = Vec::with_capacity(self.len());
+        while let Some(job) = self.pop(&mut husks) {
+            jobs.push(job);
+        }
+        for lane in [&mut self.cheap, &mut self.heavy] {
+            jobs.extend(lane.entries.drain(..));
+        }
+        jobs.append(&mut husks);
+        jobs
+    }
+}
+
+impl<J: Entry> Lane<J> {
+    fn new() -> Lane<J> {
+        Lane { entries: VecDeque::new(), waiting: 0, cost: 0 }
+    }
+
+    fn push(&mut self, job: J) {
+        self.waiting += 1;
+        self.cost = self.cost.saturating_add(job.cost());
+        self.entries.push_back(job);
+    }
+
+    fn leave(&mut self, job: &J) {
+        self.waiting -= 1;
+        self.cost = self.cost.saturating_sub(job.cost());
+    }
+
+    fn pop(&mut self, husks: &mut Vec<J>) -> Option<J> {
+        while let Some(job) = self.entries.pop_front() {
+            let was_waiting = job.place().get() == WAITING;
+            job.place().set(OUTSIDE);
+            if was_waiting {
+                self.leave(&job);
+                return Some(job);
+            }
+            husks.push(job);
+        }
+        None
+    }
+
+    /// Removes the husks once they outnumber the jobs, so that the walk costs each of them a constant.
+    fn sweep(&mut self, husks: &mut Vec<J>) {
+        if self.entries.len() - self.waiting <= self.waiting + SPARE_HUSKS {
+            return;
+        }
+        for _ in 0..self.entries.len() {
+            match self.entries.pop_front() {
+                Some(job) if job.place().get() == WAITING => self.entries.push_back(job),
+                Some(husk) => husks.push(husk),
+                None => break,
+            }
+        }
+    }
+}
+
+fn is_cheap(cost: u64) -> bool {
+    u128::from(cost) < CHEAP.as_nanos()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::rc::Rc;
+
+    const MS: u64 = 1_000_000;
+
+    #[derive(Debug, Clone)]
+    struct Job(Rc<(u32, u64, Place)>);
+
+    impl Job {
+        fn new(name: u32, cost: u64) -> Job {
+            Job(Rc::new((name, cost, Place::default())))
+        }
+    }
+
+    impl Entry for Job {
+        fn cost(&self) -> u64 {
+            self.0.1
+        }
+
+        fn set_cost(&self, _nanos: u64) {}
+
+        fn place(&self) -> &Place {
+            &self.0.2
+        }
+    }
+
+    fn pop(lanes: &mut Lanes<Job>) -> Option<u32> {
+        lanes.pop(&mut Vec::new()).map(|job| job.0.0)
+    }
+
+    #[test]
+    fn cheap_jobs_overtake_heavy_ones_but_at_most_eight_in_a_row() {
+        let mut lanes = Lanes::new(100);
+        (0..3).for_each(|name| lanes.push(Job::new(1000 + name, 50 * MS)));
+        (0..20).for_each(|name| lanes.push(Job::new(name, MS)));
+        let order: Vec<_> = std::iter::from_fn(|| pop(&mut lanes)).collect();
+        let expected: Vec<u32> = (0..8).chain([1000]).chain(8..16).chain([1001]).chain(16..20).chain([1002]).collect();
+        assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn a_cheap_job_waits_for_few_heavy_ones_and_a_heavy_one_for_all() {
+        let mut lanes = Lanes::new(100);
+        (0..4).for_each(|name| lanes.push(Job::new(name, 100 * MS)));
+        assert_eq!(lanes.cost_ahead_of(MS), 0);
+        assert_eq!(lanes.cost_ahead_of(100 * MS), 400 * MS);
+        (0..8).for_each(|name| lanes.push(Job::new(name, MS)));
+        assert_eq!(lanes.cost_ahead_of(MS), 108 * MS);
+    }
+
+    #[test]
+    fn withdrawn_jobs_do_not_pile_up() {
+        let mut lanes = Lanes::new(100_000);
+        for name in 0..10_000 {
+            let job = Job::new(name, MS);
+            lanes.push(job.clone());
+            assert!(lanes.withdraw(&job, &mut Vec::new()));
+            assert!(!lanes.withdraw(&job, &mut Vec::new()), "withdrawn once");
+            assert!(lanes.cheap.entries.len() <= SPARE_HUSKS + 1);
+        }
+        assert_eq!((lanes.len(), lanes.total_cost()), (0, 0));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Push(u64),
+        Pop,
+        Withdraw(prop::sample::Index),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            3 => prop_oneof![Just(MS), Just(20 * MS), any::<u64>()].prop_map(Step::Push),
+            2 => Just(Step::Pop),
+            1 => any::<prop::sample::Index>().prop_map(Step::Withdraw),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// Against two plain lists: no job is lost, none comes twice, each lane keeps its order, the bound holds.
+        #[test]
+        fn lanes_behave_like_two_lists(steps in steps(), limit in 1_usize..40) {
+            let mut lanes = Lanes::new(limit);
+            let mut model: Vec<Job> = Vec::new();
+            let mut cheap_in_a_row = 0;
+            for (name, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Push(_) if lanes.is_full() => prop_assert_eq!(model.len(), limit),
+                    Step::Push(cost) => {
+                        let job = Job::new(name as u32, cost);
+                        lanes.push(job.clone());
+                        model.push(job);
+                    }
+                    Step::Pop => {
+                        let first = |cheap: bool| model.iter().position(|job| is_cheap(job.cost()) == cheap);
+                        let expected = match (first(true), first(false)) {
+                            (Some(cheap), Some(_)) if cheap_in_a_row < CHEAP_PER_HEAVY => { cheap_in_a_row += 1; Some(cheap) }
+                            (_, Some(heavy)) => { cheap_in_a_row = 0; Some(heavy) }
+                            (cheap, None) => { cheap_in_a_row = 0; cheap }
+                        };
+                        prop_assert_eq!(pop(&mut lanes), expected.map(|index| model.remove(index).0.0));
+                    }
+                    Step::Withdraw(index) if !model.is_empty() => {
+                        let job = model.remove(index.index(model.len()));
+                        prop_assert!(lanes.withdraw(&job, &mut Vec::new()));
+                    }
+                    Step::Withdraw(_) => {}
+                }
+                prop_assert_eq!(lanes.len(), model.len());
+                prop_assert!(lanes.len() <= limit);
+            }
+            let rest = lanes.take_all().into_iter().filter(|job| model.iter().any(|kept| kept.0.0 == job.0.0)).count();
+            prop_assert_eq!(rest, model.len());
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! [`Submission`]: the caller's end of a job.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::error::{JobError, Refusal};
+use crate::job::Awaited;
+
+/// A submitted job: a future of its result. It runs whether or not it is awaited.
+///
+/// Dropping it cancels the job: one that waits is dropped unrun, with all it captured; one that runs sees
+/// [`is_cancelled`](crate::JobContext::is_cancelled). [`detach`](Submission::detach) lets it go on.
+#[must_use = "dropping a submission cancels the job; await it, or detach() it"]
+pub struct Submission<T: Send + 'static> {
+    state: State<T>,
+}
+
+enum State<T: Send + 'static> {
+    Refused(Refusal),
+    Taken(Arc<dyn Awaited<T>>),
+    Over,
+}
+
+impl<T: Send + 'static> Submission<T> {
+    pub(crate) fn refused(refusal: Refusal) -> Submission<T> {
+        Submission { state: State::Refused(refusal) }
+    }
+
+    pub(crate) fn taken(job: Arc<dyn Awaited<T>>) -> Submission<T> {
+        Submission { state: State::Taken(job) }
+    }
+
+    /// Cancels the job; the submission is then ready with [`JobError::Cancelled`], unless it had a result already.
+    pub fn cancel(&self) {
+        if let State::Taken(job) = &self.state {
+            job.clone().stop(JobError::Cancelled);
+        }
+    }
+
+    /// Whether a result (or an error) is there to be awaited without waiting.
+    pub fn is_finished(&self) -> bool {
+        match &self.state {
+            State::Taken(job) => job.is_over(),
+            State::Refused(_) | State::Over => true,
+        }
+    }
+
+    /// Lets the job run though nobody wants its result. A refused one is gone.
+    pub fn detach(mut self) {
+        self.state = State::Over;
+    }
+}
+
+impl<T: Send + 'static> Future for Submission<T> {
+    type Output = Result<T, JobError>;
+
+    /// After it was ready once, it is ready with [`JobError::Cancelled`].
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = match &self.state {
+            State::Refused(refusal) => Err(JobError::Refused(*refusal)),
+            State::Taken(job) => match job.poll(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(result) => result,
+            },
+            State::Over => Err(JobError::Cancelled),
+        };
+        self.state = State::Over;
+        Poll::Ready(result)
+    }
+}
+
+impl<T: Send + 'static> Drop for Submission<T> {
+    fn drop(&mut self) {
+        if let State::Taken(job) = std::mem::replace(&mut self.state, State::Over) {
+            job.abandon();
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Submission<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submission").field("finished", &self.is_finished()).finish()
+    }
+}
