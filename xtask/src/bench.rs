@@ -3,6 +3,9 @@
 use crate::step::{self, Failure};
 use crate::tools;
 
+/// Cases that measure `phalanx serve`; the others bring a server of their own.
+const CASES_WITH_THE_BINARY: [&str; 3] = ["upload", "process", "overload"];
+
 /// Builds, brings the Node peers up to date, and runs `phalanx-bench` with `arguments`.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let asks_for_help =
@@ -12,7 +15,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             println!("npm is not installed: the Node peers are left out");
         }
         tools::install_node_packages(&step::repository().join("bench/peers/node"))?;
-        step::run(step::cargo().args(["build", "--release", "--package", "phalanx-server"]))?;
+        if arguments.first().is_some_and(|case| CASES_WITH_THE_BINARY.contains(&case.as_str())) {
+            step::run(step::cargo().args(["build", "--release", "--package", "phalanx-server"]))?;
+        }
     }
     step::run(step::cargo().args(["build", "--release", "--package", "phalanx-bench", "--bins"]))?;
     let shown: &[String] = if arguments.is_empty() { &["--help".to_owned()] } else { arguments };

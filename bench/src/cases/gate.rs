@@ -49,7 +49,7 @@ pub(crate) async fn run(settings: &Settings) {
     print_environment(&contenders);
     println!(
         "- bursts: {LASTING_CONNECTIONS} connections at once, {BURSTS} times; one request a connection: {ONE_REQUEST_CLIENTS} clients; \
-         keep-alive: {LASTING_CONNECTIONS} connections; {} rounds of {:?}, medians",
+         keep-alive: {LASTING_CONNECTIONS} connections; medians of {} rounds of {:?}",
         settings.rounds(ROUNDS),
         settings.duration(SECONDS)
     );

@@ -50,7 +50,7 @@ pub(crate) async fn run(settings: &Settings) {
     println!("## hello: GET / with a constant answer");
     print_environment(&contenders);
     println!(
-        "- closed loop of {} keep-alive connections from {}, {} rounds of {:?}, medians",
+        "- closed loop of {} keep-alive connections from {}, medians of {} rounds of {:?}",
         settings.clients(CONNECTIONS),
         wrk::version().unwrap_or_else(|| "our own generator (wrk is not installed)".into()),
         settings.rounds(ROUNDS),

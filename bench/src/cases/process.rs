@@ -81,7 +81,7 @@ fn print(contenders: &[Contender], results: &BTreeMap<Contender, Result<Vec<Roun
     println!("## process: {QUESTION}, 1 000 000 steps a number");
     print_environment(contenders);
     println!(
-        "- closed loop of {} clients, {} rounds of {:?}, medians; /livez asked 50 times a second on its own connection",
+        "- closed loop of {} clients, medians of {} rounds of {:?}; /livez asked 50 times a second on its own connection",
         settings.clients(CLIENTS),
         settings.rounds(ROUNDS),
         settings.duration(SECONDS)

@@ -39,7 +39,7 @@ pub(crate) async fn run(settings: &Settings) {
     println!("## upload: at most 800 px wide, JPEG quality 80");
     print_environment(&contenders);
     println!(
-        "- closed loop of {} clients, {} rounds of {:?}, medians; every upload carries another comment segment",
+        "- closed loop of {} clients, medians of {} rounds of {:?}; every upload carries another comment segment",
         settings.clients(CLIENTS),
         settings.rounds(ROUNDS),
         settings.duration(SECONDS)
