@@ -94,6 +94,8 @@ pub enum Event {
         pid: u32,
         /// Why and how.
         reason: ExitReason,
+        /// Connections that it had open; for a crash, the most that its end can have cost.
+        connections: u64,
     },
     /// A slot waits before its next start.
     BackOff {
@@ -125,9 +127,9 @@ impl fmt::Display for Event {
             Event::Message { worker, .. } => write!(f, "worker {worker} sent a message"),
             Event::Disconnect { worker } => write!(f, "worker {worker} leaves: it accepts nothing more and drains"),
             Event::Killed { worker, why } => write!(f, "worker {worker} is killed: {why}"),
-            Event::Exit { worker, pid, reason } => {
+            Event::Exit { worker, pid, reason, connections } => {
                 let how = if reason.voluntary { "left" } else { "died" };
-                write!(f, "worker {worker} (pid {pid}) {how}: {reason}")
+                write!(f, "worker {worker} (pid {pid}) {how} with {connections} connections open: {reason}")
             }
             Event::BackOff { slot, wait } => {
                 write!(f, "slot {} starts its next worker in {} ms", slot.0, wait.as_millis())

@@ -347,17 +347,19 @@ async fn lane(
     mut events: mpsc::UnboundedReceiver<Event>,
     hub: Arc<Mutex<Hub>>,
 ) {
-    let mut open = true;
+    // Its messages travel on a socket of their own; they are looked at once its `Online` was told.
+    let (mut online, mut open) = (false, true);
     loop {
         let event = tokio::select! {
             biased;
             event = events.recv() => event,
-            message = pipe.receive(), if open => match message {
+            message = pipe.receive(), if online && open => match message {
                 Ok(Some(bytes)) => Some(Event::Message { worker, message: Message::new(bytes) }),
                 Ok(None) | Err(_) => { open = false; continue }
             },
         };
         let Some(event) = event else { return };
+        online |= matches!(event, Event::Online { .. });
         if matches!(event, Event::Exit { .. }) {
             while let Ok(Some(bytes)) = pipe.receive().await {
                 publish(&hub, Event::Message { worker, message: Message::new(bytes) }).await;

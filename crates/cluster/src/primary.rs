@@ -206,11 +206,13 @@ impl Primary {
             Action::Kill(worker, reason) => self.kill(worker, reason),
             Action::Bury(worker, slot, reason) => {
                 self.permits.sweep(owner(slot, worker));
-                if let Some(memory) = self.slots.get(usize::from(slot.0)) {
+                let memory = self.slots.get(usize::from(slot.0));
+                let connections = memory.map_or(0, |memory| memory.get(Field::Connections));
+                if let Some(memory) = memory {
                     memory.vacate();
                 }
                 let pid = self.workers.remove(&worker).map_or(0, |running| running.child.pid());
-                self.emit(Event::Exit { worker, pid, reason });
+                self.emit(Event::Exit { worker, pid, reason, connections });
             }
             Action::BackOff(slot, wait) => self.emit(Event::BackOff { slot, wait }),
             Action::Break(slot, probe_in) => self.emit(Event::BreakerOpen { slot, probe_in }),
@@ -270,6 +272,7 @@ impl Primary {
         };
         control.send(&welcome, &[])?;
         self.tell_of_siblings(&control, (0..self.slots.len()).filter(|other| *other != index))?;
+        let started = Instant::now();
         let child = role.spawn()?;
         for (source, fd) in [(Source::Control(worker), control.as_fd()), (Source::Process(worker), child.as_fd())] {
             epoll::add(&self.epoll, fd, source.data(), epoll::EventFlags::IN).map_err(system("watch a worker"))?;
@@ -283,7 +286,7 @@ impl Primary {
         if let (Some(feed), Some((ours, _))) = (&self.feed, messages) {
             feed.connect(worker, child.pid(), ours);
         }
-        Ok(Running { child, control, slot, started: Instant::now() })
+        Ok(Running { child, control, slot, started })
     }
 
     fn tell_of_siblings(&self, control: &Packets, indices: impl Iterator<Item = usize>) -> Result<(), Error> {

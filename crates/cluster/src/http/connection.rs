@@ -19,7 +19,7 @@ use tower_service::Service;
 use super::accept::UnreadPlace;
 use super::service::Counted;
 use super::stream::WatchedStream;
-use super::sweeper::{Order, Ticket};
+use super::sweeper::{Order, Phase, Ticket};
 use crate::builder::AnyError;
 
 /// Most bytes of a request's head; also the largest piece in which a body is read.
@@ -68,19 +68,21 @@ pub(super) async fn serve<S, B>(
     let mut finishing = false;
     poll_fn(|cx| {
         mark.listen(cx.waker());
-        match mark.order() {
-            Order::Serve => {}
-            Order::Finish if finishing => {}
-            Order::Finish => {
-                finishing = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            // The stream itself answers 408 and then ends.
-            Order::TimeOut => {}
-            Order::Close => return Poll::Ready(()),
+        if mark.order() == Order::Close {
+            return Poll::Ready(());
         }
         // A client that breaks its connection is its own business, and is no news.
-        connection.as_mut().poll(cx).map(|_| ())
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // A connection on which nothing was read yet may have a request under way to us: hyper would close it, so it
+        // is left to the sweeper.
+        if mark.order() == Order::Finish && !finishing && mark.phase() != Phase::Fresh {
+            finishing = true;
+            connection.as_mut().graceful_shutdown();
+            return connection.as_mut().poll(cx).map(|_| ());
+        }
+        Poll::Pending
     })
     .await;
     drop(open);

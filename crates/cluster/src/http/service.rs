@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ::http::{Request, Response};
+use ::http::header::CONNECTION;
+use ::http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use phalanx_shared::{Field, Slot};
@@ -14,7 +15,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::Peer;
-use super::sweeper::{Mark, Phase};
+use super::sweeper::{Mark, Order, Phase};
 
 /// The user's service, as one connection uses it.
 pub(super) struct Counted<S> {
@@ -98,10 +99,13 @@ where
                     request.take()
                 }
                 StepProjection::Called { future } => {
-                    let response = ready!(future.poll(cx))?;
+                    let mut response = ready!(future.poll(cx))?;
                     let underway = this.underway.take();
                     if let Some(underway) = &underway {
                         underway.mark.enter(Phase::Response);
+                        if underway.mark.order() != Order::Serve {
+                            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                        }
                     }
                     return Poll::Ready(Ok(response.map(|body| CountedBody { body, underway })));
                 }

@@ -1,0 +1,45 @@
+//! Real clusters: real processes, real signals, real sockets.
+//!
+//! This test has no harness of its own making threads before `init`: it is at once the tests, and (when
+//! `TEST_PROGRAM` is set) the programs that they start.
+//!
+//! `cargo test -p phalanx-cluster --test cluster [-- PART_OF_A_NAME]`
+
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod faults;
+mod lifecycle;
+mod limits;
+mod process;
+mod programs;
+
+/// A test: what it promises, and the code that tries to break it.
+type Test = (&'static str, fn());
+
+fn main() {
+    phalanx_process::init().expect("init");
+    if let Ok(program) = std::env::var("TEST_PROGRAM") {
+        return programs::run(&program);
+    }
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let tests = lifecycle::TESTS.iter().chain(limits::TESTS).chain(faults::TESTS);
+    let (mut passed, mut failed) = (0, Vec::new());
+    for (name, test) in tests.filter(|(name, _)| name.contains(&wanted)) {
+        match std::panic::catch_unwind(test) {
+            Ok(()) => {
+                passed += 1;
+                println!("test {name} ... ok");
+            }
+            Err(_) => {
+                failed.push(*name);
+                println!("test {name} ... FAILED");
+            }
+        }
+    }
+    println!("{passed} passed, {} failed", failed.len());
+    if !failed.is_empty() {
+        eprintln!("failed: {failed:#?}");
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,166 @@
+//! The programs that the tests start, each a small cluster.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use phalanx_cluster::{Cluster, Event, Primary, Worker, cluster};
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the program of this name and exits.
+pub(crate) fn run(name: &str) {
+    let result = match name {
+        "server" => server().run(serve),
+        "quick-drain" => server().drain_deadline(Duration::from_millis(300)).run(serve),
+        "impatient" => server().run(|worker| async move {
+            let http =
+                worker.http().header_timeout(Duration::from_millis(300)).idle_timeout(Duration::from_millis(300));
+            Ok(http.serve(service(&worker)).await?)
+        }),
+        "fails-at-start" => server().run(|_| async { Err("the folder is not writable".into()) }),
+        "crashes-at-start" => server().run(|worker| async move {
+            if worker.slot().0 == 0 {
+                std::process::abort()
+            }
+            serve(worker).await
+        }),
+        "panicking-primary" => server().primary(|_| async { panic!("user code") }).run(serve),
+        "messages" => server().workers(1).primary(messages_primary).run(messages_worker),
+        "forks" => server().workers(0).primary(forks_primary).run(serve),
+        "without-init" => without_init(),
+        other => panic!("unknown program {other}"),
+    };
+    if let Err(error) = result {
+        eprintln!("error: {error}");
+        std::process::exit(error.exit_code().into());
+    }
+    std::process::exit(0);
+}
+
+fn server() -> Cluster {
+    let address = std::env::var("TEST_ADDRESS").unwrap_or_else(|_| "127.0.0.1:0".into());
+    cluster().listen(address).workers(2).on_event(|event| println!("{event}"))
+}
+
+async fn serve(worker: Worker) -> Result<(), AnyError> {
+    let service = service(&worker);
+    Ok(worker.http().serve(service).await?)
+}
+
+/// `/` tells the pid; `/slow?ms` waits without holding the event loop; `/spin` holds it for 300 µs; `/hang` for ever;
+/// `/refuse` answers 503 without reading the body; `/read` reads it.
+fn service(
+    worker: &Worker,
+) -> impl tower_service::Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static
++ use<> {
+    let pid = worker.pid();
+    tower::service_fn(move |request: Request<Incoming>| async move {
+        let mut status = 200;
+        let mut text = pid.to_string();
+        match request.uri().path() {
+            "/slow" => {
+                let millis = request.uri().query().and_then(|query| query.parse().ok()).unwrap_or(0);
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+            }
+            "/spin" => {
+                let until = std::time::Instant::now() + Duration::from_micros(300);
+                while std::time::Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+            }
+            "/hang" => loop {
+                std::thread::park();
+            },
+            "/refuse" => status = 503,
+            "/read" => {
+                text = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len()).to_string();
+            }
+            _ => {}
+        }
+        Ok(Response::builder().status(status).body(Full::from(text)).unwrap())
+    })
+}
+
+async fn messages_primary(primary: Primary) -> Result<(), AnyError> {
+    let mut events = primary.events();
+    let mut order = Vec::new();
+    while let Some(event) = events.next().await {
+        order.push(match &event {
+            Event::Fork { worker, .. } => {
+                primary.send(*worker, &vec![1u32, 2, 3]).await?;
+                "fork"
+            }
+            Event::Online { .. } => "online",
+            Event::Ready { .. } => "ready",
+            Event::Message { message, .. } => {
+                println!("result {:?}", message.decode::<Vec<u32>>()?);
+                "message"
+            }
+            Event::Exit { .. } => "exit",
+            other => panic!("unexpected: {other}"),
+        });
+        if order.last() == Some(&"exit") {
+            break;
+        }
+    }
+    println!("order {order:?}");
+    Ok(())
+}
+
+async fn messages_worker(worker: Worker) -> Result<(), AnyError> {
+    worker.ready();
+    let numbers: Vec<u32> = worker.recv().await?.ok_or("no message")?;
+    for factor in [2, 3] {
+        worker.send(&numbers.iter().map(|n| n * factor).collect::<Vec<_>>()).await?;
+    }
+    Ok(())
+}
+
+async fn forks_primary(primary: Primary) -> Result<(), AnyError> {
+    let mut events = primary.events();
+    let worker = primary.fork([("TEST_FORKED", "yes")]).await?;
+    let second = primary.fork::<String, String>([]).await?;
+    assert_eq!((worker.get(), second.get()), (1, 2));
+    let mut ready = 0;
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Ready { .. } => {
+                ready += 1;
+                if ready == 2 {
+                    let pid = primary.workers().iter().find(|info| info.id == worker).ok_or("no worker")?.pid;
+                    let environment = std::fs::read(format!("/proc/{pid}/environ"))?;
+                    let has = environment.split(|byte| *byte == 0).any(|entry| entry == b"TEST_FORKED=yes");
+                    println!("environment {has}, workers {}", primary.workers().len());
+                    primary.disconnect(worker)?;
+                }
+            }
+            Event::Exit { worker: gone, reason, .. } => {
+                println!("exit {gone} voluntary {}", reason.voluntary);
+                if gone == worker {
+                    primary.disconnect_all()?;
+                } else {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a program does that forgot `init`: this one plays it by asking before it was called.
+fn without_init() -> Result<(), phalanx_cluster::Error> {
+    // `init` was called by `main` above; a second cluster inside a worker is the other mistake of this kind.
+    server().workers(1).run(|_| async {
+        match cluster().workers(1).run(|_| async { Ok(()) }) {
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(()),
+        }
+    })
+}
