@@ -82,7 +82,7 @@ impl Deadlines {
         drop(alarm);
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn pending(&self) -> usize {
         lock(&self.shared.state).alarms.len()
     }
@@ -123,5 +123,54 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    const GIVE_UP: Duration = Duration::from_secs(20);
+
+    struct Bell(&'static str, mpsc::Sender<&'static str>);
+
+    impl Alarm for Bell {
+        fn ring(self: Arc<Self>) {
+            let _ = self.1.send(self.0);
+            assert_ne!(self.0, "panics", "the keeper must survive this");
+        }
+    }
+
+    #[test]
+    fn alarms_ring_in_the_order_of_their_times_whichever_was_set_first() {
+        let deadlines = Deadlines::new("test-clock".to_owned());
+        let (sender, rung) = mpsc::channel();
+        let now = Instant::now();
+        let alarms: Vec<Arc<dyn Alarm>> = [("third", 60), ("panics", 20), ("second", 40), ("never", 60_000)]
+            .map(|(name, after)| {
+                let bell: Arc<dyn Alarm> = Arc::new(Bell(name, sender.clone()));
+                deadlines.set(now + Duration::from_millis(after), Arc::downgrade(&bell));
+                bell
+            })
+            .into();
+        let order: Vec<_> = (0..3).map(|_| rung.recv_timeout(GIVE_UP).unwrap()).collect();
+        assert_eq!(order, ["panics", "second", "third"]);
+        assert_eq!(deadlines.pending(), 1);
+        drop(alarms);
+    }
+
+    #[test]
+    fn an_alarm_that_is_taken_back_leaves_nothing_and_never_rings() {
+        let deadlines = Deadlines::new("test-clock".to_owned());
+        let (sender, rung) = mpsc::channel();
+        let bells: [Arc<dyn Alarm>; 2] = ["taken back", "kept"].map(|name| Arc::new(Bell(name, sender.clone())) as _);
+        let soon = Instant::now() + Duration::from_millis(30);
+        let first = deadlines.set(soon, Arc::downgrade(&bells[0]));
+        deadlines.set(soon, Arc::downgrade(&bells[1]));
+        deadlines.take_back(first);
+        assert_eq!(rung.recv_timeout(GIVE_UP).unwrap(), "kept");
+        assert_eq!(deadlines.pending(), 0);
     }
 }

@@ -20,9 +20,7 @@ use std::time::{Duration, Instant};
 use crate::error::Refusal;
 use crate::lanes::{Entry, Lanes};
 use crate::pace::{Finished, Pace};
-use crate::sync::checked::{
-    AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, Thread, current, lock, park,
-};
+use crate::sync::checked::{AtomicUsize, Bed, Condvar, Mutex, MutexGuard, Ordering, lock};
 
 /// Whether jobs are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +36,7 @@ struct State<J> {
     doors: Doors,
     /// Threads that look for work: spinning, or woken and on their way.
     searching: usize,
-    sleepers: Vec<(usize, Thread)>,
+    sleepers: Vec<usize>,
     running: usize,
     running_cost: u64,
     /// Threads that have not ended.
@@ -51,8 +49,8 @@ pub(crate) struct Dispatcher<J> {
     queued: AtomicUsize,
     /// As many as run, to be read without the lock.
     running: AtomicUsize,
-    /// One per thread: set by whoever wakes it.
-    woken: Box<[AtomicBool]>,
+    /// One per thread.
+    beds: Box<[Bed]>,
     max_wait: Duration,
     thread_ended: Condvar,
 }
@@ -79,7 +77,7 @@ impl<J: Entry> Dispatcher<J> {
             }),
             queued: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
-            woken: (0..threads).map(|_| AtomicBool::new(false)).collect(),
+            beds: (0..threads).map(|_| Bed::new()).collect(),
             max_wait,
             thread_ended: Condvar::new(),
         }
@@ -164,12 +162,11 @@ impl<J: Entry> Dispatcher<J> {
                 self.end(state);
                 return None;
             }
-            state.sleepers.push((worker, current()));
+            self.beds[worker].lie_down();
+            state.sleepers.push(worker);
             drop(state);
             husks.clear();
-            while !self.woken[worker].swap(false, Ordering::Acquire) {
-                park();
-            }
+            self.beds[worker].sleep();
             // Whoever woke us counted us as searching.
             state = lock(&self.state);
             if let Some(job) = self.take(&mut state, &mut husks) {
@@ -198,9 +195,8 @@ impl<J: Entry> Dispatcher<J> {
         state.doors = Doors::Closed;
         let sleepers: Vec<_> = state.sleepers.drain(..).collect();
         state.searching += sleepers.len();
-        sleepers.iter().for_each(|(worker, _)| self.woken[*worker].store(true, Ordering::Release));
         drop(state);
-        sleepers.into_iter().for_each(|(_, thread)| thread.unpark());
+        sleepers.into_iter().for_each(|worker| self.beds[worker].wake());
     }
 
     /// Takes everything out of the queue (after [`close`](Dispatcher::close)).
@@ -272,15 +268,14 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     /// A sleeper that has to wake up because there is work and nobody looks for it.
-    fn next_to_wake(&self, state: &mut State<J>) -> Option<Thread> {
+    fn next_to_wake(&self, state: &mut State<J>) -> Option<&Bed> {
         if state.searching > 0 || state.lanes.len() == 0 {
             return None;
         }
         // The one that slept last: its stack and caches are the warmest.
-        let (worker, thread) = state.sleepers.pop()?;
+        let worker = state.sleepers.pop()?;
         state.searching += 1;
-        self.woken[worker].store(true, Ordering::Release);
-        Some(thread)
+        Some(&self.beds[worker])
     }
 
     fn end(&self, mut state: MutexGuard<'_, State<J>>) {
@@ -290,9 +285,9 @@ impl<J: Entry> Dispatcher<J> {
     }
 }
 
-fn wake(sleeper: Option<Thread>) {
-    if let Some(thread) = sleeper {
-        thread.unpark();
+fn wake(sleeper: Option<&Bed>) {
+    if let Some(bed) = sleeper {
+        bed.wake();
     }
 }
 

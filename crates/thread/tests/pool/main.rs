@@ -1,0 +1,13 @@
+//! The promises of the pool, each tried with real threads. Nothing sleeps and hopes: tests wait for events, and give up after
+//! [`gate::GIVE_UP`] only when something is broken.
+
+// loom replaces the locks; its models are in the crate itself.
+#![cfg(not(loom))]
+
+mod admission;
+mod deadlines;
+mod drain;
+mod gate;
+mod outcome;
+mod permits;
+mod stress;
