@@ -1,0 +1,93 @@
+//! The command line: what `phalanx` can be asked to do, with help that teaches.
+
+use crate::config::Settings;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Try it:
+  phalanx                                    serves on http://127.0.0.1:3000 (a page to play with is there)
+  curl -O http://127.0.0.1:3000/sample.jpg   a photo to begin with
+  curl -F image=@sample.jpg http://127.0.0.1:3000/upload
+                                             at most 800 px wide, JPEG quality 80, answered as JSON with its path
+  curl -F image=@sample.jpg 'http://127.0.0.1:3000/v1/images?w=300&format=webp' -o small.webp
+                                             the picture itself; also: h, fit, q, dpr, bg, rotate, flip, flop
+  curl -H 'content-type: application/json' -d '{\"numbers\":[10,20,30,40]}' http://127.0.0.1:3000/process
+                                             CPU work: {\"result\":[75306,75596,75886,76176]}
+  curl http://127.0.0.1:3000/whoami          which worker process answers
+  curl http://127.0.0.1:3000/readyz          what is active; /livez answers even under full load
+
+Settings: each flag `--body-limit` is also the variable PHALANX_BODY_LIMIT and the key `body-limit` in phalanx.toml.
+A flag wins over the environment, the environment over the file. An unknown key in the file is an error.
+
+Signals: SIGTERM and SIGINT finish the running requests, then stop; SIGHUP replaces the workers one by one.
+Exit code: 0 after a clean stop, 64 for a wrong setting, 1 for anything else.";
+
+/// Puts every core to work for a server: an image and compute API on a cluster of worker processes.
+#[derive(Debug, Parser)]
+#[command(name = "phalanx", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+/// What `phalanx` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mode {
+    /// Serve the image and compute API (also what a bare `phalanx` does)
+    #[command(after_help = EXAMPLES)]
+    Serve(ServeArguments),
+}
+
+/// How to serve.
+#[derive(Debug, Default, Clone, Args)]
+pub(crate) struct ServeArguments {
+    /// File of settings [default: ./phalanx.toml if it is there]
+    #[arg(long, value_name = "FILE", env = "PHALANX_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+impl Arguments {
+    /// What was asked for; serving is the default.
+    pub(crate) fn mode(self) -> Mode {
+        self.mode.unwrap_or(Mode::Serve(self.serve))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_a_bare_call_does() {
+        for line in [&["phalanx", "--workers", "3"][..], &["phalanx", "serve", "--workers", "3"]] {
+            let Mode::Serve(serve) = Arguments::try_parse_from(line).unwrap().mode();
+            assert_eq!(serve.settings.workers, Some(3), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_a_flag() {
+        let flags: Vec<String> = Arguments::command()
+            .get_arguments()
+            .filter_map(|argument| argument.get_long().map(str::to_owned))
+            .filter(|flag| flag != "config" && flag != "help" && flag != "version")
+            .collect();
+        assert!(flags.len() > 15, "{flags:?}");
+        for flag in flags {
+            // A value of a wrong type: the key is known if the complaint is about the value.
+            let error = toml::from_str::<Settings>(&format!("{flag} = {{}}")).unwrap_err();
+            assert!(!error.message().contains("unknown field"), "{flag}: {error}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! An uploaded picture while it arrives: its bytes are charged to the memory budget as they come, and its header is
+//! judged as soon as it is there.
+
+use crate::memory::reserve;
+use crate::problem::{Code, Problem};
+use phalanx::image::{Error, Format, Header, Limits, Transform, plan, probe};
+use phalanx::memory::{Budget, Reservation};
+
+/// Bytes by which the reservation grows: small against a picture, large against a piece of a body.
+const RESERVE_STEP_BYTES: u64 = 256 * 1024;
+/// No signature of a known format is longer.
+const SIGNATURE_BYTES: usize = 12;
+/// The first look at the header, in bytes; the next is at twice as many, and so on.
+const FIRST_LOOK_BYTES: usize = 1024;
+
+/// The bytes that came so far.
+pub(crate) struct Upload {
+    bytes: Vec<u8>,
+    reservation: Reservation,
+    next_look: usize,
+    judged: bool,
+}
+
+/// All bytes of a picture with a sound header. The memory is given back when this is dropped.
+pub(crate) struct Picture {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) header: Header,
+    pub(crate) reservation: Reservation,
+}
+
+impl Upload {
+    /// Room for `announced` bytes. The room costs nothing until bytes are in it: neither memory nor budget.
+    pub(crate) fn new(budget: &Budget, announced: Option<u64>) -> Result<Self, Problem> {
+        let capacity = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        Ok(Upload {
+            bytes: Vec::with_capacity(capacity),
+            reservation: reserve(budget, 0)?,
+            next_look: FIRST_LOOK_BYTES,
+            judged: false,
+        })
+    }
+
+    /// Takes the next piece; refuses the picture as soon as its first bytes tell that it will not do.
+    pub(crate) fn push(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Problem> {
+        let length = (self.bytes.len() + piece.len()) as u64;
+        if length > self.reservation.bytes() {
+            let more = length.next_multiple_of(RESERVE_STEP_BYTES) - self.reservation.bytes();
+            self.reservation.try_grow(more).map_err(|exhausted| crate::memory::refused(&exhausted))?;
+        }
+        self.bytes.extend_from_slice(piece);
+        if self.judged {
+            return Ok(());
+        }
+        if self.bytes.len() >= SIGNATURE_BYTES && Format::sniff(&self.bytes).is_none() {
+            return Err(Error::UnknownFormat.into());
+        }
+        if self.bytes.len() >= self.next_look {
+            self.next_look = self.bytes.len() * 2;
+            match probe(&self.bytes) {
+                // A header that is cut looks damaged: the rest may still come.
+                Err(Error::Damaged { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(header) => {
+                    self.judged = true;
+                    // Only what no wish can change: the size of the source.
+                    if let Err(error @ Error::TooLarge { .. }) = plan(&header, &Transform::default(), limits) {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The picture, once its last byte has come.
+    pub(crate) fn finish(self) -> Result<Picture, Problem> {
+        if self.bytes.is_empty() {
+            return Err(Problem::new(
+                Code::BadRequest,
+                "the picture has 0 bytes; send a JPEG, PNG, WebP or GIF picture",
+            ));
+        }
+        let header = probe(&self.bytes)?;
+        Ok(Picture { bytes: self.bytes, header, reservation: self.reservation })
+    }
+}

@@ -1,0 +1,190 @@
+//! From what was typed to what is meant: flags, environment and file become one checked [`Config`].
+
+mod file;
+pub(crate) mod quantity;
+mod settings;
+
+pub(crate) use settings::{LogFormat, LogLevel, Settings};
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// What the server does, checked: no value in here can be out of its range.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) workers: u32,
+    pub(crate) threads: u32,
+    pub(crate) store: PathBuf,
+    pub(crate) store_limit_bytes: u64,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: LogLevel,
+    pub(crate) body: BodyLimits,
+    pub(crate) header_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_wait: Duration,
+    pub(crate) job_deadline: Duration,
+    pub(crate) job_memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) max_pixels: u64,
+    pub(crate) max_connections: u32,
+    pub(crate) max_connections_per_ip: u32,
+    pub(crate) drain_deadline: Duration,
+}
+
+/// How large and how slow a request body may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct BodyLimits {
+    /// Most bytes.
+    pub(crate) bytes: u64,
+    /// Time for all of it.
+    pub(crate) total: Duration,
+    /// Time before the minimum rate counts.
+    pub(crate) grace: Duration,
+    /// Fewest bytes a second.
+    pub(crate) bytes_per_second: u64,
+}
+
+/// A setting that cannot be used: which one, why, and what would do.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What the machine offers, for the defaults that depend on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine {
+    /// Cores that this process may use (affinity and container quota included).
+    pub(crate) cores: u32,
+    /// Bytes of memory that this process may use (container limit included).
+    pub(crate) memory_bytes: u64,
+}
+
+impl Config {
+    /// The settings that were typed, over those of the file, over the defaults; or the first that cannot be used.
+    pub(crate) fn new(typed: Settings, file: Option<&Path>, machine: Machine) -> Result<Self, ConfigError> {
+        Self::check(typed.over(file::read(file)?), machine)
+    }
+
+    fn check(settings: Settings, machine: Machine) -> Result<Self, ConfigError> {
+        let workers = within("workers", settings.workers, machine.cores.max(1), 1..=1024)?;
+        let sane_time = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+        let time = |name, given: Option<quantity::Span>, seconds| {
+            within(name, given.map(|span| span.0), Duration::from_secs(seconds), sane_time.clone())
+        };
+        let size = |name, given: Option<quantity::ByteSize>, default, range| {
+            within(name, given.map(|size| size.0), default, range)
+        };
+        // 40 %: the other 60 % are for the program itself, for connections and for answers on their way out.
+        let share_of_memory = (machine.memory_bytes / 5 * 2 / u64::from(workers)).max(MIB);
+        Ok(Config {
+            listen: match settings.listen.is_empty() {
+                true => vec![(Ipv4Addr::LOCALHOST, 3000).into()],
+                false => settings.listen,
+            },
+            workers,
+            threads: within("threads", settings.threads, machine.cores.max(1), 1..=1024)?,
+            store: settings.store.unwrap_or_else(|| "phalanx-data".into()),
+            store_limit_bytes: size("store-limit", settings.store_limit, GIB, KIB..=u64::MAX)?,
+            log_format: settings.log_format.unwrap_or(LogFormat::Auto),
+            log_level: settings.log_level.unwrap_or(LogLevel::Info),
+            body: BodyLimits {
+                bytes: size("body-limit", settings.body_limit, 25 * MIB, KIB..=4 * GIB)?,
+                total: time("body-timeout", settings.body_timeout, 60)?,
+                grace: time("body-grace", settings.body_grace, 5)?,
+                bytes_per_second: size("body-rate", settings.body_rate, KIB, 1..=GIB)?,
+            },
+            header_timeout: time("header-timeout", settings.header_timeout, 10)?,
+            idle_timeout: time("idle-timeout", settings.idle_timeout, 15)?,
+            max_wait: time("max-wait", settings.max_wait, 1)?,
+            job_deadline: time("job-deadline", settings.job_deadline, 10)?,
+            job_memory_bytes: size("job-memory", settings.job_memory, 512 * MIB, MIB..=u64::MAX)?,
+            memory_bytes: size("memory", settings.memory, share_of_memory, MIB..=u64::MAX)?,
+            max_pixels: 1_000_000 * u64::from(within("max-megapixels", settings.max_megapixels, 50, 1..=268)?),
+            max_connections: within("max-connections", settings.max_connections, 2048, 1..=1_000_000)?,
+            max_connections_per_ip: within(
+                "max-connections-per-ip",
+                settings.max_connections_per_ip,
+                64,
+                1..=1_000_000,
+            )?,
+            drain_deadline: time("drain-deadline", settings.drain_deadline, 30)?,
+        })
+    }
+}
+
+fn within<T: PartialOrd + fmt::Debug + Copy>(
+    name: &str,
+    given: Option<T>,
+    default: T,
+    range: RangeInclusive<T>,
+) -> Result<T, ConfigError> {
+    let value = given.unwrap_or(default);
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let variable = name.to_uppercase().replace('-', "_");
+    Err(ConfigError(format!(
+        "{name} must be between {:?} and {:?}, not {value:?} (set by --{name}, PHALANX_{variable} or the key {name} of the file)",
+        range.start(),
+        range.end()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quantity::{ByteSize, Span};
+
+    const MACHINE: Machine = Machine { cores: 2, memory_bytes: 10 * GIB };
+
+    #[test]
+    fn nothing_typed_means_the_documented_defaults() {
+        let config = Config::check(Settings::default(), MACHINE).unwrap();
+        assert_eq!(config.listen, ["127.0.0.1:3000".parse().unwrap()]);
+        assert_eq!((config.workers, config.threads), (2, 2));
+        assert_eq!(config.store, Path::new("phalanx-data"));
+        assert_eq!(config.store_limit_bytes, GIB);
+        assert_eq!(config.body.bytes, 25 * MIB);
+        assert_eq!(config.body.bytes_per_second, KIB);
+        assert_eq!(config.memory_bytes, 2 * GIB);
+        assert_eq!(config.max_pixels, 50_000_000);
+        assert_eq!((config.max_connections, config.max_connections_per_ip), (2048, 64));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let typed = Settings { workers: Some(5), ..Settings::default() };
+        let file = Settings { workers: Some(7), threads: Some(3), ..Settings::default() };
+        let config = Config::check(typed.over(file), MACHINE).unwrap();
+        assert_eq!((config.workers, config.threads), (5, 3));
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_its_three_spellings() {
+        for (settings, name) in [
+            (Settings { workers: Some(0), ..Settings::default() }, "workers"),
+            (Settings { threads: Some(5000), ..Settings::default() }, "threads"),
+            (Settings { body_limit: Some(ByteSize(3)), ..Settings::default() }, "body-limit"),
+            (Settings { job_deadline: Some(Span(Duration::ZERO)), ..Settings::default() }, "job-deadline"),
+            (Settings { max_megapixels: Some(9999), ..Settings::default() }, "max-megapixels"),
+        ] {
+            let error = Config::check(settings, MACHINE).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name} must be between ")), "{error}");
+            assert!(error.contains(&format!("--{name}, PHALANX_")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `POST /upload` and `POST /v1/images`: a picture in, a smaller one out.
+//!
+//! The order of the checks is the order of their cost: parameters, a place in line, the first bytes, the memory, and only
+//! then the work. So a full server refuses before it has read the body, and a bomb is refused by its header.
+
+use super::stored::PICTURE_POLICY;
+use crate::accept::Accept;
+use crate::app::App;
+use crate::body::{Picture, announced_length};
+use crate::memory::{charged, reserve};
+use crate::parameters::{Answer, Parameters, Transparency};
+use crate::problem::{Code, Problem};
+use crate::query::pairs;
+use crate::receive::{Received, receive};
+use crate::request::WorkTime;
+use crate::store::{ImageId, StoreError};
+use crate::work::Cost;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use http::{HeaderMap, StatusCode};
+use phalanx::image::{self, Format, Scratch};
+use phalanx::thread::JobContext;
+use serde_json::json;
+
+/// A finished picture.
+struct Made {
+    outcome: Outcome,
+    width: u32,
+    height: u32,
+    format: Format,
+    time: WorkTime,
+}
+
+/// Where it is now.
+enum Outcome {
+    /// In memory, charged to the budget until it is sent.
+    Picture(Bytes),
+    /// In the store.
+    Stored { id: ImageId, bytes: usize },
+}
+
+/// `POST /upload`: answers JSON with the path, unless the picture itself is asked for.
+pub(crate) async fn upload(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let accept = Accept::new(&headers);
+    let wants_picture = accept.picture() > accept.named("application/json");
+    let usual = if wants_picture { Answer::Picture } else { Answer::Stored };
+    let made = make(&app, query.as_deref(), &headers, &accept, body, usual).await?;
+    Ok(match &made.outcome {
+        Outcome::Stored { id, bytes } => {
+            told(StatusCode::OK, &made, *id, *bytes, Some("Image processed successfully!"))
+        }
+        Outcome::Picture(bytes) => sent(&made, bytes.clone()),
+    })
+}
+
+/// `POST /v1/images`: answers the picture itself, unless it shall be stored.
+pub(crate) async fn create(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let accept = Accept::new(&headers);
+    let wants_json = accept.named("application/json").is_some_and(|json| Some(json) >= accept.picture());
+    let usual = if wants_json { Answer::Stored } else { Answer::Picture };
+    let made = make(&app, query.as_deref(), &headers, &accept, body, usual).await?;
+    Ok(match &made.outcome {
+        Outcome::Stored { id, bytes } => {
+            let mut response = told(StatusCode::CREATED, &made, *id, *bytes, None);
+            if let Ok(location) = HeaderValue::try_from(path(*id)) {
+                response.headers_mut().insert(LOCATION, location);
+            }
+            response
+        }
+        Outcome::Picture(bytes) => sent(&made, bytes.clone()),
+    })
+}
+
+async fn make(
+    app: &App,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    accept: &Accept,
+    body: Body,
+    usual: Answer,
+) -> Result<Made, Problem> {
+    let mut pairs = pairs(query)?;
+    Parameters::new(&pairs)?;
+    app.pool.admit(Cost::of_body(announced_length(headers)))?;
+    let Received { picture, fields } = receive(app, headers, body).await?;
+    pairs.extend(fields);
+    let parameters = Parameters::new(&pairs)?;
+    let answer = parameters.answer.unwrap_or(usual);
+    let Picture { bytes: source, header, reservation } = picture;
+    let transparency = if header.has_alpha { Transparency::Transparent } else { Transparency::Opaque };
+    // Who asks for JSON says nothing about pictures.
+    let accept = if answer == Answer::Stored && accept.picture().is_none() { &Accept::anything() } else { accept };
+    let transform = parameters.transform(accept, transparency)?;
+    let plan = image::plan(&header, &transform, &app.limits)?;
+    let mut memory = reserve(&app.budget, plan.estimated_bytes())?;
+    let cost = Cost::of_picture(&header, &plan);
+    let store = (answer == Answer::Stored).then(|| app.store.clone());
+    let work = move |job: &JobContext| {
+        let process = |scratch: &mut Scratch| image::process(&source, &plan, scratch, &|| job.is_cancelled());
+        let result = job.with_scratch(process);
+        // The original is gone here, whatever comes next.
+        drop((source, reservation));
+        let made = result?;
+        let (width, height, format) = (made.width, made.height, made.format);
+        let outcome = match store {
+            Some(store) => {
+                Outcome::Stored { id: job.wait(|| store.put(format, &made.bytes))?, bytes: made.bytes.len() }
+            }
+            None => {
+                memory.shrink_to(made.bytes.len() as u64);
+                Outcome::Picture(charged(made.bytes, memory))
+            }
+        };
+        Ok((outcome, width, height, format))
+    };
+    let (result, time): (Result<_, Problem>, _) = app.pool.run(cost, work).await?;
+    let (outcome, width, height, format) = result?;
+    Ok(Made { outcome, width, height, format, time })
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Problem::new(
+                Code::StoreFull,
+                "the result cannot be stored: there is no room for it; ask for the picture itself with download=1",
+            ),
+            StoreError::Io(error) => Problem::new(Code::Internal, format!("the result cannot be stored: {error}")),
+        }
+    }
+}
+
+/// Where a stored picture is found.
+fn path(id: ImageId) -> String {
+    format!("/v1/images/{id}")
+}
+
+/// The name of a format in parameters and answers.
+fn name(format: Format) -> &'static str {
+    format.media_type().strip_prefix("image/").unwrap_or("unknown")
+}
+
+/// JSON about a stored picture. Paths are relative to this server, because it cannot know under which name it is reached.
+fn told(status: StatusCode, made: &Made, id: ImageId, bytes: usize, message: Option<&str>) -> Response {
+    let path = path(id);
+    let mut body = json!({
+        "id": id.to_string(), "path": path, "url": path,
+        "width": made.width, "height": made.height, "bytes": bytes, "format": name(made.format),
+    });
+    if let Some(message) = message {
+        body["message"] = message.into();
+        body["resultPath"] = path.into();
+    }
+    finished((status, Json(body)).into_response(), made.time)
+}
+
+/// The picture itself.
+fn sent(made: &Made, bytes: Bytes) -> Response {
+    let mut response = Body::from(bytes).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(made.format.media_type()));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("content-security-policy", HeaderValue::from_static(PICTURE_POLICY));
+    if let Ok(disposition) = HeaderValue::try_from(format!("inline; filename=\"picture.{}\"", made.format.extension()))
+    {
+        headers.insert(CONTENT_DISPOSITION, disposition);
+    }
+    finished(response, made.time)
+}
+
+fn finished(mut response: Response, time: WorkTime) -> Response {
+    response.headers_mut().insert(VARY, HeaderValue::from(ACCEPT));
+    response.extensions_mut().insert(time);
+    response
+}

@@ -1,0 +1,46 @@
+//! Who answers, and how it is. None of these ever waits behind CPU work.
+
+use crate::app::App;
+use crate::problem::{Code, Problem};
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, HeaderValue};
+use serde_json::{Value, json};
+
+/// `GET /whoami`: the process that answers.
+pub(crate) async fn whoami(State(app): State<App>) -> Response {
+    uncached(json!({ "pid": std::process::id(), "worker": app.worker.get() }))
+}
+
+/// `GET /livez`: the event loop turns.
+pub(crate) async fn livez() -> Response {
+    uncached(json!({ "status": "alive" }))
+}
+
+/// `GET /readyz`: new requests are welcome, and what is active in this worker.
+pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Problem> {
+    if app.is_draining() {
+        return Err(Problem::new(Code::Draining, "this worker finishes its requests and stops; another one serves on"));
+    }
+    Ok(uncached(json!({
+        "status": "ready",
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "worker": app.worker.get(),
+        "decoders": { "lane": "worker threads", "sandbox": "none", "read": ["jpeg", "png", "webp", "gif"], "write": ["jpeg", "png", "webp"] },
+        "pool": app.pool.state(),
+        "memory": { "limit_bytes": app.budget.limit(), "reserved_bytes": app.budget.reserved() },
+        "limits": {
+            "body_bytes": app.config.body.bytes,
+            "source_pixels": app.config.max_pixels,
+            "job_bytes": app.config.job_memory_bytes,
+            "job_deadline_ms": app.config.job_deadline.as_millis() as u64,
+            "max_wait_ms": app.config.max_wait.as_millis() as u64,
+        },
+    })))
+}
+
+fn uncached(value: Value) -> Response {
+    ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(value)).into_response()
+}

@@ -1,0 +1,78 @@
+//! What is checked before the first worker starts, so that a wrong machine or setting is one clear line.
+
+use crate::config::{Config, ConfigError, Machine};
+use crate::store::Store;
+use std::process::ExitCode;
+
+/// Descriptors that a worker needs besides its connections: listeners, channels, logs, files that are being read.
+const DESCRIPTORS_BESIDES_CONNECTIONS: u64 = 128;
+/// Exit code for a wrong setting (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Why the server did not start, or failed: one line, and an exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A setting is wrong: code 64.
+    Setting(String),
+    /// The command line is wrong, and that was said: code 64.
+    AlreadyTold,
+    /// Anything else: code 1.
+    Other(String),
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::Setting(error.to_string())
+    }
+}
+
+impl Failure {
+    /// Writes the line and gives the code.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (line, code) = match self {
+            Failure::Setting(line) => (Some(line), ExitCode::from(EXIT_USAGE)),
+            Failure::AlreadyTold => (None, ExitCode::from(EXIT_USAGE)),
+            Failure::Other(line) => (Some(line), ExitCode::FAILURE),
+        };
+        if let Some(line) = line {
+            eprintln!("phalanx: {line}");
+        }
+        code
+    }
+}
+
+/// Help and version are no failure; anything else is told as clap tells it, without a second line from us.
+pub(crate) fn wrong_arguments(told: &clap::Error) -> Result<(), Failure> {
+    let _ = told.print();
+    match told.use_stderr() {
+        true => Err(Failure::AlreadyTold),
+        false => Ok(()),
+    }
+}
+
+/// What this machine, or container, offers.
+pub(crate) fn machine() -> Machine {
+    Machine {
+        cores: u32::try_from(phalanx::memory::usable_cores()).unwrap_or(u32::MAX),
+        memory_bytes: phalanx::memory::total().bytes,
+    }
+}
+
+/// Everything that the workers will need from the machine. Only the primary asks.
+pub(crate) fn check(config: &Config) -> Result<(), Failure> {
+    enough_descriptors(config.max_connections).map_err(Failure::Other)?;
+    Store::prepare(&config.store).map_err(Failure::Other)
+}
+
+/// Raises the soft limit of open files to the hard one; workers inherit it.
+fn enough_descriptors(max_connections: u32) -> Result<(), String> {
+    let most = phalanx::raise_open_files().map_err(|error| error.to_string())?;
+    let needed = u64::from(max_connections) + DESCRIPTORS_BESIDES_CONNECTIONS;
+    if most >= needed {
+        return Ok(());
+    }
+    Err(format!(
+        "at most {most} files can be open (the hard limit of ulimit -n), but {max_connections} connections need {needed}; \
+         raise the limit or lower --max-connections"
+    ))
+}
