@@ -3,6 +3,8 @@
 
 // loom replaces the locks; its models are in the crate itself.
 #![cfg(not(loom))]
+// Clippy knows test functions, but not what they call.
+#![allow(clippy::unwrap_used)]
 
 mod admission;
 mod deadlines;
