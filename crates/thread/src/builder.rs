@@ -78,7 +78,8 @@ impl Builder {
     /// Shares the cores with the other processes of a cluster: each job that runs holds one of the permits, for `owner`. Default: none,
     /// the pool uses all its threads whenever it has jobs.
     ///
-    /// Every process may run one job without a permit; for more it waits at most 20 ms, then the job runs all the same.
+    /// A pool may always run one job without a permit (so give a process one pool); for more it waits at most 20 ms, then the job
+    /// runs all the same and is counted in [`Metrics::ran_without_permit`](crate::Metrics::ran_without_permit).
     pub fn permits(mut self, permits: Permits, owner: Owner) -> Builder {
         self.permits = Some((permits, owner));
         self

@@ -98,6 +98,16 @@ pub enum Refusal {
     ShuttingDown,
 }
 
+impl Refusal {
+    /// When to come back, if the pool can say so: for a `Retry-After`. A full queue says nothing of time.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Refusal::TooLongWait { retry_after, .. } => Some(*retry_after),
+            Refusal::Full { .. } | Refusal::ShuttingDown => None,
+        }
+    }
+}
+
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

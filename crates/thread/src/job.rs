@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Between `Ran` and `Done` the thread counts the job as finished, so that whoever is woken by the result finds a free thread.
-//! Nothing of the user's (closure, result, waker) is dropped or called under the lock.
+//! Nothing of the user's (closure, result, waker) is run or dropped under the lock, and no panic of its destructors goes further.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -187,10 +187,8 @@ where
         }
         self.over(end);
         // The closure, with all it captured, goes now, wherever its husk still lies.
-        drop(old);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        panic::discard(old);
+        wake(waker);
     }
 }
 
@@ -258,10 +256,7 @@ where
         let waker = slot.waker.take();
         drop(slot);
         self.over(end);
-        if let Some(waker) = waker {
-            // Foreign code: its panic must not take the thread.
-            let _ = panic::catch(|| waker.wake());
-        }
+        wake(waker);
     }
 
     fn stop(self: Arc<Self>, why: JobError) {
@@ -306,6 +301,13 @@ where
         if done.is_none() {
             self.halt(Stage::Spent, End::Cancelled);
         }
+    }
+}
+
+/// Wakes a task. That is foreign code: its panic must take neither a thread of ours nor the other jobs.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        let _ = panic::catch(|| waker.wake());
     }
 }
 

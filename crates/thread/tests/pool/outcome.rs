@@ -1,8 +1,9 @@
 use std::panic::panic_any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use phalanx_thread::JobError;
+use phalanx_thread::{JobError, Phase, Refusal};
 
 use crate::gate::{hold, pool_of, run, until};
 
@@ -53,9 +54,32 @@ fn destructors_that_panic_cost_no_thread() {
         // A result that nobody takes is dropped by the pool's thread.
         pool.submit(|_| Bomb).detach();
         let held = hold(pool.job());
+        // Captured by jobs that never run: one times out in the queue, one is dropped, one is cancelled.
+        let [late, gone, cancelled] = [Bomb, Bomb, Bomb];
+        let late = pool.job().deadline_from_submit(Duration::from_millis(1)).submit(move |_| drop(late));
+        assert_eq!(late.await, Err(JobError::TimedOut(Phase::Queue)));
+        drop(pool.submit(move |_| drop(gone)));
+        let cancelled = pool.submit(move |_| drop(cancelled));
+        cancelled.cancel();
         held.finish().await.unwrap();
         assert_eq!(pool.submit(|_| 1).await, Ok(1));
+        // And by one that the pool's end finds in the queue, with another behind it.
+        let held = hold(pool.job());
+        let last = Bomb;
+        let queued = (pool.submit(move |_| drop(last)), pool.submit(|_| ()));
+        drop(pool);
+        assert_eq!(queued.0.await, Err(JobError::Refused(Refusal::ShuttingDown)));
+        assert_eq!(queued.1.await, Err(JobError::Refused(Refusal::ShuttingDown)));
+        held.open();
     });
+}
+
+#[test]
+fn handles_and_submissions_may_move_to_and_be_shared_by_any_thread() {
+    fn sendable<T: Send + Sync>() {}
+    sendable::<phalanx_thread::ThreadPool>();
+    sendable::<phalanx_thread::Submission<std::cell::Cell<u8>>>();
+    sendable::<phalanx_thread::JobContext>();
 }
 
 #[test]
