@@ -35,7 +35,7 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(Peer(self.peer));
-        let underway = Underway::begin(Arc::clone(&self.mark), Arc::clone(&self.slot));
+        let underway = Underway::begin(Arc::clone(&self.mark), Arc::clone(&self.slot), !request.body().is_end_stream());
         CountedFuture {
             service: self.service.clone(),
             step: Step::NotReady { request: Some(request) },
@@ -51,8 +51,8 @@ struct Underway {
 }
 
 impl Underway {
-    fn begin(mark: Arc<Mark>, slot: Arc<Slot>) -> Underway {
-        mark.enter(Phase::Request);
+    fn begin(mark: Arc<Mark>, slot: Arc<Slot>, has_body: bool) -> Underway {
+        mark.begin_request(has_body);
         slot.add(Field::Requests, 1);
         slot.add(Field::InFlight, 1);
         Underway { mark, slot }

@@ -14,7 +14,7 @@ use super::accept::UnreadPlace;
 use super::connection::short_answer;
 use super::sweeper::{Mark, Order, Phase};
 
-/// After our last byte, a client that is still sending gets this long to take it: closing at once would make the
+/// After our last byte, a client that may still be sending gets this long to take it: closing at once would make the
 /// kernel throw a reset at it, and the reset overtakes the answer. (nginx: `lingering_time`, 30 s.)
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -116,6 +116,9 @@ impl AsyncWrite for WatchedStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.closing, Closing::No) {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            if !self.mark.more_may_come() {
+                return Poll::Ready(Ok(()));
+            }
             self.mark.enter(Phase::Lingering);
             self.closing = Closing::Lingering { until: Box::pin(tokio::time::sleep(LINGER)), discarded: 0 };
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ pub(super) struct Mark {
     phase: AtomicU8,
     since: AtomicU32,
     order: AtomicU8,
+    /// Whether the present or last request has a body, of which a part may be unread.
+    body: AtomicBool,
     waker: AtomicWaker,
     clock: Arc<Clock>,
 }
@@ -105,6 +107,18 @@ impl Mark {
             2 => Order::TimeOut,
             _ => Order::Close,
         }
+    }
+
+    /// Notes that a request begins.
+    pub(super) fn begin_request(&self, has_body: bool) {
+        self.body.store(has_body, Ordering::Relaxed);
+        self.enter(Phase::Request);
+    }
+
+    /// Whether the client may still be sending when we close: the rest of a body, or a request that crosses our own
+    /// decision to close.
+    pub(super) fn more_may_come(&self) -> bool {
+        self.body.load(Ordering::Relaxed) || self.order() != Order::Serve
     }
 
     pub(super) fn listen(&self, waker: &std::task::Waker) {
@@ -178,6 +192,7 @@ impl Connections {
             phase: AtomicU8::new(Phase::Fresh as u8),
             since: AtomicU32::new(self.clock.now()),
             order: AtomicU8::new(if held.draining { Order::Finish } else { Order::Serve } as u8),
+            body: AtomicBool::new(over_limit),
             waker: AtomicWaker::new(),
             clock: Arc::clone(&self.clock),
         });
