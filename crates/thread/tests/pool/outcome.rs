@@ -51,8 +51,10 @@ fn destructors_that_panic_cost_no_thread() {
     run(async {
         let payload = pool.submit(|_| panic_any(Bomb)).await.map(|(): ()| ());
         assert!(matches!(payload, Err(JobError::Panicked { .. })), "{payload:?}");
-        // A result that nobody takes is dropped by the pool's thread.
+        // The result of a job that was detached before it ran is dropped by the pool's thread.
+        let held = hold(pool.job());
         pool.submit(|_| Bomb).detach();
+        held.finish().await.unwrap();
         let held = hold(pool.job());
         // Captured by jobs that never run: one times out in the queue, one is dropped, one is cancelled.
         let [late, gone, cancelled] = [Bomb, Bomb, Bomb];
