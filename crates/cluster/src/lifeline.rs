@@ -69,12 +69,14 @@ impl Lifeline {
     fn hold(mut self) -> ! {
         loop {
             self.wait();
+            // First what the primary says: when it dies, the end of its socket comes before the kernel's SIGTERM, and
+            // says more.
+            self.hear();
             while let Some(signal) = self.signals.next() {
                 if signal == Signal::Terminate {
                     self.leave(false, self.drain_deadline);
                 }
             }
-            self.hear();
             self.enforce();
         }
     }

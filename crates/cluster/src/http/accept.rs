@@ -38,6 +38,9 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// Most connections taken from the backlog by a worker that leaves with all others.
 const MAX_LAST_CONNECTIONS: usize = 4096;
 
+/// When the listener was shut by a sibling, the word that the cluster ends reaches us within this time.
+const NEWS_DEADLINE: Duration = Duration::from_secs(1);
+
 /// A worker that leaves lets go of its last connections this long before its process would be ended.
 const BEFORE_THE_END: Duration = Duration::from_millis(100);
 
@@ -157,6 +160,9 @@ where
                     Fate::ClientGone => {}
                     Fate::Exhausted => pause(&self.worker.slot, error).await,
                     Fate::ListenerBroken => {
+                        // A sibling that learned before us that the primary is gone has shut the port: we are about
+                        // to hear the same, which ends this wait.
+                        tokio::time::sleep(NEWS_DEADLINE).await;
                         return Err(Error::System { attempt: "accept connections", source: error.into() });
                     }
                 },
