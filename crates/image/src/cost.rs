@@ -1,0 +1,116 @@
+//! What a job costs, from the header alone: an upper bound of its memory and a rough figure for its time.
+//!
+//! Memory is counted buffer by buffer, as the code of this crate and of its decoders allocates them; `tests/memory.rs` holds it to that.
+//! Time is a sum of bytes and pixels times nanoseconds, fitted on one x86-64 core of 2023.
+
+use std::time::Duration;
+
+use crate::jpeg;
+use crate::probe::{ColorKind, Detail};
+use crate::{Format, Output, Plan};
+
+/// What a job allocates whatever its size: tables, file headers, window and code buffers of the decoders. Bytes.
+const FIXED_BYTES: u64 = 2 * 1024 * 1024;
+/// An ICC profile in the file: the profile, its parsed form and the transform's tables. Bytes.
+const ICC_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Upper bound of the working memory in bytes.
+pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
+    let header = &plan.header;
+    let geometry = &plan.geometry;
+    let pixels = header.pixels();
+    let resized = u64::from(geometry.size.0) * u64::from(geometry.size.1);
+    let canvas = u64::from(plan.width) * u64::from(plan.height);
+    let (decode, channels, widest) = match &header.detail {
+        Detail::Jpeg(jpeg) => {
+            let planes =
+                jpeg::plane_bytes(&jpeg.frame, &plan.scales) + jpeg::coefficient_bytes(&jpeg.frame, &plan.scales);
+            let widest = (u64::from(header.width) * u64::from(plan.decode_eighths)).div_ceil(8) + 64;
+            (planes, jpeg.frame.components().len() as u64, widest)
+        }
+        &Detail::Pixels { channels, lossless } => {
+            let own = pixels * channels as u64;
+            let row = u64::from(header.width) * 8;
+            let decoder = match header.format {
+                // Raw and unfiltered rows, up to 64 bits a pixel.
+                Format::Png => row * 4 + plan.decoder_bytes.min(header.file_bytes),
+                // Indices, and the compressed data.
+                Format::Gif => pixels + row,
+                _ if lossless || header.frames > 1 => pixels * 10,
+                // Planes at 1.5 bytes a pixel, padded to macroblocks, and alpha with its own transform.
+                _ => pixels * if channels == 4 { 8 } else { 2 } + row * 32 + header.file_bytes,
+            };
+            (own + decoder, channels as u64, u64::from(header.width))
+        }
+    };
+    // The vertical pass comes first: its result is as wide as the source.
+    let between =
+        widest * u64::from(geometry.size.1) * if matches!(header.detail, Detail::Jpeg(_)) { 1 } else { channels };
+    // Resized, then interleaved, converted by a profile, turned or put on the canvas.
+    let rasters = resized * channels * 2 + resized * 4 + canvas * 4;
+    let coefficients =
+        u64::from(geometry.size.0 + geometry.size.1) * 64 + (u64::from(header.width) + u64::from(header.height)) * 32;
+    let encode = match plan.output {
+        // Rows of 3 bytes and blocks of 6 bytes a padded pixel, and the growing file.
+        Output::Jpeg { .. } => (canvas + u64::from(plan.width + plan.height + 16) * 16) * 9 + canvas * 4,
+        Output::Png => canvas * 10,
+        // libwebp's picture, its working planes and token buffers.
+        Output::WebP { .. } => canvas * 16,
+    };
+    let icc = if header.has_icc { ICC_BYTES } else { 0 };
+    decode + between + rasters + coefficients + encode + icc + FIXED_BYTES
+}
+
+/// Nanoseconds; see the head of the module.
+mod nanoseconds {
+    pub(super) const JPEG_BYTE: f64 = 11.0;
+    pub(super) const JPEG_SAMPLE: f64 = 2.5;
+    pub(super) const PROGRESSIVE_BYTE: f64 = 26.0;
+    pub(super) const PROGRESSIVE_SOURCE_PIXEL: f64 = 1.5;
+    pub(super) const PNG_PIXEL: f64 = 6.0;
+    pub(super) const PNG_BYTE: f64 = 6.0;
+    pub(super) const WEBP_PIXEL: f64 = 14.0;
+    pub(super) const WEBP_BYTE: f64 = 15.0;
+    pub(super) const GIF_PIXEL: f64 = 6.0;
+    pub(super) const RESIZED_SAMPLE: f64 = 1.0;
+    pub(super) const INK_PIXEL: f64 = 60.0;
+    pub(super) const JPEG_OUT_PIXEL: f64 = 9.0;
+    pub(super) const PNG_OUT_PIXEL: f64 = 60.0;
+    pub(super) const WEBP_OUT_PIXEL: f64 = 110.0;
+    pub(super) const ANY: f64 = 150_000.0;
+}
+
+/// Estimate of the CPU time.
+pub(crate) fn estimated_time(plan: &Plan) -> Duration {
+    use nanoseconds as ns;
+    let header = &plan.header;
+    let (bytes, pixels) = (header.file_bytes as f64, header.pixels() as f64);
+    let (decode, samples) = match &header.detail {
+        Detail::Jpeg(jpeg) => {
+            let samples = jpeg::plane_bytes(&jpeg.frame, &plan.scales) as f64;
+            let entropy = if jpeg.frame.progressive {
+                bytes * ns::PROGRESSIVE_BYTE + pixels * ns::PROGRESSIVE_SOURCE_PIXEL
+            } else {
+                bytes * ns::JPEG_BYTE
+            };
+            (entropy + samples * ns::JPEG_SAMPLE, samples)
+        }
+        Detail::Pixels { channels, .. } => {
+            let decode = match header.format {
+                Format::Png => pixels * ns::PNG_PIXEL + bytes * ns::PNG_BYTE,
+                Format::Gif => pixels * ns::GIF_PIXEL,
+                _ => pixels * ns::WEBP_PIXEL + bytes * ns::WEBP_BYTE,
+            };
+            (decode, pixels * *channels as f64)
+        }
+    };
+    let canvas = f64::from(plan.width) * f64::from(plan.height);
+    let encode = match plan.output {
+        Output::Jpeg { .. } => ns::JPEG_OUT_PIXEL,
+        Output::Png => ns::PNG_OUT_PIXEL,
+        Output::WebP { .. } => ns::WEBP_OUT_PIXEL,
+    };
+    let inks = if header.color == ColorKind::Cmyk { canvas * ns::INK_PIXEL } else { 0.0 };
+    let total = ns::ANY + decode + samples * ns::RESIZED_SAMPLE + inks + canvas * encode;
+    Duration::from_nanos(total as u64)
+}

@@ -1,0 +1,60 @@
+//! The samples of one component at the chosen scale, and what they and the coefficients weigh.
+
+use super::segments::{Component, Frame};
+
+/// The samples of one component, padded to whole units.
+#[derive(Debug)]
+pub(crate) struct Plane {
+    pub(crate) samples: Vec<u8>,
+    /// Samples from one row to the next.
+    pub(crate) stride: usize,
+    /// Rows that are stored.
+    pub(crate) rows: usize,
+    /// The true extent in samples; fractions are meant (5 px at 3/8 are 1.875 samples).
+    pub(crate) extent: (f64, f64),
+}
+
+/// Stride and rows of the plane of `component` at `scale` eighths.
+pub(super) fn padded_size(frame: &Frame, component: &Component, scale: u32) -> (usize, usize) {
+    let (across, down) = frame.padded_blocks(component);
+    ((across * scale) as usize, (down * scale) as usize)
+}
+
+/// The true extent of the plane of `component` at `scale` eighths.
+pub(super) fn extent(frame: &Frame, component: &Component, scale: u32) -> (f64, f64) {
+    let eighths = f64::from(scale) / 8.0;
+    (
+        f64::from(frame.width) * f64::from(component.across) / f64::from(frame.max_across()) * eighths,
+        f64::from(frame.height) * f64::from(component.down) / f64::from(frame.max_down()) * eighths,
+    )
+}
+
+/// Bytes of all planes at the given scales.
+pub(crate) fn plane_bytes(frame: &Frame, scales: &[u32; 4]) -> u64 {
+    frame
+        .components()
+        .iter()
+        .zip(scales)
+        .map(|(component, &scale)| {
+            let (stride, rows) = padded_size(frame, component, scale);
+            stride as u64 * rows as u64
+        })
+        .sum()
+}
+
+/// Bytes of the coefficients that a progressive picture keeps at the given scales; 0 for baseline.
+pub(crate) fn coefficient_bytes(frame: &Frame, scales: &[u32; 4]) -> u64 {
+    if !frame.progressive {
+        return 0;
+    }
+    frame
+        .components()
+        .iter()
+        .zip(scales)
+        .map(|(component, &scale)| {
+            let (across, down) = frame.padded_blocks(component);
+            let bitmap = if scale > 1 { 8 } else { 0 };
+            u64::from(across) * u64::from(down) * (u64::from(scale * scale) * 2 + bitmap)
+        })
+        .sum()
+}

@@ -1,0 +1,44 @@
+//! What a picture may cost. Checked against the header, before anything is allocated.
+
+/// Bytes in a mebibyte.
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// The bounds that [`plan`](crate::plan()) enforces. [`Limits::default`] suits a server that takes uploads from strangers.
+///
+/// ```
+/// use phalanx_image::Limits;
+///
+/// let limits = Limits { source_pixels: 100_000_000, ..Limits::default() };
+/// assert_eq!(limits.source_side, 16_384);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Pixels of the source, width × height. Default 50 000 000 (imgproxy has the same; sharp allows 268 million).
+    pub source_pixels: u64,
+    /// Longest side of the source in pixels. Default 16 384.
+    pub source_side: u32,
+    /// Pixels of the output. Default 32 000 000.
+    pub output_pixels: u64,
+    /// Longest side of the output in pixels. Default 8 192.
+    pub output_side: u32,
+    /// Working memory of one job in bytes, as estimated from the header. Default 512 MiB.
+    pub job_bytes: u64,
+    /// Memory that the PNG, WebP and GIF decoders may take in bytes, besides the pixels. Default 64 MiB.
+    pub decoder_bytes: u64,
+    /// Scans of a progressive JPEG (each costs a walk over the whole picture). Default 100.
+    pub jpeg_scans: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            source_pixels: 50_000_000,
+            source_side: 16_384,
+            output_pixels: 32_000_000,
+            output_side: 8_192,
+            job_bytes: 512 * MEBIBYTE,
+            decoder_bytes: 64 * MEBIBYTE,
+            jpeg_scans: 100,
+        }
+    }
+}
