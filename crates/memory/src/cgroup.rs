@@ -1,7 +1,7 @@
 //! Where this process stands in the control groups, and the values on the way up.
 //!
-//! `/proc/self/cgroup` says the path inside a hierarchy, `/proc/self/mountinfo` where the hierarchy is mounted and which
-//! part of it is visible. A limit may sit on any level, so every level from ours to the top is read.
+//! `/proc/self/cgroup` says the path inside a hierarchy, `/proc/self/mountinfo` where the hierarchy is mounted and
+//! which part of it is visible. A limit may sit on any level, so every level from ours to the top is read.
 
 use std::path::{Component, Path, PathBuf};
 

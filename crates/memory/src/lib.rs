@@ -30,8 +30,8 @@
 //! **Promises.** Every size is in bytes. Nothing here panics, whatever the files say: unreadable, absent, garbage and
 //! "max" all mean "no limit from here". Every parser is a function of text. No `unsafe`.
 //!
-//! **What it does not do.** It measures and counts; it enforces nothing: to drain or kill a process that grew too large is
-//! the cluster's decision. It caches nothing: read limits once at start, usage once a second.
+//! **What it does not do.** It measures and counts; it enforces nothing: to drain or kill a process that grew too large
+//! is the cluster's decision. It caches nothing: read limits once at start, usage once a second.
 
 #![forbid(unsafe_code)]
 

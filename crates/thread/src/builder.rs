@@ -75,18 +75,19 @@ impl Builder {
         self
     }
 
-    /// Shares the cores with the other processes of a cluster: each job that runs holds one of the permits, for `owner`. Default: none,
-    /// the pool uses all its threads whenever it has jobs.
+    /// Shares the cores with the other processes of a cluster: each job that runs holds one of the permits, for
+    /// `owner`. Default: none, the pool uses all its threads whenever it has jobs.
     ///
-    /// A pool may always run one job without a permit (so give a process one pool); for more it waits at most 20 ms, then the job
-    /// runs all the same and is counted in [`Metrics::ran_without_permit`](crate::Metrics::ran_without_permit).
+    /// A pool may always run one job without a permit (so give a process one pool); for more it waits at most 20 ms,
+    /// then the job runs all the same and is counted in
+    /// [`Metrics::ran_without_permit`](crate::Metrics::ran_without_permit).
     pub fn permits(mut self, permits: Permits, owner: Owner) -> Builder {
         self.permits = Some((permits, owner));
         self
     }
 
-    /// By how much the priority of the pool's threads is lowered (0 to 19), so that the event loop goes first. Default 1.
-    /// Where the system does not allow it, the threads keep theirs.
+    /// By how much the priority of the pool's threads is lowered (0 to 19), so that the event loop goes first. Default
+    /// 1. Where the system does not allow it, the threads keep theirs.
     pub fn niceness(mut self, increment: u8) -> Builder {
         self.niceness = increment;
         self

@@ -12,16 +12,16 @@ use crate::job::Job;
 
 /// Given to every job while it runs: whether to go on, until when, and scratch memory of the thread.
 ///
-/// A thread cannot be stopped from outside. A job that runs for long asks [`is_cancelled`](JobContext::is_cancelled) now and
-/// then (every 100 µs is plenty: it costs about 30 ns) and returns; that is how a deadline really ends it.
+/// A thread cannot be stopped from outside. A job that runs for long asks [`is_cancelled`](JobContext::is_cancelled)
+/// now and then (every 100 µs is plenty: it costs about 30 ns) and returns; that is how a deadline really ends it.
 pub struct JobContext {
     pub(crate) job: Job,
     pub(crate) deadline: Option<Instant>,
 }
 
 impl JobContext {
-    /// Whether to stop: the caller is gone, a deadline passed, or the pool was given up. What the job returns after that
-    /// is dropped.
+    /// Whether to stop: the caller is gone, a deadline passed, or the pool was given up. What the job returns after
+    /// that is dropped.
     ///
     /// ```
     /// use phalanx_thread::{JobError, Phase, ThreadPool};
@@ -46,8 +46,8 @@ impl JobContext {
         self.deadline
     }
 
-    /// Lends the job a value that belongs to its thread: made by `Default` the first time, reused by later jobs of the same
-    /// thread with the same type. For buffers that are dear to make.
+    /// Lends the job a value that belongs to its thread: made by `Default` the first time, reused by later jobs of the
+    /// same thread with the same type. For buffers that are dear to make.
     ///
     /// A value whose user panicked is thrown away. Inside, a second call with the same type gets a fresh value.
     ///
@@ -70,8 +70,8 @@ impl JobContext {
         result
     }
 
-    /// Runs something that blocks (a read, a lock, another job's result) without holding a core's permit meanwhile. Without
-    /// permits it just calls `blocking`.
+    /// Runs something that blocks (a read, a lock, another job's result) without holding a core's permit meanwhile.
+    /// Without permits it just calls `blocking`.
     pub fn wait<R>(&self, blocking: impl FnOnce() -> R) -> R {
         match &self.job.0.core().share {
             Some(share) => share.outside(blocking),

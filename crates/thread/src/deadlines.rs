@@ -1,7 +1,8 @@
 //! The thread that keeps deadlines: a caller hears of a passed deadline at once, also while every thread is stuck.
 //!
-//! It is started by the first deadline. An alarm that is set later than the one it sleeps for does not wake it, and one that is
-//! taken back leaves nothing behind, so in the usual case (jobs end long before their deadline) it sleeps nearly always.
+//! It is started by the first deadline. An alarm that is set later than the one it sleeps for does not wake it, and one
+//! that is taken back leaves nothing behind, so in the usual case (jobs end long before their deadline) it sleeps
+//! nearly always.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -60,7 +61,8 @@ impl Deadlines {
             Keeper::NotStarted => {
                 state.keeper = Keeper::SleepsUntil(Some(time));
                 let shared = self.shared.clone();
-                // Without the thread, deadlines are still kept where the job is: when it is reached and in `is_cancelled`.
+                // Without the thread, deadlines are still kept where the job is: when it is reached and in
+                // `is_cancelled`.
                 if thread::Builder::new().name(self.name.clone()).spawn(move || shared.keep()).is_err() {
                     state.keeper = Keeper::NotStarted;
                 }

@@ -8,12 +8,13 @@
 //!    └─ takes a job ──► running         the last searcher to find a job wakes the next sleeper if jobs are left
 //! ```
 //!
-//! Why no wake-up is lost: a searcher goes from "searching" to "sleeping" under the lock that `push` takes, having seen empty lanes under it;
-//! so `push` finds either a searcher who will look again, or a sleeper to wake. `model.rs` tries every order (loom).
+//! Why no wake-up is lost: a searcher goes from "searching" to "sleeping" under the lock that `push` takes, having seen
+//! empty lanes under it; so `push` finds either a searcher who will look again, or a sleeper to wake. `model.rs` tries
+//! every order (loom).
 //!
-//! One lock and two plain queues instead of lock-free ones: measured no slower for jobs that are worth a thread, and only
-//! so can the bound, the ageing rule, the sums of costs and the withdrawal of jobs be exact. The lock is held for tens
-//! of nanoseconds; nothing is dropped and nobody is woken under it.
+//! One lock and two plain queues instead of lock-free ones: measured no slower for jobs that are worth a thread, and
+//! only so can the bound, the ageing rule, the sums of costs and the withdrawal of jobs be exact. The lock is held for
+//! tens of nanoseconds; nothing is dropped and nobody is woken under it.
 
 use std::time::{Duration, Instant};
 
@@ -137,8 +138,8 @@ impl<J: Entry> Dispatcher<J> {
         next
     }
 
-    /// The next job for thread `worker`, which sleeps until there is one; `None` when the thread shall end. `linger` is called
-    /// before it goes to sleep: it may spin while the queue [`looks_empty`](Dispatcher::looks_empty).
+    /// The next job for thread `worker`, which sleeps until there is one; `None` when the thread shall end. `linger` is
+    /// called before it goes to sleep: it may spin while the queue [`looks_empty`](Dispatcher::looks_empty).
     pub(crate) fn next(&self, worker: usize, mut linger: impl FnMut(&Self)) -> Option<J> {
         let mut husks = Vec::new();
         let mut state = lock(&self.state);

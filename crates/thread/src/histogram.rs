@@ -1,7 +1,7 @@
 //! Times in buckets: one writer, any readers, no locks, 8 KiB.
 //!
-//! Below 32 ns each nanosecond has its bucket; above, each power of two is cut into 16 (an error of at most 6.25 %), up to 18 minutes.
-//! Recording costs one `leading_zeros` and four plain loads and stores.
+//! Below 32 ns each nanosecond has its bucket; above, each power of two is cut into 16 (an error of at most 6.25 %), up
+//! to 18 minutes. Recording costs one `leading_zeros` and four plain loads and stores.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,8 +5,9 @@
 //!        └────────────────┴── stopped (cancelled, too late) ──► Done(error)
 //! ```
 //!
-//! Between `Ran` and `Done` the thread counts the job as finished, so that whoever is woken by the result finds a free thread.
-//! Nothing of the user's (closure, result, waker) is run or dropped under the lock, and no panic of its destructors goes further.
+//! Between `Ran` and `Done` the thread counts the job as finished, so that whoever is woken by the result finds a free
+//! thread. Nothing of the user's (closure, result, waker) is run or dropped under the lock, and no panic of its
+//! destructors goes further.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};

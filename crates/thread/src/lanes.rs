@@ -1,12 +1,13 @@
 //! The queue: bounded, first in first out, in two lanes.
 //!
 //! Jobs that should take less than [`CHEAP`] have a lane of their own, so that they need not wait behind heavy ones.
-//! **The rule:** while jobs wait in both lanes, cheap ones go first, but after [`CHEAP_PER_HEAVY`] of them in a row one heavy
-//! job goes. So the heavy job at position *p* of its lane is overtaken by at most `8 × p` cheap jobs, and a cheap job at
-//! position *p* of its lane by at most `p / 8 + 1` heavy ones that were submitted later. Inside a lane nobody overtakes.
+//! **The rule:** while jobs wait in both lanes, cheap ones go first, but after [`CHEAP_PER_HEAVY`] of them in a row one
+//! heavy job goes. So the heavy job at position *p* of its lane is overtaken by at most `8 × p` cheap jobs, and a cheap
+//! job at position *p* of its lane by at most `p / 8 + 1` heavy ones that were submitted later. Inside a lane nobody
+//! overtakes.
 //!
-//! A job that is withdrawn (its caller is gone) leaves the counts at once; its husk leaves when it is reached, or earlier when husks
-//! outnumber jobs.
+//! A job that is withdrawn (its caller is gone) leaves the counts at once; its husk leaves when it is reached, or
+//! earlier when husks outnumber jobs.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};

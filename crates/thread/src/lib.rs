@@ -12,7 +12,7 @@
 //! let sum = pool.submit(|_| (1..=1_000_000_u64).sum::<u64>());
 //! match sum.await {
 //!     Ok(sum) => println!("{sum}"),
-//!     Err(JobError::Refused(Refusal::TooLongWait { retry_after, .. })) => println!("503, Retry-After: {retry_after:?}"),
+//!     Err(JobError::Refused(Refusal::TooLongWait { retry_after, .. })) => println!("503, come back in {retry_after:?}"),
 //!     Err(error) => println!("500: {error}"),
 //! }
 //! # Ok::<(), phalanx_thread::Error>(())
@@ -31,20 +31,21 @@
 //!   dropped: out of the queue at once; a running job sees is_cancelled()
 //! ```
 //!
-//! **How it decides.** Jobs carry an estimate of their cost (or get the mean of what such jobs took). The pool measures how fast
-//! it works estimates off, in wall-clock time, and refuses what would wait longer than `max_wait`; it learns by itself that estimates are wrong by a factor,
-//! or that other processes took the cores. Cheap jobs overtake heavy ones, eight to one. With [permits](Builder::permits), all
-//! processes of a cluster share the cores.
+//! **How it decides.** Jobs carry an estimate of their cost (or get the mean of what such jobs took). The pool measures
+//! how fast it works estimates off, in wall-clock time, and refuses what would wait longer than `max_wait`; it learns
+//! by itself that estimates are wrong by a factor, or that other processes took the cores. Cheap jobs overtake heavy
+//! ones, eight to one. With [permits](Builder::permits), all processes of a cluster share the cores.
 //!
-//! **Promises.** Every submission ends: with the result, or with one [`JobError`]; also if the job panics (the thread lives
-//! on), if its deadline passes while every thread is stuck, or if the pool is dropped. The queue is bounded in jobs and in
-//! predicted time. A job whose caller is gone never starts, and what it captured is freed at once. No job runs twice. An idle thread spins
-//! for microseconds at most, only if it recently paid off, only on free cores, never under a processor quota.
+//! **Promises.** Every submission ends: with the result, or with one [`JobError`]; also if the job panics (the thread
+//! lives on), if its deadline passes while every thread is stuck, or if the pool is dropped. The queue is bounded in
+//! jobs and in predicted time. A job whose caller is gone never starts, and what it captured is freed at once. No job
+//! runs twice. An idle thread spins for microseconds at most, only if it recently paid off, only on free cores, never
+//! under a processor quota.
 //!
-//! **What it does not do.** It cannot stop a thread: a job that never asks [`JobContext::is_cancelled`] keeps its thread after its
-//! deadline (its caller is told in time; the rest of the pool goes on). It survives panics, not crashes: for that there are processes. With `panic = "abort"` a panic
-//! is a crash. It is not for work that waits (files, sockets): that is what the runtime is for. It runs no job twice and orders nothing
-//! across its two lanes.
+//! **What it does not do.** It cannot stop a thread: a job that never asks [`JobContext::is_cancelled`] keeps its
+//! thread after its deadline (its caller is told in time; the rest of the pool goes on). It survives panics, not
+//! crashes: for that there are processes. With `panic = "abort"` a panic is a crash. It is not for work that waits
+//! (files, sockets): that is what the runtime is for. It runs no job twice and orders nothing across its two lanes.
 //!
 //! The first pool installs a panic hook, which is quiet for jobs and hands all other panics to the hook before it.
 

@@ -8,8 +8,9 @@ use crate::job::End;
 
 /// A pool at one moment.
 ///
-/// Every job that was submitted is counted once among `queued`, `running`, `completed`, `panicked`, `timed_out`, `cancelled`, `refused`
-/// (but for one that was stopped while it ran: it counts as stopped, and among `running` until it returns).
+/// Every job that was submitted is counted once among `queued`, `running`, `completed`, `panicked`, `timed_out`,
+/// `cancelled`, `refused` (but for one that was stopped while it ran: it counts as stopped, and among `running` until
+/// it returns).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Metrics {

@@ -1,9 +1,10 @@
 //! How fast the pool works off its queue: estimated cost per second of wall clock, measured.
 //!
-//! Each finished job adds its *estimate* to one sum and the wall time for which it occupied a thread (waiting for a core included) to
-//! another. Their ratio, times the threads, is the rate at which a full pool drains its queue. Estimates that are wrong by a constant factor
-//! cancel out, since the queue is counted in the same estimates; and when other processes take the cores, the same
-//! estimate occupies a thread for longer and the rate falls. Old measurements fade with [`MEMORY`].
+//! Each finished job adds its *estimate* to one sum and the wall time for which it occupied a thread (waiting for a
+//! core included) to another. Their ratio, times the threads, is the rate at which a full pool drains its queue.
+//! Estimates that are wrong by a constant factor cancel out, since the queue is counted in the same estimates; and when
+//! other processes take the cores, the same estimate occupies a thread for longer and the rate falls. Old measurements
+//! fade with [`MEMORY`].
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ pub(crate) struct Finished {
     pub(crate) occupied: Duration,
     /// The time for which it ran, if it ran to its end and nobody had estimated it.
     pub(crate) unestimated_run: Option<Duration>,
-    /// Whether it ran to its end. What stopped early says nothing about speed unless it took longer than all of it should.
+    /// Whether it ran to its end. What stopped early says nothing about speed unless it took longer than all of it
+    /// should.
     pub(crate) whole: bool,
 }
 

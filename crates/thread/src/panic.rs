@@ -1,8 +1,8 @@
 //! Panics of jobs become values.
 //!
 //! Where a panic happened is known only to the panic hook. So the first pool installs one, which is quiet for jobs (the
-//! error value says it all) and hands every other panic to the hook that was there before. A hook that the program sets later
-//! takes its place: then panics of jobs are printed as that hook likes, and their location is unknown to us.
+//! error value says it all) and hands every other panic to the hook that was there before. A hook that the program sets
+//! later takes its place: then panics of jobs are printed as that hook likes, and their location is unknown to us.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -40,8 +40,8 @@ pub(crate) fn install_hook() {
 pub(crate) fn catch<T>(job: impl FnOnce() -> T) -> Result<T, JobError> {
     let outer = INSIDE_A_JOB.replace(true);
     LOCATION.take();
-    // The job is gone after a panic, so nobody sees what it left half done, except what it shares; that is its own affair, as
-    // with a thread that panics.
+    // The job is gone after a panic, so nobody sees what it left half done, except what it shares; that is its own
+    // affair, as with a thread that panics.
     let result = panic::catch_unwind(AssertUnwindSafe(job));
     let result = result.map_err(|payload| {
         let message = message_of(&*payload);

@@ -22,8 +22,8 @@ const DEAREST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Threads for work that burns a processor, beside an event loop that must not.
 ///
-/// Cheap to clone; when the last clone is dropped, jobs that wait are [refused](Refusal::ShuttingDown), running ones see
-/// [`is_cancelled`](JobContext::is_cancelled), and the threads end by themselves (nobody waits for them: see
+/// Cheap to clone; when the last clone is dropped, jobs that wait are [refused](Refusal::ShuttingDown), running ones
+/// see [`is_cancelled`](JobContext::is_cancelled), and the threads end by themselves (nobody waits for them: see
 /// [`drain`](ThreadPool::drain)).
 #[derive(Clone)]
 pub struct ThreadPool {
@@ -88,8 +88,8 @@ impl ThreadPool {
         self.core().dispatcher.admit(Some(nanos(cost)))
     }
 
-    /// How long a heavy job would wait for a thread if it came now: zero while one is free, else the cost of all that waits
-    /// and half of what runs, divided by the measured speed.
+    /// How long a heavy job would wait for a thread if it came now: zero while one is free, else the cost of all that
+    /// waits and half of what runs, divided by the measured speed.
     pub fn predicted_wait(&self) -> Duration {
         self.core().dispatcher.predicted_wait(None)
     }
@@ -99,8 +99,8 @@ impl ThreadPool {
         self.core().metrics()
     }
 
-    /// Stops taking jobs, at once; ready when all that were taken are done and the threads have ended, or after `within`, when those
-    /// that still wait are refused and those that run are told to stop.
+    /// Stops taking jobs, at once; ready when all that were taken are done and the threads have ended, or after
+    /// `within`, when those that still wait are refused and those that run are told to stop.
     ///
     /// To drop the future before it is ready changes nothing: the pool goes on draining, without an end.
     pub fn drain(&self, within: Duration) -> Drain {
@@ -156,8 +156,8 @@ pub struct JobBuilder<'p> {
 }
 
 impl JobBuilder<'_> {
-    /// How long it will probably run, alone on a core. Estimates that are all wrong by the same factor do no harm. Below 5 ms it
-    /// takes the lane of cheap jobs.
+    /// How long it will probably run, alone on a core. Estimates that are all wrong by the same factor do no harm.
+    /// Below 5 ms it takes the lane of cheap jobs.
     pub fn cost(mut self, estimate: Duration) -> Self {
         self.cost = Some(estimate);
         self

@@ -1,10 +1,10 @@
 //! The pool's share of the cluster's cores: which of its jobs run with a permit.
 //!
-//! **The rule:** of the jobs that run in a process, as many may run as it holds permits, but always one. A job for which there is no permit waits
-//! for [`PATIENCE`] and then runs all the same, since a permit is advice.
+//! **The rule:** of the jobs that run in a process, as many may run as it holds permits, but always one. A job for
+//! which there is no permit waits for [`PATIENCE`] and then runs all the same, since a permit is advice.
 //!
-//! A permit belongs to the pool, not to a thread: one that is taken for a second job while the first runs without covers
-//! the first, and the second goes on waiting.
+//! A permit belongs to the pool, not to a thread: one that is taken for a second job while the first runs without
+//! covers the first, and the second goes on waiting.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

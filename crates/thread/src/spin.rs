@@ -1,8 +1,8 @@
 //! Whether an idle thread spins before it sleeps.
 //!
-//! To wake a thread on another core costs 30 µs on a virtual machine; a thread that still spins takes the job in a tenth of a
-//! microsecond. But spinning burns a core. So a thread spins only while fewer threads are busy than there are cores, only while
-//! its recent spins paid off, never under a processor quota, and never for long.
+//! To wake a thread on another core costs 30 µs on a virtual machine; a thread that still spins takes the job in a
+//! tenth of a microsecond. But spinning burns a core. So a thread spins only while fewer threads are busy than there
+//! are cores, only while its recent spins paid off, never under a processor quota, and never for long.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Locks. [`lock`] for all; [`checked`] holds the primitives under the dispatcher: the standard ones, or loom's while its
-//! model is built.
+//! Locks. [`lock`] for all; [`checked`] holds the primitives under the dispatcher: the standard ones, or loom's while
+//! its model is built.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -25,8 +25,8 @@ pub(crate) struct Held {
     open: mpsc::Sender<()>,
 }
 
-/// Occupies one thread with a job that pays no attention to anything; returns when it runs. Its result says whether it was
-/// told to stop.
+/// Occupies one thread with a job that pays no attention to anything; returns when it runs. Its result says whether it
+/// was told to stop.
 pub(crate) fn hold(job: JobBuilder<'_>) -> Held {
     let (open, opened) = mpsc::channel();
     let (runs, running) = mpsc::channel();

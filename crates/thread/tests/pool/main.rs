@@ -1,5 +1,5 @@
-//! The promises of the pool, each tried with real threads. Nothing sleeps and hopes: tests wait for events, and give up after
-//! [`gate::GIVE_UP`] only when something is broken.
+//! The promises of the pool, each tried with real threads. Nothing sleeps and hopes: tests wait for events, and give up
+//! after [`gate::GIVE_UP`] only when something is broken.
 
 // loom replaces the locks; its models are in the crate itself.
 #![cfg(not(loom))]
