@@ -6,21 +6,24 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Try it:
-  phalanx                                    serves on http://127.0.0.1:3000 (a page to play with is there)
-  curl -O http://127.0.0.1:3000/sample.jpg   a photo to begin with
+  phalanx
+      serves on http://127.0.0.1:3000, where a page lets you try it in a browser
+  curl -O http://127.0.0.1:3000/sample.jpg
+      a photo to begin with
   curl -F image=@sample.jpg http://127.0.0.1:3000/upload
-                                             at most 800 px wide, JPEG quality 80, answered as JSON with its path
+      at most 800 px wide, JPEG of quality 80; answers JSON with the path of the result
   curl -F image=@sample.jpg 'http://127.0.0.1:3000/v1/images?w=300&format=webp' -o small.webp
-                                             the picture itself; also: h, fit, q, dpr, bg, rotate, flip, flop
-  curl -H 'content-type: application/json' -d '{\"numbers\":[10,20,30,40]}' http://127.0.0.1:3000/process
-                                             CPU work: {\"result\":[75306,75596,75886,76176]}
-  curl http://127.0.0.1:3000/whoami          which worker process answers
-  curl http://127.0.0.1:3000/readyz          what is active; /livez answers even under full load
+      answers the picture itself; also: h, fit, q, dpr, bg, rotate, flip, flop, store=1
+  curl -d '{\"numbers\":[10,20,30,40]}' http://127.0.0.1:3000/process
+      work for the CPU; answers {\"result\":[75306,75596,75886,76176]}
+  curl http://127.0.0.1:3000/whoami
+      the worker process that answers; /readyz tells its state, /livez that it lives
 
-Settings: each flag `--body-limit` is also the variable PHALANX_BODY_LIMIT and the key `body-limit` in phalanx.toml.
-A flag wins over the environment, the environment over the file. An unknown key in the file is an error.
+Settings: each flag, as --body-limit, is also an environment variable, PHALANX_BODY_LIMIT, and a
+key of phalanx.toml, body-limit. A flag wins over the environment, the environment over the file.
+An unknown key in the file is an error.
 
-Signals: SIGTERM and SIGINT finish the running requests, then stop; SIGHUP replaces the workers one by one.
+Signals: SIGTERM and SIGINT finish the running requests, then stop; a second one stops at once.
 Exit code: 0 after a clean stop, 64 for a wrong setting, 1 for anything else.";
 
 /// Puts every core to work for a server: an image and compute API on a cluster of worker processes.
@@ -45,7 +48,7 @@ pub(crate) enum Mode {
 #[derive(Debug, Default, Clone, Args)]
 pub(crate) struct ServeArguments {
     /// File of settings [default: ./phalanx.toml if it is there]
-    #[arg(long, value_name = "FILE", env = "PHALANX_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "PHALANX_CONFIG", hide_env = true)]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,

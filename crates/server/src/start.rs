@@ -14,8 +14,6 @@ const EXIT_USAGE: u8 = 64;
 pub(crate) enum Failure {
     /// A setting is wrong: code 64.
     Setting(String),
-    /// The command line is wrong, and that was said: code 64.
-    AlreadyTold,
     /// Anything else: code 1.
     Other(String),
 }
@@ -30,24 +28,26 @@ impl Failure {
     /// Writes the line and gives the code.
     pub(crate) fn report(&self) -> ExitCode {
         let (line, code) = match self {
-            Failure::Setting(line) => (Some(line), ExitCode::from(EXIT_USAGE)),
-            Failure::AlreadyTold => (None, ExitCode::from(EXIT_USAGE)),
-            Failure::Other(line) => (Some(line), ExitCode::FAILURE),
+            Failure::Setting(line) => (line, ExitCode::from(EXIT_USAGE)),
+            Failure::Other(line) => (line, ExitCode::FAILURE),
         };
-        if let Some(line) = line {
-            eprintln!("phalanx: {line}");
-        }
+        eprintln!("phalanx: {line}");
         code
     }
 }
 
-/// Help and version are no failure; anything else is told as clap tells it, without a second line from us.
+/// Help and version are printed and no failure. Anything else becomes one line.
 pub(crate) fn wrong_arguments(told: &clap::Error) -> Result<(), Failure> {
-    let _ = told.print();
-    match told.use_stderr() {
-        true => Err(Failure::AlreadyTold),
-        false => Ok(()),
+    if !told.use_stderr() {
+        let _ = told.print();
+        return Ok(());
     }
+    let text = told.to_string();
+    let says =
+        |line: &&str| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let lines = text.lines().map(str::trim).filter(says);
+    let pieces: Vec<&str> = lines.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect();
+    Err(Failure::Setting(format!("{}; see phalanx --help", pieces.join("; "))))
 }
 
 /// What this machine, or container, offers.

@@ -12,100 +12,101 @@ use std::path::PathBuf;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Address to listen on; repeat it to listen on several [default: 127.0.0.1:3000]
-    #[arg(long, value_name = "ADDR", env = "PHALANX_LISTEN", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDR", env = "PHALANX_LISTEN", hide_env = true, value_delimiter = ',')]
     #[serde(default)]
     pub(crate) listen: Vec<SocketAddr>,
 
     /// Worker processes [default: one for each usable core]
-    #[arg(long, value_name = "N", env = "PHALANX_WORKERS")]
+    #[arg(long, value_name = "N", env = "PHALANX_WORKERS", hide_env = true)]
     pub(crate) workers: Option<u32>,
 
     /// CPU threads in each worker; all workers together never run more jobs than there are cores [default: usable cores]
-    #[arg(long, value_name = "N", env = "PHALANX_THREADS")]
+    #[arg(long, value_name = "N", env = "PHALANX_THREADS", hide_env = true)]
     pub(crate) threads: Option<u32>,
 
     /// Folder for stored results; made if it is not there [default: ./phalanx-data]
-    #[arg(long, value_name = "DIR", env = "PHALANX_STORE")]
+    #[arg(long, value_name = "DIR", env = "PHALANX_STORE", hide_env = true)]
     pub(crate) store: Option<PathBuf>,
 
     /// Most bytes in the folder; the oldest results are deleted beyond it [default: 1GiB]
-    #[arg(long, value_name = "SIZE", env = "PHALANX_STORE_LIMIT")]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_STORE_LIMIT", hide_env = true)]
     pub(crate) store_limit: Option<ByteSize>,
 
     /// Log lines for people, for machines, or people on a terminal and machines otherwise [default: auto]
-    #[arg(long, value_name = "FORMAT", env = "PHALANX_LOG_FORMAT")]
+    #[arg(long, value_name = "FORMAT", env = "PHALANX_LOG_FORMAT", hide_env = true)]
     pub(crate) log_format: Option<LogFormat>,
 
     /// Least important level that is still logged [default: info]
-    #[arg(long, value_name = "LEVEL", env = "PHALANX_LOG_LEVEL")]
+    #[arg(long, value_name = "LEVEL", env = "PHALANX_LOG_LEVEL", hide_env = true)]
     pub(crate) log_level: Option<LogLevel>,
 
     /// Largest request body, 413 beyond [default: 25MiB]
-    #[arg(long, value_name = "SIZE", env = "PHALANX_BODY_LIMIT", help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_BODY_LIMIT", hide_env = true, help_heading = "Limits")]
     pub(crate) body_limit: Option<ByteSize>,
 
     /// Time for a whole request body, 408 after it [default: 60s]
-    #[arg(long, value_name = "TIME", env = "PHALANX_BODY_TIMEOUT", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", env = "PHALANX_BODY_TIMEOUT", hide_env = true, help_heading = "Limits")]
     pub(crate) body_timeout: Option<Span>,
 
     /// Time before a body must keep its minimum rate [default: 5s]
-    #[arg(long, value_name = "TIME", env = "PHALANX_BODY_GRACE", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", env = "PHALANX_BODY_GRACE", hide_env = true, help_heading = "Limits")]
     pub(crate) body_grace: Option<Span>,
 
     /// Fewest bytes a second in which a body may come, 408 below [default: 1KiB]
-    #[arg(long, value_name = "SIZE", env = "PHALANX_BODY_RATE", help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_BODY_RATE", hide_env = true, help_heading = "Limits")]
     pub(crate) body_rate: Option<ByteSize>,
 
     /// Time for a request head, then the connection is closed [default: 10s]
-    #[arg(long, value_name = "TIME", env = "PHALANX_HEADER_TIMEOUT", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", env = "PHALANX_HEADER_TIMEOUT", hide_env = true, help_heading = "Limits")]
     pub(crate) header_timeout: Option<Span>,
 
     /// Time that a connection may stay open between two requests [default: 15s]
-    #[arg(long, value_name = "TIME", env = "PHALANX_IDLE_TIMEOUT", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", env = "PHALANX_IDLE_TIMEOUT", hide_env = true, help_heading = "Limits")]
     pub(crate) idle_timeout: Option<Span>,
 
     /// Longest time in line for a CPU thread; a request that would wait longer is refused with 503 [default: 1s]
-    #[arg(long, value_name = "TIME", env = "PHALANX_MAX_WAIT", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", env = "PHALANX_MAX_WAIT", hide_env = true, help_heading = "Limits")]
     pub(crate) max_wait: Option<Span>,
 
     /// Time for the CPU work of one request, 504 after it [default: 10s]
-    #[arg(long, value_name = "TIME", env = "PHALANX_JOB_DEADLINE", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", env = "PHALANX_JOB_DEADLINE", hide_env = true, help_heading = "Limits")]
     pub(crate) job_deadline: Option<Span>,
 
     /// Memory that one picture may need, 413 beyond [default: 512MiB]
-    #[arg(long, value_name = "SIZE", env = "PHALANX_JOB_MEMORY", help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_JOB_MEMORY", hide_env = true, help_heading = "Limits")]
     pub(crate) job_memory: Option<ByteSize>,
 
     /// Memory for the pictures of all requests of one worker, 503 beyond [default: 40 % of the memory that may be used, shared by the workers]
-    #[arg(long, value_name = "SIZE", env = "PHALANX_MEMORY", help_heading = "Limits")]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_MEMORY", hide_env = true, help_heading = "Limits")]
     pub(crate) memory: Option<ByteSize>,
 
     /// Largest source picture in megapixels, 413 beyond [default: 50]
-    #[arg(long, value_name = "N", env = "PHALANX_MAX_MEGAPIXELS", help_heading = "Limits")]
+    #[arg(long, value_name = "N", env = "PHALANX_MAX_MEGAPIXELS", hide_env = true, help_heading = "Limits")]
     pub(crate) max_megapixels: Option<u32>,
 
     /// Connections in each worker [default: 2048]
-    #[arg(long, value_name = "N", env = "PHALANX_MAX_CONNECTIONS", help_heading = "Limits")]
+    #[arg(long, value_name = "N", env = "PHALANX_MAX_CONNECTIONS", hide_env = true, help_heading = "Limits")]
     pub(crate) max_connections: Option<u32>,
 
     /// Connections from one address in each worker [default: 64]
-    #[arg(long, value_name = "N", env = "PHALANX_MAX_CONNECTIONS_PER_IP", help_heading = "Limits")]
+    #[arg(long, value_name = "N", env = "PHALANX_MAX_CONNECTIONS_PER_IP", hide_env = true, help_heading = "Limits")]
     pub(crate) max_connections_per_ip: Option<u32>,
 
     /// Time for running requests when the server stops [default: 30s]
-    #[arg(long, value_name = "TIME", env = "PHALANX_DRAIN_DEADLINE", help_heading = "Limits")]
+    #[arg(long, value_name = "TIME", env = "PHALANX_DRAIN_DEADLINE", hide_env = true, help_heading = "Limits")]
     pub(crate) drain_deadline: Option<Span>,
 }
 
-/// How log lines look.
+/// How log lines look. (No doc comments inside: clap would then spread its help over three lines a flag.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
 pub(crate) enum LogFormat {
-    /// `human` if standard error is a terminal, `json` otherwise
+    // `human` if standard error is a terminal, `json` otherwise.
     Auto,
-    /// One readable line an event
+    // One readable line an event.
     Human,
-    /// One JSON object an event
+    // One JSON object an event.
     Json,
 }
 
