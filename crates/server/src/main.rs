@@ -1,2 +1,41 @@
 //! The binary `phalanx`.
-fn main() {}
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod app;
+mod arguments;
+mod body;
+mod config;
+mod heavy_work;
+mod logs;
+mod memory;
+mod numbers;
+mod parameters;
+mod problem;
+mod query;
+mod receive;
+mod request;
+mod routes;
+mod serve;
+mod start;
+mod store;
+mod work;
+
+use arguments::{Arguments, Mode};
+use clap::Parser;
+use start::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = phalanx::init().map_err(|error| Failure::Other(error.to_string())).and_then(|_| {
+        match Arguments::try_parse().map(Arguments::mode) {
+            Ok(Mode::Serve(serve)) => serve::run(&serve),
+            Err(told) => start::wrong_arguments(&told),
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -9,6 +9,8 @@ use futures_util::FutureExt;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use http_body::Body as _;
+use phalanx::image::Timings;
+use std::fmt::Write;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -27,6 +29,22 @@ const QUIET_PATH: &str = "/livez";
 pub(crate) struct WorkTime {
     pub(crate) wait: Duration,
     pub(crate) work: Duration,
+    /// For pictures, what the work was.
+    pub(crate) stages: Option<Timings>,
+}
+
+impl WorkTime {
+    /// As in the header `Server-Timing`, for browsers' developer tools and for measuring.
+    fn header(&self) -> Option<HeaderValue> {
+        let milliseconds = |d: Duration| d.as_secs_f64() * 1e3;
+        let mut text = format!("wait;dur={:.2}, work;dur={:.2}", milliseconds(self.wait), milliseconds(self.work));
+        if let Some(Timings { decode, resize, encode, .. }) = self.stages {
+            for (name, time) in [("decode", decode), ("resize", resize), ("encode", encode)] {
+                let _ = write!(text, ", {name};dur={:.2}", milliseconds(time));
+            }
+        }
+        HeaderValue::try_from(text).ok()
+    }
 }
 
 /// Makes ids that no other worker makes: random at the start of the process, then counted.
@@ -97,12 +115,8 @@ pub(crate) async fn answer(State(app): State<App>, request: Request, next: Next)
     headers.insert(REQUEST_ID, id);
     headers.insert(WORKER_ID, app.worker_id.clone());
     headers.insert(WORKER_PID, app.worker_pid.clone());
-    if let Some(WorkTime { wait, work }) = time {
-        let milliseconds = |d: Duration| d.as_secs_f64() * 1e3;
-        let timing = format!("wait;dur={:.2}, work;dur={:.2}", milliseconds(wait), milliseconds(work));
-        if let Ok(value) = HeaderValue::from_str(&timing) {
-            headers.insert(SERVER_TIMING, value);
-        }
+    if let Some(value) = time.as_ref().and_then(WorkTime::header) {
+        headers.insert(SERVER_TIMING, value);
     }
     line.finish(&app, &response, problem.as_ref(), time);
     response

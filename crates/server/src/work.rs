@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::problem::{Code, Problem};
 use crate::request::WorkTime;
 use phalanx::Worker;
-use phalanx::image::{Format, Header, Plan};
+use phalanx::image::Plan;
 use phalanx::shared::Field;
 use phalanx::thread::{Error, JobContext, JobError, Refusal, ThreadPool};
 use serde_json::{Value, json};
@@ -20,15 +20,6 @@ const MICROSECONDS_PER_NUMBER: u64 = 600;
 const NANOSECONDS_PER_BODY_BYTE: u64 = 20;
 /// For a body of unknown length: a small photo.
 const USUAL_BODY_BYTES: u64 = 1 << 20;
-/// Decoding, measured on photos of 0.3 to 20 megapixels: by bytes for JPEG, whose entropy decoding dominates …
-const NANOSECONDS_PER_JPEG_BYTE: u64 = 15;
-/// … twice for progressive ones …
-const NANOSECONDS_PER_PROGRESSIVE_BYTE: u64 = 35;
-/// … and by pixels for the others.
-const NANOSECONDS_PER_SOURCE_PIXEL: u64 = 12;
-/// Resizing and encoding.
-const NANOSECONDS_PER_OUTPUT_PIXEL: u64 = 15;
-const NANOSECONDS_PER_OUTPUT_PIXEL_OF_PNG_OR_WEBP: u64 = 100;
 /// Drawing and encoding the sample.
 const NANOSECONDS_PER_SAMPLE_PIXEL: u64 = 30;
 
@@ -45,18 +36,8 @@ impl Cost {
     }
 
     /// A picture whose header was read.
-    pub(crate) fn of_picture(header: &Header, plan: &Plan) -> Self {
-        let decode = match (header.format, header.progressive) {
-            (Format::Jpeg, false) => header.file_bytes * NANOSECONDS_PER_JPEG_BYTE,
-            (Format::Jpeg, true) => header.file_bytes * NANOSECONDS_PER_PROGRESSIVE_BYTE,
-            _ => header.pixels() * NANOSECONDS_PER_SOURCE_PIXEL,
-        };
-        let (width, height) = plan.output_size();
-        let each = match plan.output_format() {
-            Format::Jpeg => NANOSECONDS_PER_OUTPUT_PIXEL,
-            _ => NANOSECONDS_PER_OUTPUT_PIXEL_OF_PNG_OR_WEBP,
-        };
-        Cost(Duration::from_nanos(decode + u64::from(width) * u64::from(height) * each))
+    pub(crate) fn of_picture(plan: &Plan) -> Self {
+        Cost(plan.estimated_cost)
     }
 
     /// The sample picture.
@@ -102,7 +83,7 @@ impl Pool {
             let begun = Instant::now();
             let _runs = waits.becomes(Field::BusyThreads);
             let result = work(job);
-            (result, WorkTime { wait: begun - submitted, work: begun.elapsed() })
+            (result, WorkTime { wait: begun - submitted, work: begun.elapsed(), stages: None })
         };
         let job = self.threads.job().cost(cost.0).deadline_from_submit(self.deadline).submit(job);
         job.await.map_err(|error| self.failed(&error))

@@ -11,7 +11,7 @@ const RESERVE_STEP_BYTES: u64 = 256 * 1024;
 /// No signature of a known format is longer.
 const SIGNATURE_BYTES: usize = 12;
 /// The first look at the header, in bytes; the next is at twice as many, and so on.
-const FIRST_LOOK_BYTES: usize = 1024;
+const FIRST_LOOK_BYTES: usize = 128;
 
 /// The bytes that came so far.
 pub(crate) struct Upload {

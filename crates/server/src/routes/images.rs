@@ -20,11 +20,14 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use http::header::{
+    ACCEPT, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, StatusCode};
-use phalanx::image::{self, Format, Scratch};
+use phalanx::image::{self, Format, Scratch, Timings};
 use phalanx::thread::JobContext;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A finished picture.
 struct Made {
@@ -32,7 +35,7 @@ struct Made {
     width: u32,
     height: u32,
     format: Format,
-    time: WorkTime,
+    stages: Timings,
 }
 
 /// Where it is now.
@@ -53,12 +56,13 @@ pub(crate) async fn upload(
     let accept = Accept::new(&headers);
     let wants_picture = accept.picture() > accept.named("application/json");
     let usual = if wants_picture { Answer::Picture } else { Answer::Stored };
-    let made = make(&app, query.as_deref(), &headers, &accept, body, usual).await?;
+    let (made, time) = make(&app, query.as_deref(), &headers, &accept, body, usual).await?;
     Ok(match &made.outcome {
         Outcome::Stored { id, bytes } => {
-            told(StatusCode::OK, &made, *id, *bytes, Some("Image processed successfully!"))
+            let told = Json(told(&made, *id, *bytes, Some("Image processed successfully!")));
+            finished(told.into_response(), time)
         }
-        Outcome::Picture(bytes) => sent(&made, bytes.clone()),
+        Outcome::Picture(bytes) => finished(sent(&made, bytes.clone()), time),
     })
 }
 
@@ -72,16 +76,13 @@ pub(crate) async fn create(
     let accept = Accept::new(&headers);
     let wants_json = accept.named("application/json").is_some_and(|json| Some(json) >= accept.picture());
     let usual = if wants_json { Answer::Stored } else { Answer::Picture };
-    let made = make(&app, query.as_deref(), &headers, &accept, body, usual).await?;
+    let (made, time) = make(&app, query.as_deref(), &headers, &accept, body, usual).await?;
     Ok(match &made.outcome {
         Outcome::Stored { id, bytes } => {
-            let mut response = told(StatusCode::CREATED, &made, *id, *bytes, None);
-            if let Ok(location) = HeaderValue::try_from(path(*id)) {
-                response.headers_mut().insert(LOCATION, location);
-            }
-            response
+            let told = Json(told(&made, *id, *bytes, None));
+            finished((StatusCode::CREATED, [(LOCATION, path(*id))], told).into_response(), time)
         }
-        Outcome::Picture(bytes) => sent(&made, bytes.clone()),
+        Outcome::Picture(bytes) => finished(sent(&made, bytes.clone()), time),
     })
 }
 
@@ -92,7 +93,7 @@ async fn make(
     accept: &Accept,
     body: Body,
     usual: Answer,
-) -> Result<Made, Problem> {
+) -> Result<(Made, WorkTime), Problem> {
     let mut pairs = pairs(query)?;
     Parameters::new(&pairs)?;
     app.pool.admit(Cost::of_body(announced_length(headers)))?;
@@ -106,30 +107,29 @@ async fn make(
     let accept = if answer == Answer::Stored && accept.picture().is_none() { &Accept::anything() } else { accept };
     let transform = parameters.transform(accept, transparency)?;
     let plan = image::plan(&header, &transform, &app.limits)?;
-    let mut memory = reserve(&app.budget, plan.estimated_bytes())?;
-    let cost = Cost::of_picture(&header, &plan);
+    let mut memory = reserve(&app.budget, plan.estimated_bytes)?;
+    let cost = Cost::of_picture(&plan);
     let store = (answer == Answer::Stored).then(|| app.store.clone());
-    let work = move |job: &JobContext| {
+    let work = move |job: &JobContext| -> Result<Made, Problem> {
         let process = |scratch: &mut Scratch| image::process(&source, &plan, scratch, &|| job.is_cancelled());
         let result = job.with_scratch(process);
         // The original is gone here, whatever comes next.
         drop((source, reservation));
-        let made = result?;
-        let (width, height, format) = (made.width, made.height, made.format);
+        let image::Picture { bytes, width, height, format, timings: stages, .. } = result?;
+        let length = bytes.len();
         let outcome = match store {
-            Some(store) => {
-                Outcome::Stored { id: job.wait(|| store.put(format, &made.bytes))?, bytes: made.bytes.len() }
-            }
+            Some(store) => Outcome::Stored { id: job.wait(|| store.put(format, &bytes))?, bytes: length },
             None => {
-                memory.shrink_to(made.bytes.len() as u64);
-                Outcome::Picture(charged(made.bytes, memory))
+                memory.shrink_to(length as u64);
+                Outcome::Picture(charged(bytes, memory))
             }
         };
-        Ok((outcome, width, height, format))
+        Ok(Made { outcome, width, height, format, stages })
     };
-    let (result, time): (Result<_, Problem>, _) = app.pool.run(cost, work).await?;
-    let (outcome, width, height, format) = result?;
-    Ok(Made { outcome, width, height, format, time })
+    let (made, time) = app.pool.run(cost, work).await?;
+    let made = made?;
+    let time = WorkTime { stages: Some(made.stages), ..time };
+    Ok((made, time))
 }
 
 impl From<StoreError> for Problem {
@@ -155,7 +155,7 @@ fn name(format: Format) -> &'static str {
 }
 
 /// JSON about a stored picture. Paths are relative to this server, because it cannot know under which name it is reached.
-fn told(status: StatusCode, made: &Made, id: ImageId, bytes: usize, message: Option<&str>) -> Response {
+fn told(made: &Made, id: ImageId, bytes: usize, message: Option<&str>) -> Value {
     let path = path(id);
     let mut body = json!({
         "id": id.to_string(), "path": path, "url": path,
@@ -165,21 +165,18 @@ fn told(status: StatusCode, made: &Made, id: ImageId, bytes: usize, message: Opt
         body["message"] = message.into();
         body["resultPath"] = path.into();
     }
-    finished((status, Json(body)).into_response(), made.time)
+    body
 }
 
 /// The picture itself.
 fn sent(made: &Made, bytes: Bytes) -> Response {
-    let mut response = Body::from(bytes).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(made.format.media_type()));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    headers.insert("content-security-policy", HeaderValue::from_static(PICTURE_POLICY));
-    if let Ok(disposition) = HeaderValue::try_from(format!("inline; filename=\"picture.{}\"", made.format.extension()))
-    {
-        headers.insert(CONTENT_DISPOSITION, disposition);
-    }
-    finished(response, made.time)
+    let headers = [
+        (CONTENT_TYPE, made.format.media_type().to_owned()),
+        (CONTENT_DISPOSITION, format!("inline; filename=\"picture.{}\"", made.format.extension())),
+        (CONTENT_SECURITY_POLICY, PICTURE_POLICY.to_owned()),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    (headers, Body::from(bytes)).into_response()
 }
 
 fn finished(mut response: Response, time: WorkTime) -> Response {
