@@ -20,6 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The number after `--port`; 3000 without it.
 fn port() -> u16 {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--port").skip(1);
-    arguments.next().and_then(|port| port.parse().ok()).unwrap_or(3000)
+    std::env::args()
+        .skip_while(|argument| argument != "--port")
+        .nth(1)
+        .and_then(|port| port.parse().ok())
+        .unwrap_or(3000)
 }
