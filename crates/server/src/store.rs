@@ -216,6 +216,18 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_apart_from_other_failures() {
+        for (kind, full) in [
+            (ErrorKind::StorageFull, true),
+            (ErrorKind::QuotaExceeded, true),
+            (ErrorKind::FileTooLarge, true),
+            (ErrorKind::PermissionDenied, false),
+        ] {
+            assert_eq!(matches!(StoreError::from(io::Error::from(kind)), StoreError::Full), full, "{kind}");
+        }
+    }
+
+    #[test]
     fn files_of_others_are_left_alone_and_those_of_dead_writers_are_not() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("notes.txt"), [0; 5000]).unwrap();

@@ -126,6 +126,27 @@ fn too_much_work_is_503_with_retry_after_and_livez_answers() {
 }
 
 #[test]
+fn a_full_server_refuses_before_it_reads_the_body() {
+    let server = Server::start_with(&["--workers", "1", "--max-wait", "1ms", "--job-deadline", "1h"]);
+    let body = numbers(1000);
+    let head = format!("POST /process HTTP/1.1\r\nhost: test\r\n{NUMBERS}content-length: {}\r\n\r\n", body.len());
+    let mut busy = server.connect();
+    busy.write(head.as_bytes());
+    busy.write(&body);
+    wait_until("the work to begin", || server.get("/readyz").json()["pool"]["running"] == 1);
+    for announces in
+        ["content-length: 20000000", "transfer-encoding: chunked", "expect: 100-continue\r\ncontent-length: 2000000"]
+    {
+        let mut connection = server.connect();
+        connection.write(format!("POST /upload HTTP/1.1\r\nhost: test\r\n{announces}\r\n\r\n").as_bytes());
+        let answer = connection.answer().unwrap();
+        answer.is_problem(503, "overloaded");
+        assert!(answer.header("retry-after").is_some());
+    }
+    busy.hang_up();
+}
+
+#[test]
 fn a_picture_that_needs_more_memory_than_there_is_is_413() {
     let server = Server::start_with(&["--memory", "8MiB"]);
     server.post("/v1/images", "", &harness::pictures::png(3000, 2000)).is_problem(413, "picture-too-large");

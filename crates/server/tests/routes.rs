@@ -224,6 +224,21 @@ fn every_answer_has_a_request_id_and_keeps_the_clients_own() {
 }
 
 #[test]
+fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
+    let server = Server::start();
+    let photo = jpeg(64, 64);
+    let mut connection = server.connect();
+    let length = photo.len();
+    connection.write(
+        format!("POST /v1/images HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n")
+            .as_bytes(),
+    );
+    assert!(connection.read_until("\r\n\r\n").starts_with("HTTP/1.1 100"));
+    connection.write(&photo);
+    assert_eq!(connection.answer().unwrap().picture(), Some((64, 64, Format::Jpeg)));
+}
+
+#[test]
 fn a_kept_connection_serves_one_request_after_another() {
     let server = Server::start();
     let mut connection = server.connect();

@@ -84,6 +84,17 @@ impl Connection {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Reads up to and with `end`.
+    pub(crate) fn read_until(&mut self, end: &str) -> String {
+        loop {
+            let at = self.unread.windows(end.len()).position(|window| window == end.as_bytes());
+            if let Some(at) = at {
+                return String::from_utf8_lossy(&self.unread.drain(..at + end.len()).collect::<Vec<_>>()).into_owned();
+            }
+            assert_ne!(self.fill().expect("more bytes"), 0, "the connection ended before {end:?}");
+        }
+    }
+
     /// Reads one answer, passing over `100 Continue`.
     pub(crate) fn answer(&mut self) -> io::Result<Answer> {
         loop {
