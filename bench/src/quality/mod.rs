@@ -72,6 +72,22 @@ mod tests {
     }
 
     #[test]
+    fn scans_of_one_component_each_score_as_interleaved_ones_do() {
+        let source = photos::generated(400, 304, 95);
+        let mut judge = Judge::new(&source).unwrap();
+        let small = lanczos::resize(&decode(&source).unwrap(), 200, 152);
+        let bytes: Vec<u8> = small.pixels.iter().flatten().map(|component| (component * 255.0).round() as u8).collect();
+        let mut separate = Vec::new();
+        let mut encoder = jpeg_encoder::Encoder::new(&mut separate, 80);
+        encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
+        encoder.set_optimized_huffman_tables(true);
+        encoder.encode(&bytes, 200, 152, jpeg_encoder::ColorType::Rgb).unwrap();
+        assert_eq!(separate.windows(2).filter(|marker| *marker == [0xff, 0xda]).count(), 3);
+        let score = judge.score(&separate).unwrap();
+        assert!(score > 50.0, "{score}");
+    }
+
+    #[test]
     fn a_picture_of_another_shape_is_not_scored() {
         let mut judge = Judge::new(&photos::generated(400, 304, 80)).unwrap();
         assert!(judge.score(&photos::generated(152, 200, 80)).is_err());

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
+use jpeg_decoder::{Decoder, PixelFormat};
 
 use super::Picture;
 
@@ -22,28 +21,30 @@ impl fmt::Display for Unscored {
 }
 
 /// Decodes in full, at full size.
+///
+/// `jpeg-decoder`, not the faster zune-jpeg: that one (0.5.15) decodes baseline files whose components stand in scans of
+/// their own to other colours, without an error.
 pub(crate) fn decode(jpeg: &[u8]) -> Result<Picture, Unscored> {
-    let mut decoder = JpegDecoder::new(ZCursor::new(jpeg));
-    let bytes = decoder.decode().map_err(|error| Unscored(format!("not decoded: {error:?}")))?;
+    let mut decoder = Decoder::new(jpeg);
+    let bytes = decoder.decode().map_err(|error| Unscored(format!("not decoded: {error}")))?;
     let info = decoder.info().ok_or_else(|| Unscored("the JPEG has no size".into()))?;
-    let (width, height) = (usize::from(info.width), usize::from(info.height));
     let component = |byte: u8| f32::from(byte) / 255.0;
-    let pixels: Vec<[f32; 3]> = match bytes.len() / (width * height).max(1) {
-        3 => bytes.chunks_exact(3).map(|rgb| [rgb[0], rgb[1], rgb[2]].map(component)).collect(),
-        1 => bytes.iter().map(|grey| [component(*grey); 3]).collect(),
-        count => return Err(Unscored(format!("a JPEG of {count} components"))),
+    let pixels: Vec<[f32; 3]> = match info.pixel_format {
+        PixelFormat::RGB24 => bytes.chunks_exact(3).map(|rgb| [rgb[0], rgb[1], rgb[2]].map(component)).collect(),
+        PixelFormat::L8 => bytes.iter().map(|grey| [component(*grey); 3]).collect(),
+        other => return Err(Unscored(format!("pixels of the kind {other:?}"))),
     };
-    Ok(Picture { width, height, pixels })
+    Ok(Picture { width: info.width.into(), height: info.height.into(), pixels })
 }
 
 /// Decodes a source if every server can be expected to show the same picture of it: upright, RGB, sRGB.
 pub(super) fn comparable(jpeg: &[u8]) -> Result<Picture, Unscored> {
-    let mut decoder = JpegDecoder::new(ZCursor::new(jpeg));
-    decoder.decode_headers().map_err(|error| Unscored(format!("not decoded: {error:?}")))?;
-    if decoder.info().is_some_and(|info| info.components == 4) {
+    let mut decoder = Decoder::new(jpeg);
+    decoder.read_info().map_err(|error| Unscored(format!("not decoded: {error}")))?;
+    if decoder.info().is_some_and(|info| info.pixel_format == PixelFormat::CMYK32) {
         return Err(Unscored("CMYK".into()));
     }
-    if decoder.exif().is_some_and(|exif| orientation(exif) != UPRIGHT) {
+    if decoder.exif_data().is_some_and(|exif| orientation(exif) != UPRIGHT) {
         return Err(Unscored("turned by EXIF".into()));
     }
     if decoder.icc_profile().is_some_and(|profile| !names_srgb(&profile)) {
