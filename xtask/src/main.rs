@@ -28,6 +28,7 @@ Commands:
   ci                     every check and test, then the figures of the first minutes (cold build, start, memory)
   test [NAME…]           all tests, or those whose name contains NAME; says what it had to skip
   test --install         the same, after installing the missing Debian packages
+  first-minutes          only the last of these: a cold build, its size, start and resting memory
   bench upload           photos per second beside express + multer + sharp + cluster, with a quality score
   bench process          POST /process beside worker_threads and piscina; /livez meanwhile
   bench hello            CPU per request beside nginx and node:cluster
@@ -55,6 +56,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
     match command {
         "ci" => ci::run(),
         "test" => test::run(rest),
+        "first-minutes" => first_minutes::run(),
         "bench" => bench::run(rest),
         "-h" | "--help" | "help" => {
             print!("{HELP}");
