@@ -10,7 +10,7 @@ pub(crate) const SCALES: [u32; 7] = [1, 2, 3, 4, 5, 6, 8];
 
 /// Position in a block of the k-th coefficient in file order. Blocks are kept **transposed** (column by column): one transposition less per
 /// block. The entries above 63 catch runs that point beyond the block.
-pub(super) const POSITION: [u8; 128] = position_table();
+pub(crate) const POSITION: [u8; 128] = position_table();
 
 const fn position_table() -> [u8; 128] {
     let mut table = [63u8; 128];

@@ -22,6 +22,6 @@ mod tables;
 
 pub(crate) use decode::{Job, decode};
 pub(crate) use header::{JpegHeader, read_header};
-pub(crate) use idct::SCALES;
+pub(crate) use idct::{POSITION, SCALES};
 pub(crate) use plane::{Plane, coefficient_bytes, plane_bytes};
 pub(crate) use segments::{ColorModel, color_model};

@@ -1,11 +1,9 @@
-//! Baseline JPEG from planes of luma and chroma: no colour conversion when the source was JPEG, too.
+//! What the encoder takes: planes of luma and chroma.
 
-use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
-
+use crate::Quality;
 use crate::color::rgb_to_ycc;
 use crate::raster::Raster;
 use crate::scratch::Buffers;
-use crate::{Error, Quality};
 
 /// The highest quality at which chroma is stored at half the size.
 const HALF_CHROMA_UP_TO: u8 = 90;
@@ -38,58 +36,6 @@ pub(crate) struct Planar {
     pub(crate) luma: Raster,
     pub(crate) chroma: Option<[Raster; 2]>,
     pub(crate) sampling: Chroma,
-}
-
-impl ImageBuffer for &Planar {
-    fn get_jpeg_color_type(&self) -> JpegColorType {
-        if self.chroma.is_some() { JpegColorType::Ycbcr } else { JpegColorType::Luma }
-    }
-
-    fn width(&self) -> u16 {
-        self.luma.width as u16
-    }
-
-    fn height(&self) -> u16 {
-        self.luma.height as u16
-    }
-
-    fn fill_buffers(&self, y: u16, rows: &mut [Vec<u8>; 4]) {
-        let row = |raster: &Raster, y: usize| {
-            let start = y * raster.row_bytes();
-            start..start + raster.row_bytes()
-        };
-        let y = usize::from(y);
-        rows[0].extend_from_slice(&self.luma.data[row(&self.luma, y)]);
-        let Some(chroma) = &self.chroma else { return };
-        for (plane, out) in chroma.iter().zip(&mut rows[1..]) {
-            match self.sampling {
-                Chroma::Full => out.extend_from_slice(&plane.data[row(plane, y)]),
-                Chroma::Half => {
-                    // The encoder wants full rows and takes every second sample of every second row.
-                    let start = out.len();
-                    let width = self.luma.width as usize;
-                    out.resize(start + width, 0);
-                    for (pair, &sample) in out[start..].chunks_mut(2).zip(&plane.data[row(plane, y / 2)]) {
-                        pair.fill(sample);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Writes the planes as baseline JPEG with optimised Huffman tables.
-pub(crate) fn encode(planar: &Planar, quality: Quality) -> Result<Vec<u8>, Error> {
-    let pixels = planar.luma.data.len();
-    let mut out = Vec::with_capacity(pixels / 4 + 1024);
-    let mut encoder = Encoder::new(&mut out, quality.get());
-    encoder.set_sampling_factor(match planar.sampling {
-        Chroma::Half => SamplingFactor::F_2_2,
-        Chroma::Full => SamplingFactor::F_1_1,
-    });
-    encoder.set_optimized_huffman_tables(true);
-    encoder.encode_image(planar).map_err(Error::internal)?;
-    Ok(out)
 }
 
 /// Makes planes from opaque grey or RGB pixels.

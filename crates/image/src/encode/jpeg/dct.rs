@@ -1,0 +1,152 @@
+//! The forward cosine transform (Arai, Agui, Nakajima) in arrays of floats that the compiler vectorises, and quantisation.
+
+use super::quantise::Quantisers;
+use crate::jpeg::POSITION;
+use crate::raster::Raster;
+
+/// The quantised blocks of one plane, row by row.
+pub(super) struct Blocks {
+    /// Blocks across and down.
+    pub(super) across: usize,
+    pub(super) down: usize,
+    /// 64 coefficients a block, in the order of the file.
+    coefficients: Vec<[i16; 64]>,
+    /// One bit for each coefficient that is not zero.
+    nonzero: Vec<u64>,
+}
+
+impl Blocks {
+    /// Transforms a plane; pixels beyond its edges repeat the last ones.
+    pub(super) fn new(plane: &Raster, quantisers: &Quantisers) -> Self {
+        let (width, height) = (plane.width as usize, plane.height as usize);
+        let (across, down) = (width.div_ceil(8), height.div_ceil(8));
+        let mut coefficients = Vec::with_capacity(across * down);
+        let mut nonzero = Vec::with_capacity(across * down);
+        for top in (0..height).step_by(8) {
+            for left in (0..width).step_by(8) {
+                let mut samples = [[0f32; 8]; 8];
+                for (y, line) in samples.iter_mut().enumerate() {
+                    let start = (top + y).min(height - 1) * width;
+                    let row = &plane.data[start..start + width];
+                    match row.get(left..).and_then(<[u8]>::first_chunk::<8>) {
+                        Some(eight) => *line = eight.map(|sample| f32::from(sample) - 128.0),
+                        None => {
+                            for (x, value) in line.iter_mut().enumerate() {
+                                *value = f32::from(row[(left + x).min(width - 1)]) - 128.0;
+                            }
+                        }
+                    }
+                }
+                let (block, set) = transform(&samples, &quantisers.factors);
+                coefficients.push(block);
+                nonzero.push(set);
+            }
+        }
+        Self { across, down, coefficients, nonzero }
+    }
+
+    /// The block in `row` and `column`, with the set of its non-zero coefficients; `None` beyond the edges.
+    #[inline(always)]
+    pub(super) fn get(&self, row: usize, column: usize) -> Option<(&[i16; 64], u64)> {
+        if row >= self.down || column >= self.across {
+            return None;
+        }
+        let index = row * self.across + column;
+        self.coefficients.get(index).zip(self.nonzero.get(index).copied())
+    }
+}
+
+/// 1.5 × 2^23: adding it leaves the rounded integer in the low bits, also of negative numbers.
+const ROUND: f32 = 12_582_912.0;
+
+#[inline(always)]
+fn transform(samples: &[[f32; 8]; 8], factors: &[f32; 64]) -> ([i16; 64], u64) {
+    let down = pass(samples);
+    let mut turned = [[0f32; 8]; 8];
+    for (y, line) in down.iter().enumerate() {
+        for (x, &value) in line.iter().enumerate() {
+            turned[x][y] = value;
+        }
+    }
+    // Row u of the result holds the vertical frequencies of the horizontal frequency u: transposed, as `POSITION` expects.
+    let both = pass(&turned);
+    let mut quantised = [0i16; 64];
+    for (u, line) in both.iter().enumerate() {
+        for (v, &value) in line.iter().enumerate() {
+            let rounded = (value * factors[u * 8 + v] + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
+            quantised[u * 8 + v] = rounded as i16;
+        }
+    }
+    let mut block = [0i16; 64];
+    let mut set = 0u64;
+    for (k, slot) in block.iter_mut().enumerate() {
+        let value = quantised[usize::from(POSITION[k]) & 63];
+        *slot = value;
+        set |= u64::from(value != 0) << k;
+    }
+    (block, set)
+}
+
+/// One dimension of eight lanes at once.
+#[inline(always)]
+fn pass(input: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
+    let mut out = [[0f32; 8]; 8];
+    for lane in 0..8 {
+        let at = |row: usize| input[row][lane];
+        let (s07, d07) = (at(0) + at(7), at(0) - at(7));
+        let (s16, d16) = (at(1) + at(6), at(1) - at(6));
+        let (s25, d25) = (at(2) + at(5), at(2) - at(5));
+        let (s34, d34) = (at(3) + at(4), at(3) - at(4));
+
+        let (outer, inner) = (s07 + s34, s16 + s25);
+        let (outer_difference, inner_difference) = (s07 - s34, s16 - s25);
+        out[0][lane] = outer + inner;
+        out[4][lane] = outer - inner;
+        let rotated = (inner_difference + outer_difference) * std::f32::consts::FRAC_1_SQRT_2;
+        out[2][lane] = outer_difference + rotated;
+        out[6][lane] = outer_difference - rotated;
+
+        let (low, middle, high) = (d34 + d25, d25 + d16, d16 + d07);
+        let shared = (low - high) * 0.382_683_43;
+        let (low, high) = (0.541_196_1 * low + shared, 1.306_563 * high + shared);
+        let middle = middle * std::f32::consts::FRAC_1_SQRT_2;
+        let (sum, difference) = (d07 + middle, d07 - middle);
+        out[5][lane] = difference + low;
+        out[3][lane] = difference - low;
+        out[1][lane] = sum + high;
+        out[7][lane] = sum - high;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::PI;
+
+    #[test]
+    fn the_transform_agrees_with_its_definition() {
+        let quantisers = super::super::quantise::luma(crate::Quality::new(100).unwrap());
+        let mut samples = [[0f32; 8]; 8];
+        let mut seed = 3u32;
+        for value in samples.iter_mut().flatten() {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *value = (seed >> 24) as f32 - 128.0;
+        }
+        let (block, set) = transform(&samples, &quantisers.factors);
+        for k in 0..64 {
+            let (u, v) = (usize::from(POSITION[k]) / 8, usize::from(POSITION[k]) % 8);
+            let weight = |f: usize| if f == 0 { (1.0f64 / 8.0).sqrt() } else { 0.5 };
+            let mut sum = 0.0;
+            for (y, line) in samples.iter().enumerate() {
+                for (x, &sample) in line.iter().enumerate() {
+                    let cosine = |at: usize, f: usize| ((2 * at + 1) as f64 * f as f64 * PI / 16.0).cos();
+                    sum += f64::from(sample) * cosine(x, u) * cosine(y, v);
+                }
+            }
+            let expected = sum * weight(u) * weight(v);
+            assert!((f64::from(block[k]) - expected).abs() < 0.51, "coefficient {k}: {} {expected}", block[k]);
+            assert_eq!(set >> k & 1 == 1, block[k] != 0);
+        }
+    }
+}
