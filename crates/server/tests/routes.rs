@@ -159,15 +159,14 @@ fn names_that_we_did_not_choose_are_not_found() {
         "%00",
         "%ff",
     ] {
-        let answer = server.get(&format!("/v1/images/{name}"));
-        assert!(matches!(answer.status, 404 | 400), "{name}: {} {}", answer.status, answer.text());
-        assert!(!answer.text().contains("secret\""));
+        server.get(&format!("/v1/images/{name}")).is_problem(404, "not-found");
     }
 }
 
 #[test]
 fn the_page_the_sample_and_the_probes_answer() {
-    let server = Server::start();
+    // Without optimisation on a busy machine the sample can take longer than the usual deadline.
+    let server = Server::start_with(&["--job-deadline", "1h"]);
     let page = server.get("/");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));

@@ -6,6 +6,7 @@ use crate::problem::{Code, Problem};
 use crate::query::pairs;
 use crate::store::{ImageId, StoreError};
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
@@ -21,7 +22,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 pub(crate) async fn get(
     State(app): State<App>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
@@ -32,7 +33,7 @@ pub(crate) async fn get(
             "there is no stored picture of this name; the oldest are deleted when the store is full",
         )
     };
-    let id: ImageId = name.parse().map_err(|_| not_found())?;
+    let id: ImageId = name.map_err(|_| not_found())?.parse().map_err(|_| not_found())?;
     let disposition = disposition(query.as_deref())?;
     let store = app.store.clone();
     let opened = spawn_blocking(move || store.open(id)).await.map_err(|error| failed(&error))?;
