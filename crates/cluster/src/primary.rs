@@ -31,7 +31,7 @@ const SIBLINGS_A_MESSAGE: usize = phalanx_channel::MAX_DESCRIPTORS;
 
 /// Runs the cluster until it is over.
 pub(crate) fn run(mut cluster: Cluster, addresses: &[SocketAddr]) -> Result<(), Error> {
-    let signals = Signals::block(&[Signal::Terminate, Signal::Interrupt, Signal::Quit, Signal::Hangup])?;
+    let signals = Signals::take(&[Signal::Terminate, Signal::Interrupt, Signal::Quit, Signal::Hangup])?;
     let user = cluster.primary.take().map(crate::hub::start).transpose()?;
     let (commands, feed, user) = match user {
         Some((commands, feed, user)) => (Some(commands), Some(feed), Some(user)),

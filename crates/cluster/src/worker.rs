@@ -71,8 +71,7 @@ where
     F: FnOnce(Worker) -> Fut,
     Fut: Future<Output = Result<(), AnyError>>,
 {
-    // Before any other thread starts, so that all of them have the signals blocked.
-    let signals = Signals::block(&[Signal::Terminate, Signal::Interrupt])?;
+    let signals = Signals::take(&[Signal::Terminate, Signal::Interrupt])?;
     let control = Arc::new(Packets::from_descriptor(role.take(descriptor::CONTROL)?)?);
     control_out.replace(Some(Arc::clone(&control)));
     let Welcome { id, place, bound_here, drain_deadline, gate } = Welcome::receive(&control)?;

@@ -1,11 +1,16 @@
 //! Signals as something to read instead of something that interrupts.
 //!
-//! Signal handling is a trap: a handler may interrupt any instruction and may call next to nothing. So there are no
-//! handlers here. [`Signals`] blocks the signals that it stands for and reads them from a descriptor.
+//! Signal handling is a trap: a handler may interrupt any instruction and may call next to nothing. Ours writes one
+//! byte into a pipe and returns; everything else happens where the pipe is read. (A signalfd would need no handler, but
+//! it needs the signal blocked in *every* thread, and a thread that a program started earlier would be hit by it and end
+//! the process.)
 
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::pipe::PipeFlags;
 
 use crate::Error;
 
@@ -77,44 +82,53 @@ impl fmt::Display for Signal {
     }
 }
 
-/// A descriptor from which signals are read one by one.
+/// Where the handler writes; -1 before there is a pipe. Set once and never closed: a handler may run at any time.
+static PIPE: AtomicI32 = AtomicI32::new(-1);
+
+/// Signals, read one by one from a descriptor. There is one for each process.
 #[derive(Debug)]
 pub struct Signals {
     file: OwnedFd,
 }
 
 impl Signals {
-    /// Blocks `signals` in the calling thread and in all that it starts from now on, and reads them from a
-    /// descriptor instead. Call it before any other thread is started; else another thread may still be ended by one
-    /// of them. Children that are spawned by `std` or by this crate get them unblocked.
-    pub fn block(signals: &[Signal]) -> Result<Signals, Error> {
-        let set = set_of(signals);
-        // SAFETY: `set` is initialised; the old mask is not wanted.
-        let result = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
-        if result != 0 {
-            return Err(Error::system("block signals", std::io::Error::from_raw_os_error(result)));
+    /// From now on `signals` do not interrupt or end this process, but are read here. Children get their default
+    /// actions back when they execute.
+    ///
+    /// Errors: a second call in the same process.
+    pub fn take(signals: &[Signal]) -> Result<Signals, Error> {
+        let (file, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+            .map_err(|source| Error::system("create a pipe for signals", source))?;
+        if PIPE.compare_exchange(-1, writer.as_raw_fd(), Ordering::Release, Ordering::Relaxed).is_err() {
+            return Err(Error::system("take signals", std::io::Error::other("they were taken already")));
         }
-        // SAFETY: `set` is initialised; -1 asks for a new descriptor.
-        let file = unsafe { libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
-        if file < 0 {
-            return Err(Error::system("open a signalfd", std::io::Error::last_os_error()));
+        // The handler owns this end for ever.
+        let _ = writer.into_raw_fd();
+        for signal in signals {
+            let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+            // SAFETY: zeroed is a valid `sigaction` (an empty mask, no flags); the handler has the right signature, is
+            // async-signal-safe (see there), and stays valid for ever; the signal number is one.
+            let result = unsafe {
+                let action = action.assume_init_mut();
+                action.sa_sigaction = note as extern "C" fn(libc::c_int) as usize;
+                action.sa_flags = libc::SA_RESTART;
+                libc::sigaction(signal.number(), action, std::ptr::null_mut())
+            };
+            if result != 0 {
+                let attempt = format!("take the signal {signal}");
+                return Err(Error::system(attempt, std::io::Error::last_os_error()));
+            }
         }
-        // SAFETY: a new descriptor that nobody else owns.
-        Ok(Signals { file: unsafe { OwnedFd::from_raw_fd(file) } })
+        Ok(Signals { file })
     }
 
-    /// Takes one pending signal, if there is one. Never blocks.
+    /// Takes one signal, if one has come. Never blocks.
     pub fn next(&self) -> Option<Signal> {
-        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
-        let size = size_of::<libc::signalfd_siginfo>();
-        // SAFETY: reads at most `size` bytes into a buffer of that size.
-        let read = unsafe { libc::read(self.file.as_raw_fd(), info.as_mut_ptr().cast(), size) };
-        if read != size as isize {
-            return None;
+        let mut number = [0];
+        match rustix::io::read(&self.file, &mut number) {
+            Ok(1) => Signal::from_number(number[0].into()),
+            _ => None,
         }
-        // SAFETY: the kernel filled the whole structure.
-        let number = unsafe { info.assume_init() }.ssi_signo;
-        i32::try_from(number).ok().and_then(Signal::from_number)
     }
 }
 
@@ -124,15 +138,17 @@ impl AsFd for Signals {
     }
 }
 
-fn set_of(signals: &[Signal]) -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: `sigemptyset` initialises the set before anything is added; all numbers are valid signals.
+/// The handler. Async-signal-safe: it loads an atomic, calls `write`, and puts `errno` back.
+extern "C" fn note(number: libc::c_int) {
+    // All signals have numbers below 65.
+    let byte = number as u8;
+    // SAFETY: `errno` is this thread's own; `write` is async-signal-safe and reads one byte that lives; the descriptor is
+    // never closed. If the pipe is full, thousands of signals wait to be read, and one more says nothing new.
     unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        for signal in signals {
-            libc::sigaddset(set.as_mut_ptr(), signal.number());
-        }
-        set.assume_init()
+        let errno = libc::__errno_location();
+        let before = *errno;
+        libc::write(PIPE.load(Ordering::Acquire), (&raw const byte).cast(), 1);
+        *errno = before;
     }
 }
 

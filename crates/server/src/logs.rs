@@ -30,8 +30,7 @@ struct LineQueue(Arc<Shared>);
 struct Shared {
     queue: SyncSender<Entry>,
     lost: AtomicU64,
-    /// Taken by the writer thread when the first line comes. Not before: the cluster blocks signals in the threads that
-    /// start after it, and a thread from before would take SIGTERM for all of us.
+    /// Taken by the writer thread when the first line comes: a worker that says nothing needs no such thread.
     unread: Mutex<Option<Receiver<Entry>>>,
 }
 

@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a stopping cluster serves what already waited in the backlog", serves_the_backlog),
     ("a request that outlives the drain deadline does not hold up the end", drain_has_an_end),
     ("a second SIGTERM does not wait", second_signal),
+    ("a thread that the program started before the cluster does not take its SIGTERM", early_thread),
     ("SIGTERM to a worker drains it, and it is replaced", worker_is_told),
     ("messages go both ways, and exit comes after the last of them", messages),
     ("workers are forked with an environment and disconnected for good at run time", forks),
@@ -117,6 +118,15 @@ fn second_signal() {
     cluster.wait_for("stopping");
     cluster.signal(Signal::INT);
     assert_eq!(cluster.wait().0.code(), Some(0));
+}
+
+fn early_thread() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut cluster = Running::ready("early-thread");
+        cluster.signal(signal);
+        cluster.wait_for("stopping");
+        assert_eq!(cluster.wait().0.code(), Some(0));
+    }
 }
 
 fn worker_is_told() {

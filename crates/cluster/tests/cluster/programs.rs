@@ -15,6 +15,14 @@ pub(crate) fn run(name: &str) {
     let result = match name {
         "server" => server().run(serve),
         "quick-drain" => server().drain_deadline(Duration::from_millis(300)).run(serve),
+        "early-thread" => {
+            std::thread::spawn(|| {
+                loop {
+                    std::thread::park();
+                }
+            });
+            server().run(serve)
+        }
         "impatient" => server().run(|worker| async move {
             let http =
                 worker.http().header_timeout(Duration::from_millis(300)).idle_timeout(Duration::from_millis(300));
