@@ -1,0 +1,135 @@
+//! `Plan::estimated_bytes` is an upper bound, counted by the allocator itself. One test only: the counters are the process's.
+
+mod pictures;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use phalanx_image::{Fit, Limits, Output, Scratch, Transform, plan, probe, process, sample_jpeg};
+use pictures::*;
+
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn grow(bytes: usize) {
+    PEAK.fetch_max(NOW.fetch_add(bytes, Relaxed) + bytes, Relaxed);
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged; only counters are kept.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    // Both sizes at once, as the worst case of a move.
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        grow(size);
+        NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as promised by the caller.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The largest claim for which probing a header may allocate anything: nothing.
+fn peak_of<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = NOW.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let result = work();
+    (PEAK.load(Relaxed) - before, result)
+}
+
+fn noise(bytes: u32) -> Vec<u8> {
+    let mut seed = 1u32;
+    (0..bytes)
+        .map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as u8
+        })
+        .collect()
+}
+
+#[test]
+fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
+    let mut sources = Vec::new();
+    for (width, height) in [(16, 16), (300, 200), (900, 700), (40, 2000)] {
+        let plain = rgb(width, height);
+        let wild = noise(width * height * 3);
+        let rgba = noise(width * height * 4);
+        sources.push(("jpeg", sample_jpeg(width, height)));
+        sources.push(("jpeg noise", Jpeg::default().encode(&wild, width, height)));
+        sources.push(("jpeg progressive", Jpeg { progressive: true, ..Jpeg::default() }.encode(&wild, width, height)));
+        sources.push((
+            "jpeg inks",
+            Jpeg { color: jpeg_encoder::ColorType::Cmyk, ..Jpeg::default() }.encode(&rgba, width, height),
+        ));
+        sources.push(("jpeg turned", Jpeg { exif: Some(6), ..Jpeg::default() }.encode(&plain, width, height)));
+        let p3 = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+        sources.push(("jpeg with profile", Jpeg { icc: Some(p3), ..Jpeg::default() }.encode(&plain, width, height)));
+        sources.push(("png", png(&wild, width, height, png::ColorType::Rgb)));
+        sources.push(("png with alpha", png(&rgba, width, height, png::ColorType::Rgba)));
+        sources.push(("gif", gif(width as u16, height as u16, 1, 3)));
+        sources.push(("webp lossless", webp_lossless(&wild, width, height, false)));
+        sources.push(("webp lossless with alpha", webp_lossless(&rgba, width, height, true)));
+        sources.push(("webp animated", webp_animated(width, height)));
+        if cfg!(feature = "webp-encode") {
+            let output = Output::WebP { quality: quality(90) };
+            let lossy = |source: &[u8]| convert(source, &Transform::original_size().output(output)).unwrap().bytes;
+            sources.push(("webp lossy", lossy(&png(&wild, width, height, png::ColorType::Rgb))));
+            sources.push(("webp lossy with alpha", lossy(&png(&rgba, width, height, png::ColorType::Rgba))));
+        }
+    }
+    let outputs = [
+        Output::Jpeg { quality: quality(80) },
+        Output::Jpeg { quality: quality(100) },
+        Output::Png,
+        Output::WebP { quality: quality(80) },
+    ];
+    for (name, source) in &sources {
+        let (probing, header) = peak_of(|| probe(source).unwrap());
+        assert_eq!(probing, 0, "{name}: probing allocates");
+        for output in outputs {
+            if !cfg!(feature = "webp-encode") && matches!(output, Output::WebP { .. }) {
+                continue;
+            }
+            let transforms = [
+                Transform::default().width(200),
+                Transform::original_size(),
+                Transform::default().width(250).height(250).fit(Fit::Contain),
+                Transform::default().width(333).height(90).fit(Fit::Cover),
+            ];
+            for transform in transforms {
+                let plan = plan(&header, &transform.output(output), &Limits::default()).unwrap();
+                let (peak, result) = peak_of(|| process(source, &plan, &mut Scratch::new(), &|| false));
+                result.unwrap();
+                assert!(
+                    peak as u64 <= plan.estimated_bytes,
+                    "{name} {}×{} {output:?} to {}×{}: {peak} of {}",
+                    header.width,
+                    header.height,
+                    plan.width,
+                    plan.height,
+                    plan.estimated_bytes
+                );
+            }
+        }
+    }
+}
