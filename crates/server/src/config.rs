@@ -12,6 +12,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Longest time in line under a lasting overload: what nobody notices beside the work itself.
+const STANDING_WAIT: Duration = Duration::from_millis(150);
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
@@ -30,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) header_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) max_wait: Duration,
+    pub(crate) standing_wait: Duration,
     pub(crate) job_deadline: Duration,
     pub(crate) job_memory_bytes: u64,
     pub(crate) memory_bytes: u64,
@@ -110,6 +113,10 @@ impl Config {
             header_timeout: time("header-timeout", settings.header_timeout, 10)?,
             idle_timeout: time("idle-timeout", settings.idle_timeout, 15)?,
             max_wait: time("max-wait", settings.max_wait, 1)?,
+            standing_wait: match settings.standing_wait.or(settings.max_wait) {
+                Some(given) => time("standing-wait", Some(given), 0)?,
+                None => STANDING_WAIT,
+            },
             job_deadline: time("job-deadline", settings.job_deadline, 10)?,
             job_memory_bytes: size("job-memory", settings.job_memory, 512 * MIB, MIB..=u64::MAX)?,
             memory_bytes: size("memory", settings.memory, share_of_memory, MIB..=u64::MAX)?,

@@ -6,7 +6,7 @@ use crate::request::WorkTime;
 use phalanx::Worker;
 use phalanx::image::Plan;
 use phalanx::shared::Field;
-use phalanx::thread::{Error, JobContext, JobError, Refusal, ThreadPool};
+use phalanx::thread::{Admission, Error, JobContext, JobError, Refusal, ThreadPool};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -61,13 +61,14 @@ impl Pool {
             .name("cpu")
             .threads(config.threads as usize)
             .max_wait(config.max_wait)
+            .standing_wait(config.standing_wait)
             .permits(permits, owner)
             .build()?;
         Ok(Pool { threads, deadline: config.job_deadline, worker: worker.clone() })
     }
 
-    /// Whether work of this cost would be taken now. Asked before a body is read.
-    pub(crate) fn admit(&self, cost: Cost) -> Result<(), Problem> {
+    /// Lets in work of this cost, before its body is read. Dropped when the work is submitted.
+    pub(crate) fn admit(&self, cost: Cost) -> Result<Admission, Problem> {
         self.threads.admit(cost.0).map_err(refused)
     }
 

@@ -15,6 +15,7 @@ use crate::metrics::{Counters, ThreadRecord};
 use crate::panic;
 use crate::pool::ThreadPool;
 use crate::share::CoreShare;
+use crate::standing::Standing;
 
 /// Jobs that may wait.
 const DEFAULT_QUEUE_LIMIT: usize = 1024;
@@ -22,6 +23,8 @@ const DEFAULT_QUEUE_LIMIT: usize = 1024;
 const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
 /// The event loop goes first, but does not interrupt a job for each small result: with 5, a thread that shares its core
 /// with the event loop is preempted at every completion and empty jobs come to a quarter of the rate.
+/// What nobody notices beside the work itself.
+const DEFAULT_STANDING_WAIT: Duration = Duration::from_millis(150);
 const DEFAULT_NICENESS: u8 = 1;
 /// The lowest priority that Linux knows (setpriority(2)).
 const MOST_NICENESS: u8 = 19;
@@ -35,6 +38,7 @@ pub struct Builder {
     threads: usize,
     queue_limit: usize,
     max_wait: Duration,
+    standing_wait: Duration,
     permits: Option<(Permits, Owner)>,
     niceness: u8,
 }
@@ -46,6 +50,7 @@ impl Builder {
             threads: phalanx_memory::usable_cores(),
             queue_limit: DEFAULT_QUEUE_LIMIT,
             max_wait: DEFAULT_MAX_WAIT,
+            standing_wait: DEFAULT_STANDING_WAIT,
             permits: None,
             niceness: DEFAULT_NICENESS,
         }
@@ -70,8 +75,17 @@ impl Builder {
     }
 
     /// A job that would wait longer than this, by what the pool measures of its own speed, is refused. Default 1 s.
+    /// This is for bursts; see [`standing_wait`](Self::standing_wait).
     pub fn max_wait(mut self, max_wait: Duration) -> Builder {
         self.max_wait = max_wait;
+        self
+    }
+
+    /// Once the predicted wait was above this for 100 ms, the queue no longer carries a burst but makes every job late:
+    /// then nothing is taken that would wait longer than this, until a thread is free again. Default 150 ms; never more
+    /// than [`max_wait`](Self::max_wait).
+    pub fn standing_wait(mut self, standing_wait: Duration) -> Builder {
+        self.standing_wait = standing_wait;
         self
     }
 
@@ -100,8 +114,9 @@ impl Builder {
         let cores = phalanx_memory::usable_cores();
         // Under a quota spinning eats what jobs need; on one core it keeps the caller from submitting.
         let may_spin = cores > 1 && phalanx_memory::cpu_quota().is_none();
+        let standing = Standing::new(self.max_wait, self.standing_wait);
         let core = Arc::new(Core {
-            dispatcher: Dispatcher::new(self.threads, cores, self.queue_limit, self.max_wait),
+            dispatcher: Dispatcher::new(self.threads, cores, self.queue_limit, standing),
             deadlines: Deadlines::new(format!("{}-clock", self.name)),
             counters: Counters::default(),
             share: self.permits.map(|(permits, owner)| CoreShare::new(permits, owner)),

@@ -18,9 +18,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::admission::Admitted;
 use crate::error::Refusal;
 use crate::lanes::{Entry, Lanes};
 use crate::pace::{Finished, Pace};
+use crate::standing::Standing;
 use crate::sync::checked::{AtomicUsize, Bed, Condvar, Mutex, MutexGuard, Ordering, lock};
 
 /// Whether jobs are taken.
@@ -34,6 +36,8 @@ enum Doors {
 struct State<J> {
     lanes: Lanes<J>,
     pace: Pace,
+    standing: Standing,
+    admitted: Admitted,
     doors: Doors,
     /// Threads that look for work: spinning, or woken and on their way.
     searching: usize,
@@ -52,7 +56,6 @@ pub(crate) struct Dispatcher<J> {
     running: AtomicUsize,
     /// One per thread.
     beds: Box<[Bed]>,
-    max_wait: Duration,
     thread_ended: Condvar,
 }
 
@@ -64,11 +67,13 @@ pub(crate) struct Load {
 }
 
 impl<J: Entry> Dispatcher<J> {
-    pub(crate) fn new(threads: usize, cores: usize, queue_limit: usize, max_wait: Duration) -> Dispatcher<J> {
+    pub(crate) fn new(threads: usize, cores: usize, queue_limit: usize, standing: Standing) -> Dispatcher<J> {
         Dispatcher {
             state: Mutex::new(State {
                 lanes: Lanes::new(queue_limit),
                 pace: Pace::new(threads, cores),
+                standing,
+                admitted: Admitted::default(),
                 doors: Doors::Open,
                 searching: 0,
                 sleepers: Vec::with_capacity(threads),
@@ -79,7 +84,6 @@ impl<J: Entry> Dispatcher<J> {
             queued: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
             beds: (0..threads).map(|_| Bed::new()).collect(),
-            max_wait,
             thread_ended: Condvar::new(),
         }
     }
@@ -88,7 +92,7 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn push(&self, job: &J, cost: Option<u64>) -> Result<(), Refusal> {
         let mut state = lock(&self.state);
         let cost = cost.unwrap_or_else(|| state.pace.usual_cost());
-        self.admission(&state, cost)?;
+        self.admission(&mut state, cost, Instant::now())?;
         job.set_cost(cost);
         state.lanes.push(job.clone());
         self.publish(&state);
@@ -98,26 +102,33 @@ impl<J: Entry> Dispatcher<J> {
         Ok(())
     }
 
-    /// Whether a job of this cost would be taken now.
-    pub(crate) fn admit(&self, cost: Option<u64>) -> Result<(), Refusal> {
-        let state = lock(&self.state);
-        let cost = cost.unwrap_or_else(|| state.pace.usual_cost());
-        self.admission(&state, cost)
+    /// Lets in a job of this cost that is submitted later; gives the number under which it counts.
+    pub(crate) fn admit(&self, cost: u64) -> Result<u64, Refusal> {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        self.admission(&mut state, cost, now)?;
+        Ok(state.admitted.add(cost, now))
+    }
+
+    /// What was let in under this number is about to be submitted, or never will be.
+    pub(crate) fn forget_admitted(&self, number: u64) {
+        lock(&self.state).admitted.remove(number);
     }
 
     /// How long a job of this cost (without one: a heavy job) would wait if it came now.
     pub(crate) fn predicted_wait(&self, cost: Option<u64>) -> Duration {
-        predicted_wait(&lock(&self.state), cost.unwrap_or(u64::MAX))
+        predicted_wait(&mut lock(&self.state), cost.unwrap_or(u64::MAX), Instant::now())
     }
 
-    fn admission(&self, state: &State<J>, cost: u64) -> Result<(), Refusal> {
+    fn admission(&self, state: &mut State<J>, cost: u64, now: Instant) -> Result<(), Refusal> {
         if state.doors == Doors::Closed {
             return Err(Refusal::ShuttingDown);
         }
         if state.lanes.is_full() {
             return Err(Refusal::Full { queued: state.lanes.len(), limit: state.lanes.limit() });
         }
-        let (predicted, limit) = (predicted_wait(state, cost), self.max_wait);
+        let predicted = predicted_wait(state, cost, now);
+        let limit = state.standing.limit(predicted, now);
         if predicted > limit {
             let retry_after = predicted.saturating_sub(limit / 2);
             return Err(Refusal::TooLongWait { predicted, limit, retry_after });
@@ -292,11 +303,13 @@ fn wake(sleeper: Option<&Bed>) {
     }
 }
 
-/// Nothing while a thread is free; else what waits ahead and, on average, half of what runs.
-fn predicted_wait<J: Entry>(state: &State<J>, cost: u64) -> Duration {
+/// Nothing while a thread is free; else what waits ahead, what was let in, and on average half of what runs.
+fn predicted_wait<J: Entry>(state: &mut State<J>, cost: u64, now: Instant) -> Duration {
     let idle = state.alive.saturating_sub(state.running);
-    if idle > state.lanes.len() {
+    let (admitted, admitted_cost) = state.admitted.sum(now);
+    if idle > state.lanes.len() + admitted {
         return Duration::ZERO;
     }
-    state.pace.time_for(state.lanes.cost_ahead_of(cost).saturating_add(state.running_cost / 2))
+    let ahead = state.lanes.cost_ahead_of(cost).saturating_add(admitted_cost);
+    state.pace.time_for(ahead.saturating_add(state.running_cost / 2))
 }

@@ -32,7 +32,8 @@
 //! ```
 //!
 //! **How it decides.** Jobs carry an estimate of their cost (or get the mean of what such jobs took). The pool measures
-//! how fast it works estimates off, in wall-clock time, and refuses what would wait longer than `max_wait`; it learns
+//! how fast it works estimates off, in wall-clock time, and refuses what would wait longer than `max_wait` in a burst, or
+//! longer than `standing_wait` once the queue has not emptied for a while; it learns
 //! by itself that estimates are wrong by a factor, or that other processes took the cores. Cheap jobs overtake heavy
 //! ones, eight to one. With [permits](Builder::permits), all processes of a cluster share the cores.
 //!
@@ -51,6 +52,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod builder;
 mod context;
 mod core;
@@ -68,9 +70,11 @@ mod panic;
 mod pool;
 mod share;
 mod spin;
+mod standing;
 mod submission;
 mod sync;
 
+pub use admission::Admission;
 pub use builder::Builder;
 pub use context::JobContext;
 pub use error::{Error, JobError, Phase, Refusal};

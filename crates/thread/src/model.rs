@@ -11,6 +11,7 @@ use loom::thread;
 use crate::dispatcher::Dispatcher;
 use crate::lanes::{Entry, Place};
 use crate::pace::Finished;
+use crate::standing::Standing;
 
 #[derive(Clone)]
 struct Job(std::sync::Arc<(usize, Place)>);
@@ -48,7 +49,7 @@ fn every_job_runs_once(threads: usize, jobs: usize, linger: impl Fn(&Dispatcher<
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(move || {
-        let dispatcher = Arc::new(Dispatcher::new(threads, threads, jobs, Duration::MAX));
+        let dispatcher = Arc::new(Dispatcher::new(threads, threads, jobs, Standing::new(Duration::MAX, Duration::MAX)));
         let runs: Arc<Vec<_>> = Arc::new((0..jobs).map(|_| AtomicUsize::new(0)).collect());
         let workers: Vec<_> = (0..threads)
             .map(|worker| {
@@ -89,7 +90,7 @@ fn loom_sleepers_are_woken_by_jobs_alone() {
     builder.preemption_bound = Some(3);
     builder.check(|| {
         const JOBS: u64 = 2;
-        let dispatcher = Arc::new(Dispatcher::new(2, 2, 8, Duration::MAX));
+        let dispatcher = Arc::new(Dispatcher::new(2, 2, 8, Standing::new(Duration::MAX, Duration::MAX)));
         let done = Arc::new(AtomicU64::new(0));
         let workers: Vec<_> = (0..2)
             .map(|worker| {
@@ -118,7 +119,7 @@ fn loom_jobs_that_wait_for_each_other_get_a_thread_each() {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
     builder.check(|| {
-        let dispatcher = Arc::new(Dispatcher::new(2, 2, 8, Duration::MAX));
+        let dispatcher = Arc::new(Dispatcher::new(2, 2, 8, Standing::new(Duration::MAX, Duration::MAX)));
         let met = Arc::new((loom::sync::Mutex::new(0), loom::sync::Condvar::new()));
         let workers: Vec<_> = (0..2)
             .map(|worker| {

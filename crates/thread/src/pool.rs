@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::admission::Admission;
 use crate::builder::Builder;
 use crate::context::JobContext;
 use crate::core::Core;
@@ -83,9 +84,11 @@ impl ThreadPool {
         JobBuilder { pool: self, cost: None, from_submit: None, from_start: None }
     }
 
-    /// Whether a job of this cost would be taken now: a check before the body of a request is even read.
-    pub fn admit(&self, cost: Duration) -> Result<(), Refusal> {
-        self.core().dispatcher.admit(Some(nanos(cost)))
+    /// Lets in a job of this cost that is submitted a little later: a check before the body of a request is even read.
+    /// What was let in counts as waiting until the [`Admission`] is dropped, but for a quarter of a second at most.
+    pub fn admit(&self, cost: Duration) -> Result<Admission, Refusal> {
+        let number = self.core().dispatcher.admit(nanos(cost))?;
+        Ok(Admission::new(self.core().clone(), number))
     }
 
     /// How long a heavy job would wait for a thread if it came now: zero while one is free, else the cost of all that

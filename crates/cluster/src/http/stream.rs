@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
@@ -21,8 +22,8 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Most bytes that are thrown away while lingering.
 const LINGER_BYTES: usize = 32 * 1024 * 1024;
 
-/// Bytes thrown away at once.
-const DISCARD_BUFFER: usize = 64 * 1024;
+/// Bytes thrown away at once. The buffer stays untouched.
+const DISCARD_AT_ONCE: usize = 64 * 1024;
 
 /// A TCP connection that keeps its [`Mark`] up to date.
 pub(super) struct WatchedStream {
@@ -56,16 +57,25 @@ impl WatchedStream {
     /// Throws away what the client still sends, until it closes, or time or bytes are used up.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Closing::Lingering { until, discarded } = &mut self.closing else { return Poll::Ready(Ok(())) };
-        let mut buffer = vec![std::mem::MaybeUninit::uninit(); DISCARD_BUFFER];
         while *discarded < LINGER_BYTES && until.as_mut().poll(cx).is_pending() {
-            let mut rest = ReadBuf::uninit(&mut buffer);
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut rest)) {
-                Ok(()) if !rest.filled().is_empty() => *discarded += rest.filled().len(),
-                _ => break,
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_io(Interest::READABLE, || discard(&self.stream)) {
+                Ok(0) => break,
+                Ok(count) => *discarded += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
             }
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Throws away what waits in the receive buffer of a TCP socket: with `MSG_TRUNC` the kernel does not even copy it
+/// (tcp(7)).
+fn discard(stream: &TcpStream) -> io::Result<usize> {
+    let mut unused = [std::mem::MaybeUninit::uninit(); DISCARD_AT_ONCE];
+    let (_, count) = rustix::net::recv(stream, &mut unused, RecvFlags::TRUNC)?;
+    Ok(count)
 }
 
 impl AsyncRead for WatchedStream {

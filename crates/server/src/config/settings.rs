@@ -68,6 +68,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", env = "PHALANX_MAX_WAIT", hide_env = true, help_heading = "Limits")]
     pub(crate) max_wait: Option<Span>,
 
+    /// The same once the line has not been short for 100 ms, so that a burst may wait long but a lasting overload makes
+    /// nobody late [default: 150ms, or --max-wait where that is given]
+    #[arg(long, value_name = "TIME", env = "PHALANX_STANDING_WAIT", hide_env = true, help_heading = "Limits")]
+    pub(crate) standing_wait: Option<Span>,
+
     /// Time for the CPU work of one request, 504 after it [default: 10s]
     #[arg(long, value_name = "TIME", env = "PHALANX_JOB_DEADLINE", hide_env = true, help_heading = "Limits")]
     pub(crate) job_deadline: Option<Span>,
@@ -140,6 +145,7 @@ impl Settings {
             header_timeout: self.header_timeout.or(lower.header_timeout),
             idle_timeout: self.idle_timeout.or(lower.idle_timeout),
             max_wait: self.max_wait.or(lower.max_wait),
+            standing_wait: self.standing_wait.or(lower.standing_wait),
             job_deadline: self.job_deadline.or(lower.job_deadline),
             job_memory: self.job_memory.or(lower.job_memory),
             memory: self.memory.or(lower.memory),

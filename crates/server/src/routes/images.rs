@@ -96,7 +96,7 @@ async fn make(
 ) -> Result<(Made, WorkTime), Problem> {
     let mut pairs = pairs(query)?;
     Parameters::new(&pairs)?;
-    app.pool.admit(Cost::of_body(announced_length(headers)))?;
+    let admission = app.pool.admit(Cost::of_body(announced_length(headers)))?;
     let Received { picture, fields } = receive(app, headers, body).await?;
     pairs.extend(fields);
     let parameters = Parameters::new(&pairs)?;
@@ -126,6 +126,7 @@ async fn make(
         };
         Ok(Made { outcome, width, height, format, stages })
     };
+    drop(admission);
     let (made, time) = app.pool.run(cost, work).await?;
     let made = made?;
     let time = WorkTime { stages: Some(made.stages), ..time };

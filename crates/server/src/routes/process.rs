@@ -16,10 +16,11 @@ use serde_json::json;
 
 pub(crate) async fn post(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     // Numbers cannot be counted before they are read: at least one more must fit in.
-    app.pool.admit(Cost::numbers(1))?;
+    let admission = app.pool.admit(Cost::numbers(1))?;
     let limits = BodyLimits { bytes: LARGEST_BODY_BYTES.min(app.config.body.bytes), ..app.config.body };
     let numbers = numbers::parse(&BodyReader::new(&headers, body, limits)?.whole().await?)?;
     let cost = Cost::numbers(numbers.len());
+    drop(admission);
     let (result, time) =
         app.pool.run(cost, move |job| heavy_work::process(&numbers, &mut || job.is_cancelled())).await?;
     let result = result.map_err(|heavy_work::Stopped| app.pool.deadline_passed())?;

@@ -15,10 +15,10 @@ fn a_full_queue_refuses_at_once_and_takes_again_when_there_is_room() {
     let full = Refusal::Full { queued: 2, limit: 2 };
     run(async {
         assert_eq!(pool.submit(|_| 3).await, Err(JobError::Refused(full)));
-        assert_eq!(pool.admit(Duration::ZERO), Err(full));
+        assert_eq!(pool.admit(Duration::ZERO).map(drop), Err(full));
         let [first, second] = waiting;
         drop(first);
-        assert_eq!(pool.admit(Duration::ZERO), Ok(()), "a cancelled job makes room at once");
+        assert_eq!(pool.admit(Duration::ZERO).map(drop), Ok(()), "a cancelled job makes room at once");
         held.finish().await.unwrap();
         assert_eq!(second.await, Ok(2));
         assert_eq!(pool.submit(|_| 4).await, Ok(4));
@@ -37,9 +37,9 @@ fn a_job_that_would_wait_too_long_is_refused_with_a_time_to_come_back() {
     let refused = run(pool.job().cost(SECOND).submit(|_| ())).unwrap_err();
     let expected = Refusal::TooLongWait { predicted: SECOND * 3, limit: SECOND, retry_after: SECOND * 5 / 2 };
     assert_eq!(refused, JobError::Refused(expected));
-    assert_eq!(pool.admit(SECOND), Err(expected));
+    assert_eq!(pool.admit(SECOND).map(drop), Err(expected));
     // Cheap jobs have a lane of their own.
-    assert_eq!(pool.admit(Duration::from_millis(1)), Ok(()));
+    assert_eq!(pool.admit(Duration::from_millis(1)).map(drop), Ok(()));
     held.open();
 }
 
@@ -60,9 +60,9 @@ fn running_work_counts_half_for_those_who_wait() {
     let pool = ThreadPool::builder().threads(1).max_wait(SECOND).build().unwrap();
     let held = hold(pool.job().cost(SECOND * 4));
     assert_eq!(pool.predicted_wait(), SECOND * 2);
-    assert!(matches!(pool.admit(SECOND), Err(Refusal::TooLongWait { .. })));
+    assert!(matches!(pool.admit(SECOND).map(drop), Err(Refusal::TooLongWait { .. })));
     run(held.finish()).unwrap();
-    assert_eq!(pool.admit(SECOND), Ok(()));
+    assert_eq!(pool.admit(SECOND).map(drop), Ok(()));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn a_drain_finishes_what_was_taken_and_takes_no_more() {
     let drain = pool.drain(GIVE_UP);
     run(async {
         assert_eq!(pool.submit(|_| 3).await, Err(SHUTTING_DOWN));
-        assert_eq!(pool.admit(Duration::ZERO), Err(Refusal::ShuttingDown));
+        assert_eq!(pool.admit(Duration::ZERO).map(drop), Err(Refusal::ShuttingDown));
         held.open();
         assert_eq!(drain.await, NOTHING);
         assert_eq!(held.submission.await, Ok(false));
