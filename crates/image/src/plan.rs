@@ -68,6 +68,12 @@ impl Geometry {
         Ok(Self { area, size: swap(picture), orientation, canvas, offset })
     }
 
+    /// Whether the stored left-right and top-bottom axes are mirrored by the turn.
+    pub(crate) fn mirrored(&self) -> (bool, bool) {
+        let turn = self.orientation.turn();
+        if turn.transpose { (turn.mirror_y, turn.mirror_x) } else { (turn.mirror_x, turn.mirror_y) }
+    }
+
     /// Whether the picture leaves bars of background.
     pub(crate) fn has_bars(&self) -> bool {
         let size = if self.orientation.swaps_sides() { (self.size.1, self.size.0) } else { self.size };
@@ -152,5 +158,6 @@ fn jpeg_scales(header: &JpegHeader, geometry: &Geometry, output: Output) -> [u32
         let needed = (f64::from(target.0) * OVERSAMPLING / across).max(f64::from(target.1) * OVERSAMPLING / down);
         *scale = jpeg::SCALES.into_iter().find(|&eighths| f64::from(eighths) / 8.0 >= needed).unwrap_or(8);
     }
-    scales
+    // Chroma that is only halved gains little time from a scaled decode, and loses a little quality.
+    if scales[0] == 8 { [8; 4] } else { scales }
 }

@@ -127,7 +127,7 @@ pub(crate) fn decode(
         let mut rows = 0u32;
         while let Some(row) = reader.next_interlaced_row().map_err(error)? {
             rows += 1;
-            if rows % ROWS_BETWEEN_CHECKS == 0 && cancelled() {
+            if rows.is_multiple_of(ROWS_BETWEEN_CHECKS) && cancelled() {
                 return Err(Error::Cancelled);
             }
             if let png::InterlaceInfo::Adam7(pass) = row.interlace() {
@@ -137,7 +137,7 @@ pub(crate) fn decode(
     } else {
         let row_bytes = raster.row_bytes();
         for (index, row) in raster.data.chunks_exact_mut(row_bytes).enumerate() {
-            if index as u32 % ROWS_BETWEEN_CHECKS == 0 && cancelled() {
+            if (index as u32).is_multiple_of(ROWS_BETWEEN_CHECKS) && cancelled() {
                 return Err(Error::Cancelled);
             }
             if reader.read_row(row).map_err(error)?.is_none() {

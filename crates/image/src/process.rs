@@ -9,7 +9,7 @@ use crate::fit::Area;
 use crate::jpeg::{self, ColorModel, JpegHeader, Plane};
 use crate::probe::Detail;
 use crate::raster::Raster;
-use crate::resize::{Source, premultiply, resize, unpremultiply};
+use crate::resize::{Source, premultiply, resize, resize_to_half, unpremultiply};
 use crate::scratch::Buffers;
 use crate::{Background, Error, Format, Output, Plan, Scratch, gif, png, probe, webp};
 
@@ -180,11 +180,14 @@ fn from_planes(
     let geometry = &plan.geometry;
     let mut resized = Vec::with_capacity(4);
     for (index, plane) in planes.into_iter().enumerate() {
-        let size = if stays_planar && index > 0 { sampling.size(geometry.size) } else { geometry.size };
         let source =
             Source { data: &plane.samples, stride: plane.stride, rows: plane.rows, extent: plane.extent, channels: 1 };
         let whole = (plan.header.width, plan.header.height);
-        let small = resize(&source, &geometry.area, whole, size, scratch)?;
+        let small = if stays_planar && index > 0 && sampling == Chroma::Half {
+            resize_to_half(&source, &geometry.area, whole, geometry.size, geometry.mirrored(), scratch)?
+        } else {
+            resize(&source, &geometry.area, whole, geometry.size, scratch)?
+        };
         scratch.buffers.give(plane.samples);
         resized.push(small.turned(geometry.orientation, &mut scratch.buffers)?);
     }

@@ -2,7 +2,7 @@
 
 use fast_image_resize as fir;
 use fast_image_resize::PixelType;
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
+use fast_image_resize::images::{CroppedImage, CroppedImageMut, Image, ImageRef};
 
 use crate::Error;
 use crate::fit::Area;
@@ -29,6 +29,58 @@ pub(crate) fn resize(
     size: (u32, u32),
     scratch: &mut Scratch,
 ) -> Result<Raster, Error> {
+    let across = [Span { target: 0..size.0, start: area.x, length: area.width }];
+    let down = [Span { target: 0..size.1, start: area.y, length: area.height }];
+    resize_spans(source, whole, size, &across, &down, scratch)
+}
+
+/// Resizes to half of `size`, so that each sample stands for two by two pixels of it; at an odd side the last sample stands for one pixel
+/// (the first, on an axis that is mirrored afterwards).
+pub(crate) fn resize_to_half(
+    source: &Source<'_>,
+    area: &Area,
+    whole: (u32, u32),
+    size: (u32, u32),
+    mirrored: (bool, bool),
+    scratch: &mut Scratch,
+) -> Result<Raster, Error> {
+    let across = half_spans(size.0, area.x, area.width, mirrored.0);
+    let down = half_spans(size.1, area.y, area.height, mirrored.1);
+    resize_spans(source, whole, (size.0.div_ceil(2), size.1.div_ceil(2)), &across, &down, scratch)
+}
+
+/// A stretch of one axis: these samples of the target come from this stretch of the picture.
+struct Span {
+    target: std::ops::Range<u32>,
+    start: f64,
+    length: f64,
+}
+
+/// The spans of an axis of `pixels`, halved.
+fn half_spans(pixels: u32, start: f64, length: f64, mirrored: bool) -> Vec<Span> {
+    let (pairs, odd) = (pixels / 2, pixels % 2);
+    let unit = length / f64::from(pixels);
+    let lead = if mirrored { odd } else { 0 };
+    let middle = start + f64::from(lead) * unit;
+    let mut spans = Vec::with_capacity(2);
+    if pairs > 0 {
+        spans.push(Span { target: lead..lead + pairs, start: middle, length: f64::from(2 * pairs) * unit });
+    }
+    if odd == 1 {
+        let (at, from) = if mirrored { (0, start) } else { (pairs, start + f64::from(2 * pairs) * unit) };
+        spans.push(Span { target: at..at + 1, start: from, length: unit });
+    }
+    spans
+}
+
+fn resize_spans(
+    source: &Source<'_>,
+    whole: (u32, u32),
+    size: (u32, u32),
+    across: &[Span],
+    down: &[Span],
+    scratch: &mut Scratch,
+) -> Result<Raster, Error> {
     let pixel = pixel_type(source.channels)?;
     let image = ImageRef::new(source.stride as u32, source.rows as u32, source.data, pixel).map_err(Error::internal)?;
     let used = (
@@ -37,15 +89,22 @@ pub(crate) fn resize(
     );
     let view = CroppedImage::new(&image, 0, 0, used.0, used.1).map_err(Error::internal)?;
     let (unit_x, unit_y) = (source.extent.0 / f64::from(whole.0), source.extent.1 / f64::from(whole.1));
-    let (left, width) = clamp(area.x * unit_x, area.width * unit_x, f64::from(used.0));
-    let (top, height) = clamp(area.y * unit_y, area.height * unit_y, f64::from(used.1));
-    let options = fir::ResizeOptions::new()
-        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3))
-        .crop(left, top, width, height)
-        .use_alpha(false);
     let mut out = Raster::new(&mut scratch.buffers, size.0, size.1, source.channels);
     let mut target = Image::from_slice_u8(size.0, size.1, &mut out.data, pixel).map_err(Error::internal)?;
-    scratch.resizer.resize(&view, &mut target, &options).map_err(Error::internal)?;
+    for x in across {
+        for y in down {
+            let (left, width) = clamp(x.start * unit_x, x.length * unit_x, f64::from(used.0));
+            let (top, height) = clamp(y.start * unit_y, y.length * unit_y, f64::from(used.1));
+            let options = fir::ResizeOptions::new()
+                .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3))
+                .crop(left, top, width, height)
+                .use_alpha(false);
+            let (wide, high) = (x.target.end - x.target.start, y.target.end - y.target.start);
+            let mut part = CroppedImageMut::new(&mut target, x.target.start, y.target.start, wide, high)
+                .map_err(Error::internal)?;
+            scratch.resizer.resize(&view, &mut part, &options).map_err(Error::internal)?;
+        }
+    }
     Ok(out)
 }
 

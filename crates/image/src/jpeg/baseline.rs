@@ -1,12 +1,11 @@
 //! Sequential scans: each block goes straight from its bits to samples.
 
 use super::bits::BitReader;
-use super::decode::Restarts;
+use super::decode::{Input, Restarts};
 use super::huffman::{HuffmanTable, Symbol};
 use super::idct::{POSITION, Transformer, last_needed};
 use super::plane::Plane;
 use super::scan::ScanPlace;
-use super::segments::Frame;
 use super::tables::Tables;
 use crate::Error;
 
@@ -29,15 +28,14 @@ struct Part<'a> {
 
 /// Decodes one scan into the planes.
 pub(super) fn decode_scan(
-    bytes: &[u8],
+    input: &Input<'_>,
     place: &ScanPlace,
-    frame: &Frame,
     tables: &mut Tables,
     transformers: &[Option<Transformer>; 4],
     scales: &[u32; 4],
     planes: &mut [Plane],
-    cancelled: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
+    let frame = input.frame;
     if frame.width * frame.height >= PASSING_PAYS_FROM_PIXELS {
         for part in place.scan.parts().iter().filter(|part| scales[part.component] < 8) {
             tables.make_passing(part.ac_table);
@@ -66,13 +64,10 @@ pub(super) fn decode_scan(
         [only] => frame.real_blocks(&frame.components()[only.plane]),
         _ => frame.units(),
     };
-    let data = bytes.get(place.start..place.end).unwrap_or_default();
-    let mut bits = BitReader::new(data);
+    let mut bits = BitReader::new(input.data(place));
     let mut restarts = Restarts::new(tables.restart_interval);
     for row in 0..units_down as usize {
-        if cancelled() {
-            return Err(Error::Cancelled);
-        }
+        input.stop_if_cancelled()?;
         for column in 0..units_across as usize {
             if restarts.before_unit(&mut bits)? {
                 parts.iter_mut().for_each(|part| part.predictor = 0);

@@ -6,7 +6,7 @@ use super::idct::Transformer;
 use super::plane::{Plane, extent, padded_size};
 use super::progressive::Store;
 use super::scan::{ScanPlace, index_scans};
-use super::segments::{marker, segment_at};
+use super::segments::{Frame, marker, segment_at};
 use super::tables::Tables;
 use super::{baseline, progressive};
 use crate::Error;
@@ -41,7 +41,8 @@ pub(crate) fn decode(job: &Job<'_>, buffers: &mut Buffers, cancelled: &dyn Fn() 
             Plane { samples: buffers.take(stride * rows), stride, rows, extent: extent(frame, component, scale) }
         })
         .collect();
-    let result = fill(job, &places, &mut planes, cancelled);
+    let input = Input { bytes: job.bytes, frame, cancelled };
+    let result = fill(job, &input, &places, &mut planes);
     if let Err(error) = result {
         planes.into_iter().for_each(|plane| buffers.give(plane.samples));
         return Err(error);
@@ -50,8 +51,8 @@ pub(crate) fn decode(job: &Job<'_>, buffers: &mut Buffers, cancelled: &dyn Fn() 
     Ok(Decoded { planes, icc })
 }
 
-fn fill(job: &Job<'_>, places: &[ScanPlace], planes: &mut [Plane], cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
-    let frame = &job.header.frame;
+fn fill(job: &Job<'_>, input: &Input<'_>, places: &[ScanPlace], planes: &mut [Plane]) -> Result<(), Error> {
+    let frame = input.frame;
     let mut tables = Tables::default();
     let mut transformers: [Option<Transformer>; 4] = [const { None }; 4];
     let mut stores: Vec<Store> = if frame.progressive {
@@ -94,9 +95,9 @@ fn fill(job: &Job<'_>, places: &[ScanPlace], planes: &mut [Plane], cancelled: &d
             continue;
         }
         if frame.progressive {
-            progressive::decode_scan(job.bytes, place, frame, &tables, &mut stores, cancelled)?;
+            progressive::decode_scan(input, place, &tables, &mut stores)?;
         } else {
-            baseline::decode_scan(job.bytes, place, frame, &mut tables, &transformers, &job.scales, planes, cancelled)?;
+            baseline::decode_scan(input, place, &mut tables, &transformers, &job.scales, planes)?;
         }
     }
     let complete =
@@ -106,9 +107,27 @@ fn fill(job: &Job<'_>, places: &[ScanPlace], planes: &mut [Plane], cancelled: &d
     }
     for ((store, transformer), plane) in stores.iter().zip(&transformers).zip(planes) {
         let Some(transformer) = transformer else { return Err(baseline::broken()) };
-        store.render(transformer, plane, cancelled)?;
+        store.render(input, transformer, plane)?;
     }
     Ok(())
+}
+
+/// What every scan needs.
+pub(super) struct Input<'a> {
+    bytes: &'a [u8],
+    pub(super) frame: &'a Frame,
+    cancelled: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Input<'a> {
+    /// The entropy-coded data of a scan.
+    pub(super) fn data(&self, place: &ScanPlace) -> &'a [u8] {
+        self.bytes.get(place.start..place.end).unwrap_or_default()
+    }
+
+    pub(super) fn stop_if_cancelled(&self) -> Result<(), Error> {
+        if (self.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
+    }
 }
 
 /// Counts units between restart markers.

@@ -3,7 +3,7 @@
 
 use super::baseline::broken;
 use super::bits::BitReader;
-use super::decode::Restarts;
+use super::decode::{Input, Restarts};
 use super::huffman::Symbol;
 use super::idct::{POSITION, Transformer, needed_set};
 use super::plane::Plane;
@@ -54,17 +54,10 @@ impl Store {
     }
 
     /// Writes all samples.
-    pub(super) fn render(
-        &self,
-        transformer: &Transformer,
-        plane: &mut Plane,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<(), Error> {
+    pub(super) fn render(&self, input: &Input<'_>, transformer: &Transformer, plane: &mut Plane) -> Result<(), Error> {
         let area = self.scale * self.scale;
         for row in 0..self.down {
-            if cancelled() {
-                return Err(Error::Cancelled);
-            }
+            input.stop_if_cancelled()?;
             for column in 0..self.across {
                 let index = row * self.across + column;
                 let mut block = [0i16; 64];
@@ -105,31 +98,29 @@ pub(super) fn needed_scans(places: &[ScanPlace], scales: &[u32; 4]) -> Vec<bool>
 
 /// Decodes one scan into the stores.
 pub(super) fn decode_scan(
-    bytes: &[u8],
+    input: &Input<'_>,
     place: &ScanPlace,
-    frame: &Frame,
     tables: &Tables,
     stores: &mut [Store],
-    cancelled: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
-    let mut bits = BitReader::new(bytes.get(place.start..place.end).unwrap_or_default());
+    let mut bits = BitReader::new(input.data(place));
     let restarts = Restarts::new(tables.restart_interval);
     if place.scan.first == 0 {
-        decode_dc(&mut bits, restarts, &place.scan, frame, tables, stores, cancelled)
+        decode_dc(input, &mut bits, restarts, &place.scan, tables, stores)
     } else {
-        decode_ac(&mut bits, restarts, &place.scan, frame, tables, stores, cancelled)
+        decode_ac(input, &mut bits, restarts, &place.scan, tables, stores)
     }
 }
 
 fn decode_dc(
+    input: &Input<'_>,
     bits: &mut BitReader<'_>,
     mut restarts: Restarts,
     scan: &Scan,
-    frame: &Frame,
     tables: &Tables,
     stores: &mut [Store],
-    cancelled: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
+    let frame = input.frame;
     let mut predictors = [0i32; 4];
     let alone = scan.parts().len() == 1;
     let (units_across, units_down) = match scan.parts() {
@@ -137,9 +128,7 @@ fn decode_dc(
         _ => frame.units(),
     };
     for row in 0..units_down as usize {
-        if cancelled() {
-            return Err(Error::Cancelled);
-        }
+        input.stop_if_cancelled()?;
         for column in 0..units_across as usize {
             if restarts.before_unit(bits)? {
                 predictors = [0; 4];
@@ -196,23 +185,23 @@ impl Block<'_> {
     /// Adds the refinement bit to coefficient `index`, away from zero.
     #[inline(always)]
     fn refine(&mut self, index: u32, bit: i16) {
-        if let Some(kept) = self.kept.get_mut(usize::from(self.slots[(index & 63) as usize])) {
-            if *kept & bit == 0 {
-                *kept = kept.wrapping_add(if *kept >= 0 { bit } else { -bit });
-            }
+        if let Some(kept) = self.kept.get_mut(usize::from(self.slots[(index & 63) as usize]))
+            && *kept & bit == 0
+        {
+            *kept = kept.wrapping_add(if *kept >= 0 { bit } else { -bit });
         }
     }
 }
 
 fn decode_ac(
+    input: &Input<'_>,
     bits: &mut BitReader<'_>,
     mut restarts: Restarts,
     scan: &Scan,
-    frame: &Frame,
     tables: &Tables,
     stores: &mut [Store],
-    cancelled: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
+    let frame = input.frame;
     let [part] = scan.parts() else { return Err(broken()) };
     let (across, down) = frame.real_blocks(&frame.components()[part.component]);
     let store = &mut stores[part.component];
@@ -220,9 +209,7 @@ fn decode_ac(
     let table = tables.ac(part.ac_table)?;
     let mut end_run = 0u32;
     for row in 0..down as usize {
-        if cancelled() {
-            return Err(Error::Cancelled);
-        }
+        input.stop_if_cancelled()?;
         let first = row * store.across;
         let (Some(kept), Some(nonzero)) = (
             store.kept.get_mut(first * area..(first + across as usize) * area),

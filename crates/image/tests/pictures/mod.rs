@@ -1,5 +1,5 @@
 //! Test pictures of every format, made here: known pixels in, files out.
-#![allow(dead_code)] // Each test file uses its own part.
+#![allow(dead_code, clippy::unwrap_used)] // Each test file uses its own part; a test may panic.
 
 use phalanx_image::{Error, Limits, Output, Picture, Quality, Scratch, Transform, plan, probe, process};
 
