@@ -5,6 +5,9 @@ use moxcms::{ColorProfile, DataColorSpace, Layout, ToneReprCurve, TransformOptio
 use crate::raster::Raster;
 use crate::scratch::Buffers;
 
+/// Longest ICC profile that is used, in bytes; those of printers have 0.5 to 3 MiB.
+pub(crate) const MOST_PROFILE_BYTES: u64 = 4 * 1024 * 1024;
+
 /// Fraction bits of the fixed-point equations.
 const BITS: i32 = 16;
 const HALF: i32 = 1 << (BITS - 1);
@@ -86,6 +89,9 @@ pub(crate) enum Profile {
 
 /// Judges the bytes of an ICC profile.
 pub(crate) fn judge(icc: &[u8]) -> Profile {
+    if icc.len() as u64 > MOST_PROFILE_BYTES {
+        return Profile::Broken;
+    }
     // Third-party parsing of hostile bytes: a panic there is a broken profile, not a broken picture.
     match std::panic::catch_unwind(|| ColorProfile::new_from_slice(icc)) {
         Ok(Ok(profile)) if is_srgb(&profile) => Profile::Srgb,

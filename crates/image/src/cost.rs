@@ -5,14 +5,16 @@
 
 use std::time::Duration;
 
-use crate::jpeg;
+use crate::color::MOST_PROFILE_BYTES;
 use crate::probe::{ColorKind, Detail};
-use crate::{Format, Output, Plan};
+use crate::{Format, Output, Plan, jpeg, png};
 
 /// What a job allocates whatever its size: tables, file headers, window and code buffers of the decoders. Bytes.
 const FIXED_BYTES: u64 = 2 * 1024 * 1024;
-/// An ICC profile in the file: the profile, its parsed form and the transform's tables. Bytes.
-const ICC_BYTES: u64 = 16 * 1024 * 1024;
+/// Tables of a colour transform, in bytes; the profile itself is counted by its size.
+const ICC_TABLES_BYTES: u64 = 4 * 1024 * 1024;
+/// The profile as it is put together, unpacked and parsed: its size times this.
+const ICC_COPIES: u64 = 8;
 
 /// Upper bound of the working memory in bytes.
 pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
@@ -33,7 +35,7 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
             let row = u64::from(header.width) * 8;
             let decoder = match header.format {
                 // Raw and unfiltered rows, up to 64 bits a pixel.
-                Format::Png => row * 4 + plan.decoder_bytes.min(header.file_bytes),
+                Format::Png => row * 4 + png::decoder_limit(header, plan.decoder_bytes),
                 // Indices, and the compressed data.
                 Format::Gif => pixels + row,
                 _ if lossless || header.frames > 1 => pixels * 10,
@@ -57,26 +59,26 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
         // libwebp's picture, its working planes and token buffers.
         Output::WebP { .. } => canvas * 16,
     };
-    let icc = if header.has_icc { ICC_BYTES } else { 0 };
+    let icc = if header.has_icc { ICC_TABLES_BYTES + header.icc_bytes.min(MOST_PROFILE_BYTES) * ICC_COPIES } else { 0 };
     decode + between + rasters + coefficients + encode + icc + FIXED_BYTES
 }
 
 /// Nanoseconds; see the head of the module.
 mod nanoseconds {
-    pub(super) const JPEG_BYTE: f64 = 11.0;
-    pub(super) const JPEG_SAMPLE: f64 = 2.5;
-    pub(super) const PROGRESSIVE_BYTE: f64 = 26.0;
-    pub(super) const PROGRESSIVE_SOURCE_PIXEL: f64 = 1.5;
-    pub(super) const PNG_PIXEL: f64 = 6.0;
-    pub(super) const PNG_BYTE: f64 = 6.0;
-    pub(super) const WEBP_PIXEL: f64 = 14.0;
-    pub(super) const WEBP_BYTE: f64 = 15.0;
-    pub(super) const GIF_PIXEL: f64 = 6.0;
-    pub(super) const RESIZED_SAMPLE: f64 = 1.0;
-    pub(super) const INK_PIXEL: f64 = 60.0;
-    pub(super) const JPEG_OUT_PIXEL: f64 = 9.0;
-    pub(super) const PNG_OUT_PIXEL: f64 = 60.0;
-    pub(super) const WEBP_OUT_PIXEL: f64 = 110.0;
+    pub(super) const JPEG_BYTE: f64 = 8.5;
+    pub(super) const JPEG_SAMPLE: f64 = 1.5;
+    pub(super) const PROGRESSIVE_BYTE: f64 = 30.0;
+    pub(super) const PROGRESSIVE_SOURCE_PIXEL: f64 = 1.0;
+    pub(super) const PNG_PIXEL: f64 = 2.5;
+    pub(super) const PNG_BYTE: f64 = 3.5;
+    pub(super) const WEBP_PIXEL: f64 = 16.0;
+    pub(super) const WEBP_BYTE: f64 = 10.0;
+    pub(super) const GIF_PIXEL: f64 = 9.0;
+    pub(super) const RESIZED_SAMPLE: f64 = 0.6;
+    pub(super) const INK_PIXEL: f64 = 12.0;
+    pub(super) const JPEG_OUT_PIXEL: f64 = 6.0;
+    pub(super) const PNG_OUT_PIXEL: f64 = 14.0;
+    pub(super) const WEBP_OUT_PIXEL: f64 = 80.0;
     pub(super) const ANY: f64 = 150_000.0;
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         progressive: false,
         has_alpha: walk.first_is_partial,
         has_icc: false,
+        icc_bytes: 0,
         color: ColorKind::Palette,
         bit_depth: 8,
         file_bytes: bytes.len() as u64,

@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use crate::color::MOST_PROFILE_BYTES;
 use crate::orientation::{Orientation, from_exif_block};
 use crate::probe::{ColorKind, Detail, Header};
 use crate::raster::Raster;
@@ -44,13 +45,13 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     if compression != 0 || filter != 0 || interlace > 1 || !matches!(depth, 1 | 2 | 4 | 8 | 16) {
         return Err(Error::damaged("an impossible PNG header"));
     }
-    let (mut orientation, mut has_icc, mut transparent, mut frames) = (Orientation::Upright, false, false, 1);
+    let (mut orientation, mut icc_bytes, mut transparent, mut frames) = (Orientation::Upright, 0, false, 1);
     let mut at = first.end;
     while let Some(chunk) = chunk_at(bytes, at) {
         match &chunk.kind {
             b"IDAT" | b"IEND" => break,
             b"eXIf" => orientation = from_exif_block(chunk.data),
-            b"iCCP" => has_icc = true,
+            b"iCCP" => icc_bytes = MOST_PROFILE_BYTES.min(chunk.data.len() as u64 * MOST_DEFLATE_RATIO),
             b"tRNS" => transparent = true,
             b"acTL" => frames = chunk.data.first_chunk().map_or(1, |count| u32::from_be_bytes(*count)).max(1),
             _ => {}
@@ -73,7 +74,8 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         frames,
         progressive: interlace == 1,
         has_alpha: matches!(channels, 2 | 4),
-        has_icc,
+        has_icc: icc_bytes > 0,
+        icc_bytes,
         color,
         bit_depth: depth,
         file_bytes: bytes.len() as u64,
@@ -108,7 +110,7 @@ pub(crate) fn decode(
     check_whole(bytes)?;
     let mut decoder = png::Decoder::new_with_limits(
         Cursor::new(bytes),
-        png::Limits { bytes: usize::try_from(decoder_bytes).unwrap_or(usize::MAX) },
+        png::Limits { bytes: usize::try_from(decoder_limit(header, decoder_bytes)).unwrap_or(usize::MAX) },
     );
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     decoder.set_ignore_text_chunk(true);
@@ -148,6 +150,18 @@ pub(crate) fn decode(
     let icc = reader.info().icc_profile.as_ref().map(|profile| profile.to_vec());
     Ok((raster, icc))
 }
+
+/// Deflate cannot do better than this.
+const MOST_DEFLATE_RATIO: u64 = 1032;
+
+/// What the decoder may allocate besides the pixels, in bytes: rows of up to 64 bits a pixel, chunks, and the unpacked profile.
+pub(crate) fn decoder_limit(header: &Header, decoder_bytes: u64) -> u64 {
+    let rows = u64::from(header.width) * 8 * 4;
+    decoder_bytes.min(rows + SMALL_CHUNKS_BYTES + header.file_bytes.min(MOST_PROFILE_BYTES) + header.icc_bytes)
+}
+
+/// Palette, EXIF and the like, in bytes.
+const SMALL_CHUNKS_BYTES: u64 = 256 * 1024;
 
 /// Rows that are decoded between two looks at `cancelled`.
 const ROWS_BETWEEN_CHECKS: u32 = 32;

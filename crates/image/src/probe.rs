@@ -43,6 +43,8 @@ pub struct Header {
     pub bit_depth: u8,
     /// Bytes of the file.
     pub file_bytes: u64,
+    /// Bytes of the profile at most, unpacked.
+    pub(crate) icc_bytes: u64,
     pub(crate) detail: Detail,
 }
 
@@ -106,7 +108,8 @@ fn probe_jpeg(bytes: &[u8]) -> Result<Header, Error> {
         frames: 1,
         progressive: header.frame.progressive,
         has_alpha: false,
-        has_icc: header.has_icc,
+        has_icc: header.icc_bytes > 0,
+        icc_bytes: header.icc_bytes,
         color,
         bit_depth: 8,
         file_bytes: bytes.len() as u64,

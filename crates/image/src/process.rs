@@ -140,7 +140,12 @@ fn run(bytes: &[u8], plan: &Plan, scratch: &mut Scratch, cancelled: &dyn Fn() ->
             };
             timings.decode = watch.lap();
             stop_if(cancelled)?;
-            let profile = icc.map_or(Profile::Srgb, |icc| color::judge(&icc));
+            let profile = match icc {
+                Some(icc) => color::judge(&icc),
+                // It was announced but cannot be unpacked.
+                None if header.has_icc => Profile::Broken,
+                None => Profile::Srgb,
+            };
             Ready::Pixels(from_pixels(raster, profile, plan, scratch, &mut warnings)?)
         }
     };

@@ -58,7 +58,7 @@ struct Found {
     animated: bool,
     lossless: bool,
     frames: u32,
-    has_icc: bool,
+    icc_bytes: u64,
     orientation: Orientation,
     first_chunk_is_odd: bool,
 }
@@ -93,7 +93,7 @@ impl Found {
                     });
                 }
             }
-            b"ICCP" => self.has_icc = true,
+            b"ICCP" => self.icc_bytes = data.len() as u64,
             b"EXIF" => self.orientation = from_exif_block(data),
             _ => {}
         }
@@ -129,7 +129,8 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         frames: found.frames.max(1),
         progressive: false,
         has_alpha: found.alpha,
-        has_icc: found.has_icc,
+        has_icc: found.icc_bytes > 0,
+        icc_bytes: found.icc_bytes,
         color: ColorKind::Rgb,
         bit_depth: 8,
         file_bytes: bytes.len() as u64,

@@ -97,6 +97,13 @@ fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
             sources.push(("webp lossy with alpha", lossy(&png(&rgba, width, height, png::ColorType::Rgba))));
         }
     }
+    // A profile that unpacks to 60 MB of zeros.
+    let zeros = png(&vec![0; 60_000_000], 60_000, 1000, png::ColorType::Grayscale);
+    let at = zeros.windows(4).position(|four| four == b"IDAT").unwrap();
+    let mut bomb = b"x\0\0".to_vec();
+    bomb.extend_from_slice(&zeros[at + 4..zeros.len() - 16]);
+    let rows: Vec<u8> = (0..20).flat_map(|_| [0; 61]).collect();
+    sources.push(("png with a bomb for a profile", png_by_hand((20, 20), 8, 2, 0, &[(b"iCCP", bomb)], &rows)));
     let outputs = [
         Output::Jpeg { quality: quality(80) },
         Output::Jpeg { quality: quality(100) },

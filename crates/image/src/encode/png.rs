@@ -1,11 +1,29 @@
 //! PNG out: 8 bits a channel, grey, grey and alpha, RGB or RGBA.
 
+use png::{DeflateCompression, Filter};
+
 use crate::Error;
 use crate::raster::Raster;
 
-/// Encodes the raster.
+/// A file below this share of the raw pixels (one in so many) shows a drawing, not a photo.
+const DRAWING_SHARE: usize = 8;
+
+/// The usual effort of deflate, for drawings: quick there, and a third smaller.
+const DRAWING_LEVEL: u8 = 6;
+
+/// Encodes the raster: in one fast pass, which for photos is as small as it gets (measured: more effort takes 10 to 30 times as long and saves
+/// 13 % at best, or loses 7 %), and once more with effort when it turns out to be a drawing.
 pub(crate) fn encode(raster: &Raster) -> Result<Vec<u8>, Error> {
-    let mut out = Vec::with_capacity(raster.data.len() / 2 + 1024);
+    let fast = encode_with(raster, DeflateCompression::FdeflateUltraFast, raster.data.len() / 2)?;
+    if fast.len() > raster.data.len() / DRAWING_SHARE {
+        return Ok(fast);
+    }
+    let thorough = encode_with(raster, DeflateCompression::Level(DRAWING_LEVEL), fast.len())?;
+    Ok(if thorough.len() < fast.len() { thorough } else { fast })
+}
+
+fn encode_with(raster: &Raster, compression: DeflateCompression, expected: usize) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::with_capacity(expected + 1024);
     let mut encoder = png::Encoder::new(&mut out, raster.width, raster.height);
     encoder.set_color(match raster.channels {
         1 => png::ColorType::Grayscale,
@@ -14,7 +32,8 @@ pub(crate) fn encode(raster: &Raster) -> Result<Vec<u8>, Error> {
         _ => png::ColorType::Rgba,
     });
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Balanced);
+    encoder.set_deflate_compression(compression);
+    encoder.set_filter(Filter::Adaptive);
     let mut writer = encoder.write_header().map_err(Error::internal)?;
     writer.write_image_data(&raster.data).map_err(Error::internal)?;
     writer.finish().map_err(Error::internal)?;

@@ -47,7 +47,7 @@ pub(crate) fn decode(job: &Job<'_>, buffers: &mut Buffers, cancelled: &dyn Fn() 
         planes.into_iter().for_each(|plane| buffers.give(plane.samples));
         return Err(error);
     }
-    let icc = if job.header.has_icc { collect_icc(job.bytes) } else { None };
+    let icc = if job.header.icc_bytes > 0 { collect_icc(job.bytes) } else { None };
     Ok(Decoded { planes, icc })
 }
 

@@ -2,6 +2,7 @@
 
 use super::segments::{Frame, Marks, exif_block, icc_part, marker, segment_at, starts_frame};
 use crate::Error;
+use crate::color::MOST_PROFILE_BYTES;
 use crate::orientation::{Orientation, from_tiff};
 
 /// The header of a JPEG file.
@@ -10,7 +11,8 @@ pub(crate) struct JpegHeader {
     pub(crate) frame: Frame,
     pub(crate) marks: Marks,
     pub(crate) orientation: Orientation,
-    pub(crate) has_icc: bool,
+    /// Bytes of all parts of the ICC profile.
+    pub(crate) icc_bytes: u64,
     /// Position behind the frame header.
     pub(super) end: usize,
 }
@@ -20,19 +22,25 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<JpegHeader, Error> {
     if !bytes.starts_with(&[0xFF, 0xD8]) {
         return Err(Error::damaged("no JPEG start marker"));
     }
-    let (mut at, mut marks, mut orientation, mut has_icc) = (2, Marks::default(), None, false);
+    let (mut at, mut marks, mut orientation, mut icc_bytes) = (2, Marks::default(), None, 0);
     loop {
         let segment = segment_at(bytes, at)?;
         at = segment.end;
         match segment.marker {
             code if starts_frame(code) => {
                 let frame = Frame::parse(segment)?;
-                return Ok(JpegHeader { frame, marks, orientation: orientation.unwrap_or_default(), has_icc, end: at });
+                return Ok(JpegHeader {
+                    frame,
+                    marks,
+                    orientation: orientation.unwrap_or_default(),
+                    icc_bytes,
+                    end: at,
+                });
             }
             marker::EOI | marker::SOS => return Err(Error::damaged("no JPEG frame header before the picture data")),
             _ => {
                 marks.note(segment);
-                has_icc |= icc_part(segment).is_some();
+                icc_bytes += icc_part(segment).map_or(0, |(_, _, data)| data.len() as u64);
                 if orientation.is_none() {
                     orientation = exif_block(segment).map(from_tiff);
                 }
@@ -40,9 +48,6 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<JpegHeader, Error> {
         }
     }
 }
-
-/// Longest ICC profile that is put together, in bytes. Printer profiles are below 4 MiB.
-const MAX_PROFILE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Puts the parts of the ICC profile together. `None` without a profile, `Some(Err)` when parts are missing.
 pub(super) fn collect_icc(bytes: &[u8]) -> Option<Result<Vec<u8>, Error>> {
@@ -62,7 +67,7 @@ pub(super) fn collect_icc(bytes: &[u8]) -> Option<Result<Vec<u8>, Error>> {
         }
     }
     let wanted = &parts[1..=usize::from(expected?)];
-    if wanted.iter().flatten().map(|part| part.len()).sum::<usize>() > MAX_PROFILE_BYTES {
+    if wanted.iter().flatten().map(|part| part.len()).sum::<usize>() as u64 > MOST_PROFILE_BYTES {
         return broken();
     }
     let mut profile = Vec::new();
