@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longest time in line under a lasting overload: what nobody notices beside the work itself.
-const STANDING_WAIT: Duration = Duration::from_millis(150);
+const STANDING_WAIT: Duration = Duration::from_millis(100);
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;

@@ -24,7 +24,7 @@ const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
 /// The event loop goes first, but does not interrupt a job for each small result: with 5, a thread that shares its core
 /// with the event loop is preempted at every completion and empty jobs come to a quarter of the rate.
 /// What nobody notices beside the work itself.
-const DEFAULT_STANDING_WAIT: Duration = Duration::from_millis(150);
+const DEFAULT_STANDING_WAIT: Duration = Duration::from_millis(100);
 const DEFAULT_NICENESS: u8 = 1;
 /// The lowest priority that Linux knows (setpriority(2)).
 const MOST_NICENESS: u8 = 19;
@@ -82,7 +82,7 @@ impl Builder {
     }
 
     /// Once the predicted wait was above this for 100 ms, the queue no longer carries a burst but makes every job late:
-    /// then nothing is taken that would wait longer than this, until a thread is free again. Default 150 ms; never more
+    /// then nothing is taken that would wait longer than this, until a thread is free again. Default 100 ms; never more
     /// than [`max_wait`](Self::max_wait).
     pub fn standing_wait(mut self, standing_wait: Duration) -> Builder {
         self.standing_wait = standing_wait;

@@ -69,7 +69,7 @@ pub(crate) struct Settings {
     pub(crate) max_wait: Option<Span>,
 
     /// The same once the line has not been short for 100 ms, so that a burst may wait long but a lasting overload makes
-    /// nobody late [default: 150ms, or --max-wait where that is given]
+    /// nobody late [default: 100ms, or --max-wait where that is given]
     #[arg(long, value_name = "TIME", env = "PHALANX_STANDING_WAIT", hide_env = true, help_heading = "Limits")]
     pub(crate) standing_wait: Option<Span>,
 
