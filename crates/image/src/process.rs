@@ -9,7 +9,7 @@ use crate::fit::Area;
 use crate::jpeg::{self, ColorModel, JpegHeader, Plane};
 use crate::probe::Detail;
 use crate::raster::Raster;
-use crate::resize::{Source, premultiply, resize, resize_to_half, unpremultiply};
+use crate::resize::{Alpha, Source, change_alpha, resize, resize_to_half};
 use crate::scratch::Buffers;
 use crate::{Background, Error, Format, Output, Plan, Scratch, gif, png, probe, webp};
 
@@ -243,9 +243,7 @@ fn from_pixels(
     let mut small = if geometry.size == whole && geometry.area == everything {
         raster
     } else {
-        if raster.has_alpha() {
-            premultiply(&mut raster)?;
-        }
+        change_alpha(&mut raster, Alpha::Multiply)?;
         let source = Source {
             data: &raster.data,
             stride: whole.0 as usize,
@@ -255,9 +253,7 @@ fn from_pixels(
         };
         let mut small = resize(&source, &geometry.area, whole, geometry.size, scratch)?;
         scratch.buffers.give(raster.data);
-        if small.has_alpha() {
-            unpremultiply(&mut small)?;
-        }
+        change_alpha(&mut small, Alpha::Divide)?;
         small
     };
     small = small.turned(geometry.orientation, &mut scratch.buffers)?;

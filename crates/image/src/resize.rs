@@ -1,8 +1,9 @@
 //! Lanczos3 on planes and pixels. The geometry comes from `fit.rs`; here it is only carried out.
 
 use fast_image_resize as fir;
-use fast_image_resize::PixelType;
-use fast_image_resize::images::{CroppedImage, CroppedImageMut, Image, ImageRef};
+use fast_image_resize::PixelTrait;
+use fast_image_resize::images::{TypedCroppedImage, TypedCroppedImageMut, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
 
 use crate::Error;
 use crate::fit::Area;
@@ -81,16 +82,33 @@ fn resize_spans(
     down: &[Span],
     scratch: &mut Scratch,
 ) -> Result<Raster, Error> {
-    let pixel = pixel_type(source.channels)?;
-    let image = ImageRef::new(source.stride as u32, source.rows as u32, source.data, pixel).map_err(Error::internal)?;
-    let used = (
-        (source.extent.0.ceil() as u32).clamp(1, source.stride as u32),
-        (source.extent.1.ceil() as u32).clamp(1, source.rows as u32),
-    );
-    let view = CroppedImage::new(&image, 0, 0, used.0, used.1).map_err(Error::internal)?;
-    let (unit_x, unit_y) = (source.extent.0 / f64::from(whole.0), source.extent.1 / f64::from(whole.1));
     let mut out = Raster::new(&mut scratch.buffers, size.0, size.1, source.channels);
-    let mut target = Image::from_slice_u8(size.0, size.1, &mut out.data, pixel).map_err(Error::internal)?;
+    let resizer = &mut scratch.resizer;
+    match source.channels {
+        1 => resize_pixels::<U8>(source, whole, &mut out, across, down, resizer)?,
+        2 => resize_pixels::<U8x2>(source, whole, &mut out, across, down, resizer)?,
+        3 => resize_pixels::<U8x3>(source, whole, &mut out, across, down, resizer)?,
+        4 => resize_pixels::<U8x4>(source, whole, &mut out, across, down, resizer)?,
+        _ => return Err(Error::internal("a raster of impossible channels")),
+    }
+    Ok(out)
+}
+
+/// The typed calls of the resizer are used on purpose: its untyped ones bring code for thirteen kinds of pixels, 3 MB of it.
+fn resize_pixels<P: PixelTrait>(
+    source: &Source<'_>,
+    whole: (u32, u32),
+    out: &mut Raster,
+    across: &[Span],
+    down: &[Span],
+    resizer: &mut fir::Resizer,
+) -> Result<(), Error> {
+    let (stride, rows) = (source.stride as u32, source.rows as u32);
+    let image = TypedImageRef::<P>::from_buffer(stride, rows, source.data).map_err(Error::internal)?;
+    let used = ((source.extent.0.ceil() as u32).clamp(1, stride), (source.extent.1.ceil() as u32).clamp(1, rows));
+    let view = TypedCroppedImage::from_ref(&image, 0, 0, used.0, used.1).map_err(Error::internal)?;
+    let (unit_x, unit_y) = (source.extent.0 / f64::from(whole.0), source.extent.1 / f64::from(whole.1));
+    let mut target = TypedImage::<P>::from_buffer(out.width, out.height, &mut out.data).map_err(Error::internal)?;
     for x in across {
         for y in down {
             let (left, width) = clamp(x.start * unit_x, x.length * unit_x, f64::from(used.0));
@@ -100,12 +118,12 @@ fn resize_spans(
                 .crop(left, top, width, height)
                 .use_alpha(false);
             let (wide, high) = (x.target.end - x.target.start, y.target.end - y.target.start);
-            let mut part = CroppedImageMut::new(&mut target, x.target.start, y.target.start, wide, high)
+            let mut part = TypedCroppedImageMut::from_ref(&mut target, x.target.start, y.target.start, wide, high)
                 .map_err(Error::internal)?;
-            scratch.resizer.resize(&view, &mut part, &options).map_err(Error::internal)?;
+            resizer.resize_typed(&view, &mut part, &options).map_err(Error::internal)?;
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Keeps rounding errors from leaving the source.
@@ -116,32 +134,31 @@ fn clamp(start: f64, length: f64, most: f64) -> (f64, f64) {
     if length <= 0.0 { ((most - 1.0).max(0.0), 1.0) } else { (start, length) }
 }
 
-/// Multiplies the colours by alpha, in place, so that transparent pixels do not bleed into their neighbours.
-pub(crate) fn premultiply(raster: &mut Raster) -> Result<(), Error> {
-    alpha(raster, |image| fir::MulDiv::new().multiply_alpha_inplace(image))
+/// What to do with colours and alpha.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alpha {
+    /// Colours times alpha, so that transparent pixels do not bleed into their neighbours when resized.
+    Multiply,
+    /// The way back.
+    Divide,
 }
 
-/// Undoes [`premultiply`].
-pub(crate) fn unpremultiply(raster: &mut Raster) -> Result<(), Error> {
-    alpha(raster, |image| fir::MulDiv::new().divide_alpha_inplace(image))
-}
-
-fn alpha<E: std::fmt::Display>(
-    raster: &mut Raster,
-    work: impl FnOnce(&mut Image<'_>) -> Result<(), E>,
-) -> Result<(), Error> {
-    let pixel = pixel_type(raster.channels)?;
-    let mut image =
-        Image::from_slice_u8(raster.width, raster.height, &mut raster.data, pixel).map_err(Error::internal)?;
-    work(&mut image).map_err(Error::internal)
-}
-
-fn pixel_type(channels: usize) -> Result<PixelType, Error> {
-    match channels {
-        1 => Ok(PixelType::U8),
-        2 => Ok(PixelType::U8x2),
-        3 => Ok(PixelType::U8x3),
-        4 => Ok(PixelType::U8x4),
-        _ => Err(Error::internal("a raster of impossible channels")),
+/// Changes the colours of a raster with alpha, in place; one without stays as it is.
+pub(crate) fn change_alpha(raster: &mut Raster, change: Alpha) -> Result<(), Error> {
+    match raster.channels {
+        2 => change_pixels::<U8x2>(raster, change),
+        4 => change_pixels::<U8x4>(raster, change),
+        _ => Ok(()),
     }
+}
+
+fn change_pixels<P: PixelTrait>(raster: &mut Raster, change: Alpha) -> Result<(), Error> {
+    let mut image =
+        TypedImage::<P>::from_buffer(raster.width, raster.height, &mut raster.data).map_err(Error::internal)?;
+    let arithmetic = fir::MulDiv::new();
+    match change {
+        Alpha::Multiply => arithmetic.multiply_alpha_inplace_typed(&mut image),
+        Alpha::Divide => arithmetic.divide_alpha_inplace_typed(&mut image),
+    }
+    .map_err(Error::internal)
 }
