@@ -91,7 +91,8 @@ fn cluster_http_answers_from_every_worker_and_replaces_one_that_dies() {
         pids.insert(answer["pid"].as_u64().unwrap());
     }
     let victim = *pids.iter().next().unwrap();
-    assert!(Command::new("kill").args(["-9", &victim.to_string()]).status().unwrap().success());
+    let process = rustix::process::Pid::from_raw(victim as i32).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
     assert!(server.wait_for("died").contains(&format!("pid {victim}")));
     server.wait_for("started");
     assert_eq!(server.request("GET / HTTP/1.1", b"").0, 200);
