@@ -55,8 +55,10 @@ struct Primary {
     workers: HashMap<WorkerId, Running>,
     /// Environment additions of slots that were forked with some, by slot.
     environments: HashMap<usize, Vec<(String, String)>>,
-    /// Environment of the fork that is under way.
-    next_environment: Vec<(String, String)>,
+    /// Environment of the fork that is under way, until its worker is started.
+    forking: Option<Vec<(String, String)>>,
+    /// The worker that the fork under way started.
+    forked: Option<WorkerId>,
     epoll: OwnedFd,
     signals: Signals,
     commands: Option<Commands>,
@@ -66,8 +68,6 @@ struct Primary {
     next_tick: Instant,
     stop_requests: u32,
     inputs: VecDeque<Input>,
-    /// Numbers of workers that the current step started.
-    spawned: Vec<WorkerId>,
     outcome: Option<Outcome>,
 }
 
@@ -136,7 +136,8 @@ impl Primary {
             permits: Permits::create(phalanx_memory::usable_cores()).map_err(Error::system("create the permits"))?,
             workers: HashMap::new(),
             environments: HashMap::new(),
-            next_environment: Vec::new(),
+            forking: None,
+            forked: None,
             epoll,
             signals,
             commands,
@@ -146,7 +147,6 @@ impl Primary {
             next_tick: now + TICK,
             stop_requests: 0,
             inputs: VecDeque::new(),
-            spawned: Vec::new(),
             outcome: None,
         })
     }
@@ -225,11 +225,14 @@ impl Primary {
     }
 
     fn spawn(&mut self, worker: WorkerId, slot: SlotIndex) {
+        if let Some(environment) = self.forking.take() {
+            self.environments.insert(usize::from(slot.0), environment);
+            self.forked = Some(worker);
+        }
         match self.try_spawn(worker, slot) {
             Ok(running) => {
                 let pid = running.child.pid();
                 self.workers.insert(worker, running);
-                self.spawned.push(worker);
                 self.emit(Event::Fork { worker, pid, slot });
             }
             Err(error) => self.inputs.push_back(Input::SpawnFailed(worker, error.to_string())),
@@ -242,8 +245,6 @@ impl Primary {
         let new_slot = index == self.slots.len();
         if new_slot {
             self.slots.push(Slot::create().map_err(Error::system("create a slot of the scoreboard"))?);
-            let environment = std::mem::take(&mut self.next_environment);
-            self.environments.insert(index, environment);
         }
         let (control, theirs) = Packets::pair()?;
         let messages = self.feed.as_ref().map(|_| Packets::pair()).transpose()?;
@@ -355,10 +356,10 @@ impl Primary {
         for command in taken {
             match command {
                 Command::Fork { environment, reply } => {
-                    self.next_environment = environment;
-                    self.spawned.clear();
+                    self.forking = Some(environment);
                     self.feed_supervisor(Input::Fork);
-                    let _ = reply.send(self.spawned.first().copied());
+                    self.forking = None;
+                    let _ = reply.send(self.forked.take());
                 }
                 Command::Disconnect(worker) => self.feed_supervisor(Input::Disconnect(worker)),
                 Command::DisconnectAll => self.feed_supervisor(Input::DisconnectAll),

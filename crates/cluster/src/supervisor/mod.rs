@@ -228,12 +228,22 @@ impl Supervisor {
         Some(matches!(slot.state, State::Draining { .. } | State::Dying { end: End::Voluntary, .. }))
     }
 
+    /// A place that was left for good is taken again before a new one is made, so that forks and departures without end
+    /// need no more places than workers that lived at once.
     fn add_slot(&mut self, now: Now, out: &mut Vec<Action>) {
-        if self.phase == Phase::Stopping || self.slots.len() == MAX_SLOTS {
+        if self.phase == Phase::Stopping {
             return;
         }
-        self.slots.push(Slot::vacant());
-        self.spawn(self.slots.len() - 1, now, out);
+        let left = self.slots.iter().position(|slot| matches!(slot.state, State::Vacant));
+        let index = left.unwrap_or(self.slots.len());
+        if index == MAX_SLOTS {
+            return;
+        }
+        match left {
+            Some(index) => self.slots[index] = Slot::vacant(),
+            None => self.slots.push(Slot::vacant()),
+        }
+        self.spawn(index, now, out);
     }
 
     fn spawn(&mut self, index: usize, now: Now, out: &mut Vec<Action>) {

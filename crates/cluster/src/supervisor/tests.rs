@@ -195,6 +195,19 @@ fn a_forked_worker_is_supervised_like_the_first() {
 }
 
 #[test]
+fn forks_and_departures_without_end_need_no_more_places() {
+    let mut supervisor = serving();
+    for round in 0..100u32 {
+        let forked = worker(3 + round);
+        let now = seconds(5 + u64::from(round));
+        assert_eq!(supervisor.step(Input::Fork, now), [Action::Spawn(forked, SlotIndex(2))]);
+        supervisor.step(Input::Ready(forked), now);
+        supervisor.step(Input::Disconnect(forked), now);
+        supervisor.step(Input::Exited(forked, ExitStatus::Code(0)), now);
+    }
+}
+
+#[test]
 fn workers_that_never_serve_and_exit_with_0_are_done_and_servers_are_replaced_whatever_they_exit_with() {
     let mut supervisor = started(1);
     supervisor.step(Input::Ready(worker(1)), seconds(1));

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use crate::Test;
 use crate::client::{KeepAlive, Outcome, ask};
-use crate::process::{Running, soon, until};
+use crate::process::Running;
+
+/// Bursts of connections whose median is judged.
+const BURSTS: usize = 9;
 
 pub(crate) const TESTS: &[Test] = &[
     ("a head that does not come to its end is answered 408 and closed", slow_head),
@@ -59,16 +62,18 @@ fn early_answer() {
 fn spread() {
     let mut cluster = Running::ready("server");
     let address = cluster.address();
-    // One burst may meet a worker that the machine does not let run; five in a row do not.
-    let even = until(soon(), "an even burst", || {
-        let mut clients: Vec<KeepAlive> = (0..64).map(|_| KeepAlive::open(address)).collect();
-        let mut shares: HashMap<u32, usize> = HashMap::new();
-        for client in &mut clients {
-            client.request("/");
-            *shares.entry(client.pid()).or_default() += 1;
-        }
-        let larger = shares.values().copied().max().unwrap();
-        (shares.len() == 2 && larger <= 40).then_some(larger)
-    });
-    assert!(even >= 32);
+    let mut larger_shares: Vec<usize> = (0..BURSTS)
+        .map(|_| {
+            let mut clients: Vec<KeepAlive> = (0..64).map(|_| KeepAlive::open(address)).collect();
+            let mut shares: HashMap<u32, usize> = HashMap::new();
+            for client in &mut clients {
+                client.request("/");
+                *shares.entry(client.pid()).or_default() += 1;
+            }
+            shares.values().copied().max().unwrap()
+        })
+        .collect();
+    larger_shares.sort_unstable();
+    // One burst may meet a worker that the machine does not let run; most do not.
+    assert!(larger_shares[BURSTS / 2] <= 40, "larger shares of 64: {larger_shares:?}");
 }
