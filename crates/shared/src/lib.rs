@@ -1,9 +1,10 @@
 //! Memory that threads **and** processes see at once.
 //!
 //! A Phalanx cluster keeps two things where every process can read them without a system call: how busy each
-//! worker is (one scoreboard [`Slot`] each), who may use a core right now (`Permits`). All of it
-//! lives in [`Segment`]s: anonymous, sealed memory that the kernel frees when the last process lets go of it.
-//! Nothing has a name in a file system, so nothing can be left behind.
+//! worker is (one scoreboard [`Slot`] each), and who may use a core right now ([`Permits`]); and large payloads pass from
+//! one process to another through a ring ([`RingWriter`], [`RingReader`]). All of it lives in [`Segment`]s: anonymous,
+//! sealed memory that the kernel frees when the last process lets go of it. Nothing has a name in a file system, so
+//! nothing can be left behind.
 //!
 //! ```text
 //!   primary ── Segment::create ──► memfd ◄── mapped by ── worker 1, worker 2, …
@@ -32,9 +33,11 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod permits;
+mod ring;
 mod scoreboard;
 mod segment;
 
 pub use permits::{Generation, Owner, Permit, Permits, SlotIndex};
+pub use ring::{Freed, RingReader, RingWriter};
 pub use scoreboard::{Field, Slot};
 pub use segment::{Segment, SharedWord};
