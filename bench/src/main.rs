@@ -18,6 +18,7 @@ mod table;
 use std::process::ExitCode;
 
 use cases::Settings;
+use cases::ipc::IpcSettings;
 use clap::{Parser, Subcommand};
 
 /// Phalanx beside its peers, in one run, as Markdown
@@ -40,6 +41,8 @@ enum Case {
     Overload(Settings),
     /// How evenly two workers share one listener, and what the gate costs
     Gate(Settings),
+    /// Messages between two processes, beside a bare socket pair, ipc-channel and child_process.fork
+    Ipc(IpcSettings),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +70,7 @@ async fn run(case: Case) {
         Case::Hello(settings) => cases::hello::run(&settings).await,
         Case::Overload(settings) => cases::overload::run(&settings).await,
         Case::Gate(settings) => cases::gate::run(&settings).await,
+        Case::Ipc(settings) => cases::ipc::run(&settings).await,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The cases, and what they have in common: rounds in turn, one sample per server and round, medians.
 
+mod cores;
 pub(crate) mod gate;
 pub(crate) mod hello;
+pub(crate) mod ipc;
 pub(crate) mod overload;
 pub(crate) mod process;
 mod sample;

@@ -11,18 +11,40 @@ const QUICK_SECONDS: f64 = 1.0;
 const FULL_WARM_UP: Duration = Duration::from_secs(1);
 const QUICK_WARM_UP: Duration = Duration::from_millis(300);
 
-/// Options that all cases share. Unset ones have a default in each case.
+/// How long and how often to measure. What is unset has a default in each case.
 #[derive(clap::Args, Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct Timing {
     /// A smoke run: one short round; its figures mean little
     #[arg(long)]
-    pub(crate) quick: bool,
+    quick: bool,
     /// Rounds; medians are taken over them
     #[arg(long)]
     rounds: Option<usize>,
     /// Seconds that each measurement lasts
     #[arg(long)]
     seconds: Option<f64>,
+}
+
+impl Timing {
+    pub(crate) fn rounds(&self, default: usize) -> usize {
+        self.rounds.unwrap_or(if self.quick { QUICK_ROUNDS } else { default }).max(1)
+    }
+
+    pub(crate) fn duration_or_quick(&self, default_seconds: f64, quick_seconds: f64) -> Duration {
+        let seconds = self.seconds.unwrap_or(if self.quick { quick_seconds } else { default_seconds });
+        Duration::from_secs_f64(seconds.clamp(0.1, 3600.0))
+    }
+
+    pub(crate) fn warm_up(&self) -> Duration {
+        if self.quick { QUICK_WARM_UP } else { FULL_WARM_UP }
+    }
+}
+
+/// Options that all cases with servers share. Unset ones have a default in each case.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    timing: Timing,
     /// Clients of the closed loop
     #[arg(long)]
     clients: Option<usize>,
@@ -42,7 +64,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn rounds(&self, default: usize) -> usize {
-        self.rounds.unwrap_or(if self.quick { QUICK_ROUNDS } else { default }).max(1)
+        self.timing.rounds(default)
     }
 
     pub(crate) fn duration(&self, default_seconds: f64) -> Duration {
@@ -50,12 +72,11 @@ impl Settings {
     }
 
     pub(crate) fn duration_or_quick(&self, default_seconds: f64, quick_seconds: f64) -> Duration {
-        let seconds = self.seconds.unwrap_or(if self.quick { quick_seconds } else { default_seconds });
-        Duration::from_secs_f64(seconds.clamp(0.1, 3600.0))
+        self.timing.duration_or_quick(default_seconds, quick_seconds)
     }
 
     pub(crate) fn warm_up(&self) -> Duration {
-        if self.quick { QUICK_WARM_UP } else { FULL_WARM_UP }
+        self.timing.warm_up()
     }
 
     pub(crate) fn clients(&self, default: usize) -> usize {

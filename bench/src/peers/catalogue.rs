@@ -90,10 +90,9 @@ impl Contender {
             Self::NodeHello | Self::NodeHelloNone => &[],
             Self::Nginx => return nginx::version(),
             Self::ByHand => return "hyper 1, axum 0.8".into(),
-            _ => return format!("phalanx {}{}", env!("CARGO_PKG_VERSION"), commit()),
+            _ => return phalanx_version(),
         };
-        let node = first_line(Command::new("node").arg("--version")).unwrap_or_default();
-        let mut versions = format!("node {}", node.trim_start_matches('v'));
+        let mut versions = node_version();
         for package in packages {
             versions.push_str(&format!(", {package} {}", package_version(package).unwrap_or_default()));
         }
@@ -144,7 +143,7 @@ fn node(
     workers: usize,
     options: &[(&'static str, &'static str)],
 ) -> Result<Launch, Absent> {
-    let program = find_program("node").ok_or_else(|| Absent("node is not installed".into()))?;
+    let program = node_program()?;
     let scripts = node_folder();
     if !scripts.join("node_modules").is_dir() {
         return Err(Absent("its packages are not installed: run `npm ci` in bench/peers/node".into()));
@@ -179,6 +178,28 @@ pub(super) fn first_line(command: &mut Command) -> Option<String> {
     String::from_utf8_lossy(&text).lines().next().map(str::to_owned)
 }
 
+pub(crate) fn node_program() -> Result<PathBuf, Absent> {
+    find_program("node").ok_or_else(|| Absent("node is not installed".into()))
+}
+
+/// A script that needs no packages.
+pub(crate) fn node_script(name: &str) -> PathBuf {
+    node_folder().join(name)
+}
+
+pub(crate) fn node_version() -> String {
+    let version = first_line(Command::new("node").arg("--version")).unwrap_or_default();
+    format!("node {}", version.trim_start_matches('v'))
+}
+
+pub(crate) fn phalanx_version() -> String {
+    format!("phalanx {}{}", env!("CARGO_PKG_VERSION"), commit())
+}
+
+pub(crate) fn rustc_version() -> String {
+    first_line(Command::new("rustc").arg("--version")).unwrap_or_else(|| "rustc".into())
+}
+
 fn node_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/node")
 }
@@ -190,7 +211,7 @@ fn package_version(package: &str) -> Option<String> {
 }
 
 /// Our own programs are built into the folder in which this one stands.
-fn built_beside_us(name: &str) -> Result<PathBuf, Absent> {
+pub(crate) fn built_beside_us(name: &str) -> Result<PathBuf, Absent> {
     let own = std::env::current_exe().map_err(|error| Absent(format!("cannot find own folder: {error}")))?;
     let program = own.with_file_name(name);
     if program.is_file() {

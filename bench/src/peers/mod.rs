@@ -3,10 +3,14 @@
 #[cfg(test)]
 mod answers;
 mod catalogue;
+mod measuring;
 mod nginx;
 mod running;
 
-pub(crate) use catalogue::{Contender, Side};
+pub(crate) use catalogue::{
+    Contender, Side, built_beside_us, node_program, node_script, node_version, phalanx_version, rustc_version,
+};
+pub(crate) use measuring::figures;
 pub(crate) use running::Running;
 
 use std::ffi::OsString;

@@ -1,8 +1,10 @@
 //! Figures as Markdown.
 
 mod environment;
+mod targets;
 
-pub(crate) use environment::print_environment;
+pub(crate) use environment::{print_environment, print_environment_of};
+pub(crate) use targets::{Targets, ratio};
 
 use std::fmt::Write;
 
