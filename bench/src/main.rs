@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use cases::Settings;
 use cases::ipc::IpcSettings;
+use cases::spawn::SpawnSettings;
 use clap::{Parser, Subcommand};
 
 /// Phalanx beside its peers, in one run, as Markdown
@@ -43,6 +44,8 @@ enum Case {
     Gate(Settings),
     /// Messages between two processes, beside a bare socket pair, ipc-channel and child_process.fork
     Ipc(IpcSettings),
+    /// Starting a program and waiting for it, beside std, tokio and child_process.spawn; also from a large parent
+    Spawn(SpawnSettings),
 }
 
 fn main() -> ExitCode {
@@ -71,6 +74,7 @@ async fn run(case: Case) {
         Case::Overload(settings) => cases::overload::run(&settings).await,
         Case::Gate(settings) => cases::gate::run(&settings).await,
         Case::Ipc(settings) => cases::ipc::run(&settings).await,
+        Case::Spawn(settings) => cases::spawn::run(&settings).await,
     }
 }
 

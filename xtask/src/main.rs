@@ -34,6 +34,8 @@ Commands:
   bench hello            CPU per request beside nginx and node:cluster
   bench overload         0.9 and 3 times the capacity: what is accepted, how late, how much memory
   bench gate             how evenly the workers of one listener share connections, and what that costs
+  bench ipc              messages between two processes beside a socket pair, ipc-channel and child_process.fork
+  bench spawn            programs started and waited for, beside std, tokio and child_process.spawn
   bench CASE --quick     a smoke run of a few seconds; `bench CASE --help` lists the rest
 ";
 

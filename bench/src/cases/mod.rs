@@ -8,6 +8,7 @@ pub(crate) mod overload;
 pub(crate) mod process;
 mod sample;
 mod settings;
+pub(crate) mod spawn;
 pub(crate) mod upload;
 
 pub(crate) use sample::{Sample, closed_loop, of_samples};
