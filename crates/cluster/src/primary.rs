@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use phalanx_channel::{Packets, Received};
-use phalanx_process::{Child, Role, Signal, Signals};
+use phalanx_process::{Process, Role, Signal, Signals};
 use phalanx_shared::{Field, Generation, Owner, Permits, Slot, SlotIndex};
 use rustix::event::{Timespec, epoll};
 
@@ -73,7 +73,7 @@ struct Primary {
 
 /// A worker process as the primary holds it.
 struct Running {
-    child: Child,
+    child: Process,
     control: Packets,
     slot: SlotIndex,
     started: Instant,

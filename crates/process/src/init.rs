@@ -4,7 +4,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use crate::spawn::ROLE_VARIABLE;
+use crate::role::ROLE_VARIABLE;
 use crate::{Error, kernel};
 
 /// The role that this process was spawned in, with the descriptors that it was given.

@@ -8,7 +8,7 @@
 //!                  └──► a role: take it out of the environment, make every inherited descriptor close-on-exec,
 //!                       die with the parent ─► main() goes on, and the part that needs the role calls take_role()
 //!
-//!   spawn(Role) ─► posix_spawn("/proc/self/exe") with chosen descriptors ─► Child { pid, pidfd }
+//!   spawn(Role) ─► posix_spawn("/proc/self/exe") with chosen descriptors ─► Process { pid, pidfd }
 //! ```
 //!
 //! ```
@@ -30,17 +30,20 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Phalanx runs on Linux (5.10 or newer) on x86-64 and aarch64 only");
 
-mod child;
 mod error;
+mod exit_status;
 mod init;
 mod kernel;
 mod open_files;
+mod posix_spawn;
+mod process;
+mod role;
 mod signals;
-mod spawn;
 
-pub use child::{Child, ExitStatus};
 pub use error::Error;
+pub use exit_status::ExitStatus;
 pub use init::{TakenRole, init, initialized, role, take_role};
 pub use open_files::raise_open_files;
+pub use process::Process;
+pub use role::Role;
 pub use signals::{Signal, Signals, die_now};
-pub use spawn::Role;

@@ -16,18 +16,20 @@ use crate::Error;
 
 macro_rules! signals {
     ($($(#[$doc:meta])* $name:ident = $number:ident, $rustix:ident;)*) => {
-        /// The signals that a supervisor sends and takes.
+        /// The signals of Linux that have a fixed meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Signal {
             $($(#[$doc])* $name,)*
         }
 
         impl Signal {
-            fn number(self) -> i32 {
+            /// Its number.
+            pub fn number(self) -> i32 {
                 match self { $(Signal::$name => libc::$number,)* }
             }
 
-            fn from_number(number: i32) -> Option<Signal> {
+            /// The signal of this number, if it is one of these.
+            pub fn from_number(number: i32) -> Option<Signal> {
                 match number { $(libc::$number => Some(Signal::$name),)* _ => None }
             }
 
@@ -35,8 +37,14 @@ macro_rules! signals {
                 match self { $(Signal::$name => rustix::process::Signal::$rustix,)* }
             }
 
-            fn name(self) -> &'static str {
+            /// Its usual name, such as `SIGTERM`.
+            pub fn name(self) -> &'static str {
                 match self { $(Signal::$name => stringify!($number),)* }
+            }
+
+            /// The signal of this usual name, such as `SIGTERM`; `None` if it is none of these.
+            pub fn from_name(name: &str) -> Option<Signal> {
+                match name { $(stringify!($number) => Some(Signal::$name),)* _ => None }
             }
         }
     };
@@ -67,6 +75,26 @@ signals! {
     Segv = SIGSEGV, SEGV;
     /// A mapping without memory behind it.
     Bus = SIGBUS, BUS;
+    /// No such instruction.
+    Illegal = SIGILL, ILL;
+    /// A breakpoint.
+    Trap = SIGTRAP, TRAP;
+    /// An impossible division.
+    Arithmetic = SIGFPE, FPE;
+    /// A write to something that nobody reads.
+    Pipe = SIGPIPE, PIPE;
+    /// A timer.
+    Alarm = SIGALRM, ALARM;
+    /// A child has ended or stopped.
+    Child = SIGCHLD, CHILD;
+    /// The terminal has another size.
+    Window = SIGWINCH, WINCH;
+    /// The limit of processor time is reached.
+    ProcessorLimit = SIGXCPU, XCPU;
+    /// The limit of the file size is reached.
+    FileLimit = SIGXFSZ, XFSZ;
+    /// A system call that is not allowed.
+    BadCall = SIGSYS, SYS;
 }
 
 impl Signal {

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use phalanx_process::{Child, ExitStatus, Role, Signal};
+use phalanx_process::{ExitStatus, Process, Role, Signal};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -87,7 +87,7 @@ fn told_by_signal() {
     assert!(!child.kill(Signal::Terminate).unwrap());
 }
 
-fn wait(child: &Child) -> ExitStatus {
+fn wait(child: &Process) -> ExitStatus {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let mut polled = [rustix::event::PollFd::new(child, rustix::event::PollFlags::IN)];

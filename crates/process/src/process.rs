@@ -1,0 +1,120 @@
+//! [`Process`]: a process that we started, held by its pidfd, so that no signal and no wait can hit a stranger.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+
+use crate::{Error, ExitStatus, Signal};
+
+/// A child process and nothing else: no streams, no deadline. Its descriptor becomes readable when the process ends.
+///
+/// Dropping it neither ends nor reaps the process: who spawned it supervises it. [`Child`](crate::Child) looks after
+/// itself.
+#[derive(Debug)]
+pub struct Process {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+impl Process {
+    pub(crate) fn of(pid: Pid) -> Result<Process, Error> {
+        // The child is not reaped yet, so its number cannot have been given to another process.
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)
+            .map_err(|source| Error::system(format!("open a pidfd of child {}", pid.as_raw_nonzero()), source))?;
+        Ok(Process { pid, pidfd })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Sends `signal`. True if it was sent, false if the process has already ended.
+    pub fn kill(&self, signal: Signal) -> Result<bool, Error> {
+        match rustix::process::pidfd_send_signal(&self.pidfd, signal.as_rustix()) {
+            Ok(()) => Ok(true),
+            Err(Errno::SRCH) => Ok(false),
+            Err(source) => Err(Error::system(format!("send {signal} to child {}", self.pid()), source)),
+        }
+    }
+
+    /// Sends `signal` to the process group that this process leads, as long as anybody is left in it.
+    ///
+    /// Only for a process that was started as the leader of its group. Exact even if the leader has ended, where the
+    /// kernel can do it (Linux 6.9); before that, only while the leader was not waited for.
+    pub(crate) fn kill_group(&self, signal: Signal) -> Result<bool, Error> {
+        // SAFETY: the descriptor is open, no siginfo is given, and the call touches no memory of ours.
+        let sent = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.pidfd.as_raw_fd(),
+                signal.number(),
+                std::ptr::null::<libc::siginfo_t>(),
+                libc::PIDFD_SIGNAL_PROCESS_GROUP,
+            )
+        };
+        if sent == 0 {
+            return Ok(true);
+        }
+        let refused = std::io::Error::last_os_error();
+        match refused.raw_os_error() {
+            Some(libc::ESRCH) => Ok(false),
+            Some(libc::EINVAL) if self.is_unreaped() => {
+                match rustix::process::kill_process_group(self.pid, signal.as_rustix()) {
+                    Ok(()) => Ok(true),
+                    Err(Errno::SRCH) => Ok(false),
+                    Err(source) => {
+                        Err(Error::system(format!("send {signal} to the process group {}", self.pid()), source))
+                    }
+                }
+            }
+            Some(libc::EINVAL) => Ok(false),
+            _ => Err(Error::system(format!("send {signal} to the process group {}", self.pid()), refused)),
+        }
+    }
+
+    /// Whether the process still exists, running or waiting to be reaped: its number belongs to no other.
+    fn is_unreaped(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options).is_ok()
+    }
+
+    /// Waits until the process has ended, without a deadline, and reaps it.
+    pub(crate) fn wait(&self) -> Result<ExitStatus, Error> {
+        self.wait_with(WaitIdOptions::EXITED)?
+            .ok_or_else(|| Error::system(format!("wait for child {}", self.pid()), Errno::AGAIN))
+    }
+
+    /// Reaps the process if it has ended. Never blocks.
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>, Error> {
+        self.wait_with(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+    }
+
+    fn wait_with(&self, options: WaitIdOptions) -> Result<Option<ExitStatus>, Error> {
+        loop {
+            return match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+                Ok(None) | Err(Errno::AGAIN) => Ok(None),
+                Ok(Some(status)) => Ok(Some(match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => ExitStatus::Code(code),
+                    (None, Some(signal)) => ExitStatus::Signal(signal),
+                    (None, None) => continue,
+                })),
+                Err(Errno::INTR) => continue,
+                Err(source) => Err(Error::system(format!("wait for child {}", self.pid()), source)),
+            };
+        }
+    }
+}
+
+impl AsRawFd for Process {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
