@@ -1,8 +1,9 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
 //! ```text
-//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ first minutes (cold build, crates, binary, start, resting worker)
+//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ fuzz, 30 s ──▶ first minutes (cold build, crates, binary, start, resting worker)
 //! test ─▶ tools (chromium, node, npm) ──▶ cargo test ──▶ browser tests
+//! nightly ─▶ fuzz, 10 min ──▶ asan ──▶ valgrind ──▶ long tests
 //! bench ─▶ release build ──▶ the program of `bench/`
 //! ```
 //!
@@ -11,6 +12,9 @@
 mod bench;
 mod ci;
 mod first_minutes;
+mod fuzz;
+mod nightly;
+mod sanitizer;
 mod step;
 mod test;
 mod tools;
@@ -29,6 +33,13 @@ Commands:
   test [NAME…]           all tests, or those whose name contains NAME; says what it had to skip
   test --install         the same, after installing the missing Debian packages
   first-minutes          only the last of these: a cold build, its size, start and resting memory
+  fuzz [TARGET…] [--seconds N]
+                         hostile bytes for all decoders, 30 s each; what fails is kept as a file
+  fuzz TARGET --again FILE
+                         one input once more
+  asan                   tests of the crates with unsafe code, with AddressSanitizer
+  valgrind               unit tests of the crates with unsafe code under valgrind
+  nightly                fuzz for 10 minutes, asan, valgrind, and the tests in their long form
   bench upload           photos per second beside express + multer + sharp + cluster, with a quality score
   bench process          POST /process beside worker_threads and piscina; /livez meanwhile
   bench hello            CPU per request beside nginx and node:cluster
@@ -60,6 +71,10 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "test" => test::run(rest),
         "first-minutes" => first_minutes::run(),
         "bench" => bench::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "asan" => nightly::address_sanitizer(),
+        "valgrind" => nightly::valgrind(),
+        "nightly" => nightly::run(),
         "-h" | "--help" | "help" => {
             print!("{HELP}");
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Why a command of ours ended early. The message says what to do next where that is known.
@@ -25,6 +25,16 @@ impl fmt::Display for Failure {
 pub(crate) fn repository() -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().map_or_else(|| manifest.clone(), PathBuf::from)
+}
+
+/// Where this workspace's cargo puts its results: our own executable stands in its `debug` folder.
+pub(crate) fn target_folder() -> Result<PathBuf, Failure> {
+    let own =
+        std::env::current_exe().map_err(|error| Failure::new(format!("cannot find the target folder: {error}")))?;
+    own.parent()
+        .and_then(Path::parent)
+        .map(PathBuf::from)
+        .ok_or_else(|| Failure::new(format!("cannot find the target folder above {}", own.display())))
 }
 
 /// The cargo that runs us, in the root of the workspace.

@@ -43,8 +43,7 @@ struct Plan {
 
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-        let mut plan = Self { missing: if in_ci { Missing::Install } else { Missing::Skip }, filters: Vec::new() };
+        let mut plan = Self { missing: Missing::allowed(), filters: Vec::new() };
         for argument in arguments {
             match argument.as_str() {
                 "--install" => plan.missing = Missing::Install,
@@ -107,7 +106,7 @@ fn browser_tests(photos: Option<&std::ffi::OsStr>, missing: Missing) -> Result<(
     step::run(step::cargo().args(["build", "--package", "phalanx-server"]))?;
     let mut tests = Command::new(node);
     tests.current_dir(step::repository()).arg("--test").args(scripts);
-    tests.env("PHALANX_BIN", target_folder()?.join("debug/phalanx")).env("PHALANX_CHROMIUM", chromium);
+    tests.env("PHALANX_BIN", step::target_folder()?.join("debug/phalanx")).env("PHALANX_CHROMIUM", chromium);
     if let Some(photos) = photos {
         tests.env("PHALANX_PHOTOS", photos);
     }
@@ -125,16 +124,6 @@ fn browser_scripts(folder: &Path) -> Vec<PathBuf> {
     let mut scripts: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_test).collect();
     scripts.sort();
     scripts
-}
-
-/// Where this workspace's cargo puts its results: our own executable stands in its `debug` folder.
-fn target_folder() -> Result<PathBuf, Failure> {
-    let own =
-        std::env::current_exe().map_err(|error| Failure::new(format!("cannot find the target folder: {error}")))?;
-    own.parent()
-        .and_then(Path::parent)
-        .map(PathBuf::from)
-        .ok_or_else(|| Failure::new(format!("cannot find the target folder above {}", own.display())))
 }
 
 #[cfg(test)]

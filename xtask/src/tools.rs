@@ -29,6 +29,14 @@ pub(crate) const NODE: Tool = Tool {
 pub(crate) const NPM: Tool =
     Tool { programs: &["npm"], package: "npm", needed_for: "the packages of the browser test and of the Node peers" };
 
+pub(crate) const CXX: Tool = Tool {
+    programs: &["c++", "g++", "clang++"],
+    package: "g++",
+    needed_for: "libFuzzer, which drives the fuzz targets",
+};
+pub(crate) const VALGRIND: Tool =
+    Tool { programs: &["valgrind"], package: "valgrind", needed_for: "the unit tests under valgrind" };
+
 /// All that `cargo xtask test` looks for.
 pub(crate) const FOR_TESTS: [Tool; 3] = [CHROMIUM, NODE, NPM];
 
@@ -39,6 +47,14 @@ pub(crate) enum Missing {
     Install,
     /// Say how to install it and what is skipped.
     Skip,
+}
+
+impl Missing {
+    /// Under `CI=true` nothing may be skipped; elsewhere nothing is installed unasked.
+    pub(crate) fn allowed() -> Self {
+        let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+        if in_ci { Self::Install } else { Self::Skip }
+    }
 }
 
 impl Tool {

@@ -1,0 +1,78 @@
+//! `cargo xtask nightly`: what takes too long for every change.
+//!
+//! ```text
+//! fuzz, 10 minutes a target ──▶ tests with AddressSanitizer ──▶ unit tests under valgrind ──▶ tests in their long form
+//! ```
+//!
+//! Each part runs although an earlier one failed; the failures stand together at the end.
+
+use crate::step::{self, Failure};
+use crate::tools::{self, Missing};
+use crate::{fuzz, sanitizer};
+
+const FUZZ_SECONDS: u64 = 600;
+/// The crates with unsafe code.
+const CRATES_WITH_UNSAFE_CODE: [&str; 3] = ["phalanx-shared", "phalanx-channel", "phalanx-process"];
+/// Those of them whose unit tests start no processes, which valgrind would not follow.
+const CRATES_FOR_VALGRIND: [&str; 2] = ["phalanx-shared", "phalanx-channel"];
+/// A lost block or an invalid access ends a test program with this code.
+const VALGRIND_OPTIONS: &str =
+    "--quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite";
+
+/// What makes tests longer, and the crates whose tests know it.
+const LONG_FORMS: [(&str, &str, &str); 3] = [
+    ("phalanx-cluster", "PHALANX_SEQUENCES", "1000000"),
+    ("phalanx-process", "PHALANX_SPAWN_CYCLES", "10000"),
+    ("phalanx-channel", "PHALANX_MESSAGES", "1000000"),
+];
+
+/// Runs all parts.
+pub(crate) fn run() -> Result<(), Failure> {
+    tools::provide(&[tools::CXX, tools::VALGRIND], Missing::allowed())?;
+    let parts = [
+        ("fuzz", fuzz::run_all(FUZZ_SECONDS)),
+        ("AddressSanitizer", address_sanitizer()),
+        ("valgrind", valgrind()),
+        ("long tests", long_tests()),
+    ];
+    let failed: Vec<String> = parts
+        .into_iter()
+        .filter_map(|(name, outcome)| outcome.err().map(|failure| format!("{name}: {failure}")))
+        .collect();
+    if failed.is_empty() { Ok(()) } else { Err(Failure::new(failed.join("\n"))) }
+}
+
+/// The tests of the crates with unsafe code, compiled with AddressSanitizer.
+pub(crate) fn address_sanitizer() -> Result<(), Failure> {
+    let mut tests = step::cargo();
+    tests.args(["test", "--tests", "--no-fail-fast", "--target", &sanitizer::host()?, "--target-dir"]);
+    tests.arg(step::target_folder()?.join("asan"));
+    for name in CRATES_WITH_UNSAFE_CODE {
+        tests.args(["--package", name]);
+    }
+    step::run(sanitizer::allow(&mut tests, [sanitizer::ADDRESS]))
+}
+
+/// The unit tests of the crates with unsafe code, as they are, under valgrind.
+pub(crate) fn valgrind() -> Result<(), Failure> {
+    let Some(valgrind) = tools::VALGRIND.find() else {
+        println!("skipped without valgrind: {}", tools::VALGRIND.needed_for);
+        return Ok(());
+    };
+    let runner = format!("CARGO_TARGET_{}_RUNNER", sanitizer::host()?.to_uppercase().replace('-', "_"));
+    let mut tests = step::cargo();
+    tests.args(["test", "--lib", "--no-fail-fast"]).env(runner, format!("{} {VALGRIND_OPTIONS}", valgrind.display()));
+    for name in CRATES_FOR_VALGRIND {
+        tests.args(["--package", name]);
+    }
+    step::run(&mut tests)
+}
+
+/// Tests that repeat something, with as many repetitions as a promise is worth.
+fn long_tests() -> Result<(), Failure> {
+    for (name, variable, value) in LONG_FORMS {
+        println!("\n==> {variable}={value}");
+        step::run(step::cargo().args(["test", "--release", "--package", name, "--tests"]).env(variable, value))?;
+    }
+    Ok(())
+}
