@@ -31,6 +31,8 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod error;
+#[cfg(feature = "node")]
+pub mod node;
 mod packets;
 mod watched;
 

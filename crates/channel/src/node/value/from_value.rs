@@ -1,0 +1,533 @@
+//! A [`Value`] becomes any `serde` type.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
+
+use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer, StringDeserializer};
+use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, Unexpected, Visitor};
+
+use super::serde_impls::{LOSSLESS, Problem};
+use super::{Label, Value, date};
+use crate::node::{Error, MAX_NESTING, advanced};
+
+/// Most values that may come into being by copying shared objects: few references can ask for very many copies.
+const MAX_COPIES: usize = 1_000_000;
+
+/// The whole value, in which references are looked up, and where in it we are.
+pub(super) struct Scope<'a> {
+    root: &'a Value,
+    shared: OnceCell<HashMap<Label, &'a Value>>,
+    /// The shared objects inside which we are: to meet one of them again is a cycle.
+    open: RefCell<Vec<Label>>,
+    depth: Cell<usize>,
+    copying: Cell<usize>,
+    copies: Cell<usize>,
+}
+
+/// One step inward, taken back when dropped.
+pub(super) struct Step<'s, 'a> {
+    scope: &'s Scope<'a>,
+    open_before: usize,
+    copied: bool,
+}
+
+impl Drop for Step<'_, '_> {
+    fn drop(&mut self) {
+        self.scope.open.borrow_mut().truncate(self.open_before);
+        self.scope.depth.set(self.scope.depth.get() - 1);
+        self.scope.copying.set(self.scope.copying.get() - usize::from(self.copied));
+    }
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn of(root: &'a Value) -> Result<Scope<'a>, Error> {
+        Ok(Scope {
+            root,
+            shared: OnceCell::new(),
+            open: RefCell::default(),
+            depth: Cell::new(0),
+            copying: Cell::new(0),
+            copies: Cell::new(0),
+        })
+    }
+
+    /// What `value` is when labels, references, boxes and wrappers of native objects are looked through.
+    pub(super) fn enter<'s>(&'s self, mut value: &'a Value) -> Result<(&'a Value, Step<'s, 'a>), Error> {
+        let mut step = Step { scope: self, open_before: self.open.borrow().len(), copied: false };
+        self.depth.set(self.depth.get() + 1);
+        // What stands in the innermost container is no further level.
+        if self.depth.get() > MAX_NESTING + 1 {
+            return Err(Error::TooDeep);
+        }
+        loop {
+            match value {
+                Value::Shared(label, inner) => {
+                    self.open.borrow_mut().push(*label);
+                    value = inner;
+                }
+                Value::Reference(label) => {
+                    if self.open.borrow().contains(label) {
+                        return Err(Error::Unexpected("the value contains itself".into()));
+                    }
+                    if !step.copied {
+                        step.copied = true;
+                        self.copying.set(self.copying.get() + 1);
+                    }
+                    value = self.target(*label)?;
+                }
+                Value::Boxed(inner) | Value::Native(inner) => value = inner,
+                _ => break,
+            }
+        }
+        if self.copying.get() > 0 {
+            self.copies.set(self.copies.get() + 1);
+            if self.copies.get() > MAX_COPIES {
+                return Err(Error::Unexpected(format!("copies of shared objects make more than {MAX_COPIES} values")));
+            }
+        }
+        Ok((value, step))
+    }
+
+    /// The object with this label, label and all.
+    fn target(&self, label: Label) -> Result<&'a Value, Error> {
+        let shared = self.shared.get_or_init(|| labels(self.root));
+        shared.get(&label).copied().ok_or_else(|| Error::Unexpected(format!("no object has the label {}", label.0)))
+    }
+
+    /// A copy of a part that needs nothing outside of itself.
+    fn extract(&self, value: &'a Value) -> Result<Value, Error> {
+        self.copy(value, 0, &mut HashSet::new())
+    }
+
+    /// What comes first of an object and the references to it becomes the object, the rest references.
+    fn copy(&self, value: &'a Value, depth: usize, seen: &mut HashSet<Label>) -> Result<Value, Error> {
+        if depth > MAX_NESTING + 1 {
+            return Err(Error::TooDeep);
+        }
+        let mut inner = |value| self.copy(value, depth + 1, seen);
+        Ok(match value {
+            Value::Array(items) => Value::Array(items.iter().map(inner).collect::<Result<_, _>>()?),
+            Value::Set(items) => Value::Set(items.iter().map(inner).collect::<Result<_, _>>()?),
+            Value::Object(properties) => Value::Object(
+                properties.iter().map(|(key, value)| Ok((key.clone(), inner(value)?))).collect::<Result<_, Error>>()?,
+            ),
+            Value::Sparse(array) => {
+                let entries = array.entries.iter().map(|(key, value)| Ok((key.clone(), inner(value)?)));
+                let entries = entries.collect::<Result<_, Error>>()?;
+                Value::Sparse(super::SparseArray { length: array.length, entries })
+            }
+            Value::Map(entries) => Value::Map(
+                entries.iter().map(|(key, value)| Ok((inner(key)?, inner(value)?))).collect::<Result<_, Error>>()?,
+            ),
+            Value::Error(error) => {
+                let cause = error.cause.as_ref().map(inner).transpose()?;
+                Value::Error(Box::new(super::ErrorValue { cause, ..error.as_ref().clone() }))
+            }
+            Value::Boxed(value) => Value::Boxed(Box::new(inner(value)?)),
+            Value::Native(value) => Value::Native(Box::new(inner(value)?)),
+            Value::Shared(label, _) | Value::Reference(label) if seen.contains(label) => Value::Reference(*label),
+            Value::Shared(label, value) => {
+                seen.insert(*label);
+                Value::Shared(*label, Box::new(self.copy(value, depth, seen)?))
+            }
+            Value::Reference(label) => self.copy(self.target(*label)?, depth, seen)?,
+            _ => value.clone(),
+        })
+    }
+}
+
+fn labels(root: &Value) -> HashMap<Label, &Value> {
+    let mut labels = HashMap::new();
+    let mut rest = vec![root];
+    while let Some(value) = rest.pop() {
+        if let Value::Shared(label, _) = value {
+            labels.insert(*label, value);
+        }
+        rest.extend(value.children());
+    }
+    labels
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct ValueDeserializer<'s, 'a> {
+    value: &'a Value,
+    scope: &'s Scope<'a>,
+}
+
+impl<'s, 'a> ValueDeserializer<'s, 'a> {
+    pub(super) fn new(value: &'a Value, scope: &'s Scope<'a>) -> ValueDeserializer<'s, 'a> {
+        ValueDeserializer { value, scope }
+    }
+
+    fn at(self, value: &'a Value) -> ValueDeserializer<'s, 'a> {
+        ValueDeserializer { value, scope: self.scope }
+    }
+
+    fn visit<V: Visitor<'a>>(self, value: &'a Value, visitor: V) -> Result<V::Value, Problem> {
+        match value {
+            Value::Undefined | Value::Hole | Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Number(number) | Value::Date(number) => visit_number(*number, visitor),
+            Value::BigInt(integer) => match (i128::try_from(integer), u128::try_from(integer)) {
+                (Ok(integer), _) => match (u64::try_from(integer), i64::try_from(integer)) {
+                    (Ok(integer), _) => visitor.visit_u64(integer),
+                    (_, Ok(integer)) => visitor.visit_i64(integer),
+                    _ => visitor.visit_i128(integer),
+                },
+                (_, Ok(integer)) => visitor.visit_u128(integer),
+                _ => Err(Problem::custom("a BigInt of more than 128 bits")),
+            },
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Array(items) | Value::Set(items) => {
+                let mut seq = SeqDeserializer::new(items.iter().map(|item| self.at(item)));
+                let result = visitor.visit_seq(&mut seq)?;
+                seq.end()?;
+                Ok(result)
+            }
+            Value::Object(properties) => self.visit_properties(properties, visitor),
+            Value::Sparse(array) => self.visit_properties(&array.entries, visitor),
+            Value::Map(entries) => {
+                let entries = entries.iter().map(|(key, value)| (self.at(key), self.at(value)));
+                let mut map = MapDeserializer::new(entries);
+                let result = visitor.visit_map(&mut map)?;
+                map.end()?;
+                Ok(result)
+            }
+            Value::ArrayBuffer(bytes) => visitor.visit_borrowed_bytes(bytes),
+            Value::ResizableBuffer(buffer) => visitor.visit_borrowed_bytes(&buffer.bytes),
+            Value::View(view) => visitor.visit_borrowed_bytes(view.bytes()),
+            Value::RegExp(pattern) => {
+                let text = [("source", Text(&pattern.source))];
+                visitor.visit_map(MapDeserializer::new(text.into_iter()))
+            }
+            Value::Error(error) => {
+                let members = [
+                    ("name", Some(error.class.name())),
+                    ("message", error.message.as_deref()),
+                    ("stack", error.stack.as_deref()),
+                ];
+                let members = members.into_iter().filter_map(|(name, text)| Some((name, Text(text?))));
+                visitor.visit_map(MapDeserializer::new(members))
+            }
+            // `enter` has looked through these.
+            Value::Boxed(_) | Value::Native(_) | Value::Shared(..) | Value::Reference(_) => {
+                Err(Problem::custom("a wrapper inside a wrapper"))
+            }
+        }
+    }
+
+    /// Members that are undefined are not there, as in JSON.
+    fn visit_properties<V: Visitor<'a>>(
+        self,
+        properties: &'a [(String, Value)],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        let properties = properties.iter().filter(|(_, value)| !matches!(value, Value::Undefined));
+        let mut map = MapDeserializer::new(properties.map(|(key, value)| (Key(key), self.at(value))));
+        let result = visitor.visit_map(&mut map)?;
+        map.end()?;
+        Ok(result)
+    }
+}
+
+/// Whole numbers are offered as integers, as `serde_json` does it for numbers without a point.
+fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Problem> {
+    if number.fract() != 0.0 || number.abs() >= 2f64.powi(63) || (number == 0.0 && number.is_sign_negative()) {
+        visitor.visit_f64(number)
+    } else if number >= 0.0 {
+        visitor.visit_u64(number as u64)
+    } else {
+        visitor.visit_i64(number as i64)
+    }
+}
+
+/// A member of an object that is only text.
+struct Text<'a>(&'a str);
+
+impl<'a> IntoDeserializer<'a, Problem> for Text<'a> {
+    type Deserializer = BorrowedStrDeserializer<'a, Problem>;
+
+    fn into_deserializer(self) -> Self::Deserializer {
+        BorrowedStrDeserializer::new(self.0)
+    }
+}
+
+impl<'s, 'a> IntoDeserializer<'a, Problem> for ValueDeserializer<'s, 'a> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+            self.deserialize_integer(visitor)
+        })*
+    };
+}
+
+impl<'a> ValueDeserializer<'_, 'a> {
+    fn deserialize_integer<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self.scope.enter(self.value)? {
+            (Value::Number(0.0), _step) => visitor.visit_u64(0), // minus zero as well
+            (value, _step) => self.visit(value, visitor),
+        }
+    }
+}
+
+impl<'a> Deserializer<'a> for ValueDeserializer<'_, 'a> {
+    type Error = Problem;
+
+    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+        let (value, _step) = self.scope.enter(self.value)?;
+        self.visit(value, visitor)
+    }
+
+    integers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+    }
+
+    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self.value {
+            Value::Undefined | Value::Hole | Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    /// A date is its ISO text for a type that wants text, so that one type serves both serializations.
+    fn deserialize_str<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self.scope.enter(self.value)? {
+            (Value::Date(milliseconds), _step) => match date::iso_text(*milliseconds) {
+                Some(text) => visitor.visit_string(text),
+                None => visitor.visit_unit(),
+            },
+            (value, _step) => self.visit(value, visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match self.scope.enter(self.value)? {
+            (Value::View(view), _step) => {
+                let items: Vec<Value> = view.elements().collect();
+                // No element contains a reference, so that each is a scope of its own.
+                let items = items.iter().map(Element);
+                visitor.visit_seq(SeqDeserializer::<_, Problem>::new(items))
+            }
+            (Value::ArrayBuffer(bytes), _step) => visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied())),
+            (Value::ResizableBuffer(buffer), _step) => {
+                visitor.visit_seq(SeqDeserializer::new(buffer.bytes.iter().copied()))
+            }
+            (value, _step) => self.visit(value, visitor),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'a>>(self, _: usize, visitor: V) -> Result<V::Value, Problem> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
+        if name == LOSSLESS {
+            let bytes = advanced::encode(&self.scope.extract(self.value)?)?;
+            return visitor.visit_newtype_struct(Encoded(bytes));
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        match self.scope.enter(self.value)? {
+            (Value::String(variant), _step) => visitor.visit_enum(BorrowedStrDeserializer::new(variant)),
+            (Value::Object(properties), _step) if properties.len() == 1 => {
+                let (variant, content) = &properties[0];
+                visitor.visit_enum(Variant { variant, content: self.at(content) })
+            }
+            (Value::Object(_), _step) => Err(Problem::invalid_value(Unexpected::Map, &"an object of one property")),
+            _ => Err(Problem::custom("a variant is a string, or an object of one property")),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        <W: Visitor<'a>>
+        bool f32 f64 char bytes byte_buf unit unit_struct map struct identifier ignored_any
+    }
+}
+
+/// An element of a typed array: a number, or an integer.
+struct Element<'e>(&'e Value);
+
+impl<'de> IntoDeserializer<'de, Problem> for Element<'_> {
+    type Deserializer = NumberDeserializer;
+
+    fn into_deserializer(self) -> NumberDeserializer {
+        NumberDeserializer(self.0.clone())
+    }
+}
+
+struct NumberDeserializer(Value);
+
+impl<'de> Deserializer<'de> for NumberDeserializer {
+    type Error = Problem;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        match &self.0 {
+            Value::Number(number) => visit_number(*number, visitor),
+            Value::BigInt(integer) => {
+                match (u64::try_from(u128::try_from(integer).unwrap_or(u128::MAX)), i128::try_from(integer)) {
+                    (Ok(integer), _) => visitor.visit_u64(integer),
+                    (_, Ok(integer)) => visitor.visit_i128(integer),
+                    _ => Err(Problem::custom("an element of more than 128 bits")),
+                }
+            }
+            _ => visitor.visit_unit(),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// A property's name. For a map with numbers as keys it is read as one, as `serde_json` does it.
+struct Key<'a>(&'a str);
+
+impl<'a> IntoDeserializer<'a, Problem> for Key<'a> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! keys {
+    ($($method:ident $visit:ident $type:ty;)*) => {
+        $(fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+            match self.0.parse::<$type>() {
+                Ok(key) => visitor.$visit(key),
+                Err(_) => visitor.visit_borrowed_str(self.0),
+            }
+        })*
+    };
+}
+
+impl<'a> Deserializer<'a> for Key<'a> {
+    type Error = Problem;
+
+    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    keys! {
+        deserialize_i8 visit_i8 i8;
+        deserialize_i16 visit_i16 i16;
+        deserialize_i32 visit_i32 i32;
+        deserialize_i64 visit_i64 i64;
+        deserialize_i128 visit_i128 i128;
+        deserialize_u8 visit_u8 u8;
+        deserialize_u16 visit_u16 u16;
+        deserialize_u32 visit_u32 u32;
+        deserialize_u64 visit_u64 u64;
+        deserialize_u128 visit_u128 u128;
+        deserialize_bool visit_bool bool;
+    }
+
+    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
+        if name == LOSSLESS {
+            return visitor.visit_newtype_struct(Encoded(advanced::encode(&self.0.into())?));
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'a>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        visitor.visit_enum(BorrowedStrDeserializer::new(self.0))
+    }
+
+    serde::forward_to_deserialize_any! {
+        <W: Visitor<'a>>
+        f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// Gives a [`Value`] its bytes, from which it makes itself whole.
+struct Encoded(Vec<u8>);
+
+impl<'de> Deserializer<'de> for Encoded {
+    type Error = Problem;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        visitor.visit_byte_buf(self.0)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct Variant<'s, 'a> {
+    variant: &'a str,
+    content: ValueDeserializer<'s, 'a>,
+}
+
+impl<'s, 'a> EnumAccess<'a> for Variant<'s, 'a> {
+    type Error = Problem;
+    type Variant = ValueDeserializer<'s, 'a>;
+
+    fn variant_seed<V: DeserializeSeed<'a>>(self, seed: V) -> Result<(V::Value, Self::Variant), Problem> {
+        let variant: StringDeserializer<Problem> = self.variant.to_owned().into_deserializer();
+        Ok((seed.deserialize(variant)?, self.content))
+    }
+}
+
+impl<'a> de::VariantAccess<'a> for ValueDeserializer<'_, 'a> {
+    type Error = Problem;
+
+    fn unit_variant(self) -> Result<(), Problem> {
+        de::Deserialize::deserialize(self)
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'a>>(self, seed: T) -> Result<T::Value, Problem> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'a>>(self, _: usize, visitor: V) -> Result<V::Value, Problem> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'a>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Problem> {
+        self.deserialize_any(visitor)
+    }
+}
