@@ -10,7 +10,7 @@ mod view;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use bigint::BigInt;
+pub use bigint::{BigInt, OutOfRange};
 pub use view::{View, ViewKind};
 
 use super::Error;
