@@ -1,0 +1,18 @@
+//! What the fuzz targets share: [`Script`], the way in which an input reaches a socket.
+//!
+//! ```text
+//!   input ──▶ Script { steps, stream } ──▶ socket ──▶ decoder ──▶ messages, an error or the end
+//!                 pieces and descriptors ─┘                        never a crash, a leak, a wait without end
+//! ```
+//!
+//! Every target promises the same: what comes out does not depend on how the bytes were split; nothing is taken for what was
+//! only announced (`-malloc_limit_mb`); no descriptor stays open; the end is always reached. `cargo xtask fuzz` builds the
+//! targets and runs them; what it finds belongs into the tests of the crate, under the name of the promise.
+
+pub mod bytes;
+pub mod descriptors;
+pub mod node;
+pub mod script;
+pub mod watch;
+
+pub use script::{Carried, Script, Step};

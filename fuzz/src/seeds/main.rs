@@ -1,0 +1,30 @@
+//! `seeds TARGET FOLDER` writes the inputs from which fuzzing begins: good streams, made by the code that is tested.
+
+mod node;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(target), Some(folder)) = (arguments.next(), arguments.next().map(PathBuf::from)) else {
+        eprintln!("usage: seeds TARGET FOLDER");
+        return ExitCode::FAILURE;
+    };
+    let seeds = match target.as_str() {
+        "node_json" => node::json(),
+        "node_advanced" => node::advanced(),
+        unknown => {
+            eprintln!("seeds: there is no target {unknown:?}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for (number, seed) in seeds.iter().enumerate() {
+        let file = folder.join(format!("seed-{number:03}"));
+        if let Err(error) = std::fs::write(&file, seed) {
+            eprintln!("seeds: cannot write {}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,26 @@
+//! Node's serialization `advanced`: decoded in all splits, written and read again.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use phalanx_channel::node::advanced;
+use phalanx_fuzz::node::{self, Codec, LARGEST_MESSAGE, Taken};
+use phalanx_fuzz::{Script, bytes};
+
+const CODEC: Codec = Codec { write: advanced::encode, read: advanced::decode };
+
+fuzz_target!(|input: &[u8]| {
+    let script = Script::parse(input);
+    bytes::same_in_all_splits(&script, |pieces| {
+        let mut decoder = advanced::Decoder::new(LARGEST_MESSAGE);
+        let mut taken = Vec::new();
+        for piece in pieces {
+            decoder.push(piece);
+            while node::note(decoder.take(), &CODEC, &mut taken) {}
+            if taken.last() == Some(&Taken::TooLarge) {
+                break;
+            }
+        }
+        taken
+    });
+});
