@@ -77,7 +77,7 @@ fn unread(settings: &IpcSettings, results: &Results) {
     rows(&mut table, settings, results, &[measurement], |joined| {
         vec![number(results.messages(measurement, joined)), number(results.figure(measurement, joined))]
     });
-    table.print("a receiver that does not read");
+    table.print("a receiver that does not read (what lies in the kernel's buffers is no memory of the sender)");
 }
 
 /// A row for each contender that takes part, with the cells that `cells` makes.
