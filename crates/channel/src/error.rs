@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// An error of one end of a channel.
 #[derive(Debug)]
@@ -32,6 +33,25 @@ pub enum Error {
     Malformed(String),
     /// The kernel had to drop descriptors that came with a message: this process has too many open files.
     DescriptorsLost,
+    /// Descriptors came with a message, and this end accepts none. They were closed.
+    DescriptorsRefused {
+        /// Number of descriptors.
+        count: usize,
+    },
+    /// The peer has not read for so long.
+    Stalled {
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The peer has not answered (or confirmed) in time. Whether it received the message is not known.
+    NoAnswer {
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The peer received the request and dropped it without an answer.
+    Unanswered,
+    /// A ticket was handed to another channel than the one that its request came over.
+    ForeignTicket,
     /// The operating system refused.
     System {
         /// What was attempted.
@@ -61,6 +81,19 @@ impl fmt::Display for Error {
                 "descriptors that came with a message were lost: this process has too many open files; raise its \
                  limit (ulimit -n)"
             ),
+            Error::DescriptorsRefused { count } => write!(
+                f,
+                "{count} descriptors came with a message and were closed: this end of the channel accepts none \
+                 (Options::descriptors)"
+            ),
+            Error::Stalled { waited } => {
+                write!(f, "the other end of the channel has not read for {waited:?}: is it stuck?")
+            }
+            Error::NoAnswer { waited } => write!(f, "the other end of the channel has not answered for {waited:?}"),
+            Error::Unanswered => write!(f, "the other end of the channel dropped the request without an answer"),
+            Error::ForeignTicket => {
+                write!(f, "the request came over another channel: reply over the channel that it was received from")
+            }
             Error::System { attempt, source } => write!(f, "cannot {attempt}: {source}"),
         }
     }
@@ -73,4 +106,8 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+pub(crate) fn system(attempt: &'static str, source: rustix::io::Errno) -> Error {
+    Error::System { attempt, source: source.into() }
 }

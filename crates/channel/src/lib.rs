@@ -1,41 +1,71 @@
 //! Typed messages, and descriptors with them, between two processes.
 //!
 //! ```text
-//!   process A                                   process B
-//!   Packets ──── one message = one packet ────► Packets
-//!           ◄─── (+ up to 253 descriptors) ────
+//!   process A                                               process B
+//!   Channel<Out, In> ── value, descriptors ─ stream socket ─► Channel<In, Out>
+//!                    ── payload ──────────── shared ring ───►
+//!                    ◄───────────── and the same way back ───
 //! ```
 //!
-//! [`Packets`] is one end of a `SOCK_SEQPACKET` pair: the kernel keeps the borders of messages, so there is nothing
-//! to reassemble and no half message, whatever moment a process is killed at. Messages are any `serde` type,
-//! encoded with postcard, at most [`MAX_MESSAGE`] bytes. Neither end ever blocks: the owner polls the descriptor.
+//! A [`Channel`] is one end of a Unix stream socket pair. Messages are any `serde` type, encoded with postcard; bytes
+//! beside them ([`Attachments`]) cross in shared memory when they are many; descriptors ride on their message. An
+//! [`End`] is a channel's end before it is used: one descriptor, which a child inherits or is sent.
 //!
 //! ```
-//! use phalanx_channel::{Packets, Received};
+//! use phalanx_channel::{Attachments, End};
 //!
-//! let (ours, theirs) = Packets::pair()?;
-//! ours.send(&("square", vec![1u32, 2, 3]), &[])?;
-//! let Received::Message(message, _descriptors) = theirs.receive::<(String, Vec<u32>)>()? else { unreachable!() };
-//! assert_eq!(message, ("square".to_owned(), vec![1, 2, 3]));
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let (ours, theirs) = End::<(String, u32), ()>::pair()?;
+//! let (ours, theirs) = (ours.open()?, theirs.open()?);
+//! ours.send(&("width".to_owned(), 800)).await?;
+//! ours.send_with(&("picture".to_owned(), 0), Attachments::payload(b"...")).await?;
 //! drop(ours);
-//! assert!(matches!(theirs.receive::<u8>()?, Received::Closed));
-//! # Ok::<(), phalanx_channel::Error>(())
+//!
+//! assert_eq!(theirs.recv().await?.unwrap().value, ("width".to_owned(), 800));
+//! assert_eq!(theirs.recv().await?.unwrap().payload, b"...");
+//! assert!(theirs.recv().await?.is_none()); // the end, after everything was received
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Promises.** A send that returns was accepted by the kernel whole. Everything the peer wrote before it died is
-//! still received, and then the end. A message that does not decode, and descriptors that were cut off, are errors:
-//! nothing is guessed.
+//! | you want | use |
+//! |---|---|
+//! | typed messages, requests and answers, large payloads | [`Channel`] |
+//! | the same with a Node.js process on the other side | [`node::NodeChannel`] |
+//! | small control messages without a runtime, one packet each | [`Packets`] |
 //!
-//! **What it does not do.** The encoding carries no types: both ends must name the same one (`1i32` is not `1u32`). It does not wait, and it carries no large payloads.
+//! **Promises.** A send that returns was accepted by the kernel whole: it arrives even if we die now. Everything the peer
+//! wrote before it died is received, and then the end; half a message never. A peer that does not read costs a bounded
+//! buffer and, after a deadline, an error. What a peer announces is held against a limit before memory is taken for it,
+//! and what does not decode, or lost its descriptors on the way, is an error: nothing is guessed.
+//!
+//! **What it does not do.** The encoding carries no types: both ends must name the same one (`1i32` is not `1u32`), so
+//! both should be the same executable. A type that contains itself (a tree) can be nested so deeply by a hostile peer that
+//! decoding it overflows the stack: between programs that do not trust each other use flat types. It connects processes
+//! of one machine.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod arena;
+mod channel;
+mod end;
 mod error;
+mod frame;
+mod incoming;
+mod message;
 #[cfg(feature = "node")]
 pub mod node;
+mod options;
+mod outgoing;
 mod packets;
+mod spin;
 mod watched;
+mod wire;
 
+pub use channel::{Channel, Receiver, Sender, TryRecv};
+pub use end::End;
 pub use error::Error;
+pub use message::{Attachments, Message, Ticket};
+pub use options::{DescriptorPolicy, Options};
 pub use packets::{MAX_DESCRIPTORS, MAX_MESSAGE, Packets, Received};
 pub use watched::Watched;

@@ -3,7 +3,7 @@
 //! Diagnostics: [`Error::Full`] when the peer does not read, [`Error::Closed`] when it is gone, [`Error::Malformed`]
 //! when it sent something else, [`Error::DescriptorsLost`] when `MSG_CTRUNC` was set.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
+use crate::error::system;
 
 /// Most bytes of an encoded message: what every Linux lets through a socket pair in one packet by default.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -139,10 +140,6 @@ impl From<Packets> for OwnedFd {
     fn from(packets: Packets) -> OwnedFd {
         packets.socket
     }
-}
-
-fn system(attempt: &'static str, source: Errno) -> Error {
-    Error::System { attempt, source: io::Error::from(source) }
 }
 
 #[cfg(test)]

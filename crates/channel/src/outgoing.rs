@@ -1,0 +1,197 @@
+//! [`Outgoing`]: frames on their way into the socket, and the descriptors that ride on them.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use postcard::ser_flavors::Flavor;
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use serde::Serialize;
+
+use crate::error::system;
+use crate::frame::{HEADER_BYTES, Header};
+use crate::{Error, MAX_DESCRIPTORS};
+
+/// A buffer that was larger than this is given back once it is empty.
+const KEPT_BYTES: usize = 512 * 1024;
+
+/// Frames that the kernel has not taken yet. Positions count bytes since the channel was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    buffer: Vec<u8>,
+    /// Bytes at the front of the buffer that the kernel has.
+    sent: usize,
+    /// Position of the front of the buffer.
+    origin: u64,
+    /// Descriptors, and the position of the first byte of the frame that they ride on.
+    riding: VecDeque<(u64, Vec<OwnedFd>)>,
+    closed: bool,
+}
+
+impl Outgoing {
+    /// Bytes that the kernel has not taken.
+    pub(crate) fn unsent(&self) -> usize {
+        self.buffer.len() - self.sent
+    }
+
+    /// Everything before this position was taken by the kernel.
+    pub(crate) fn sent_to(&self) -> u64 {
+        self.origin + self.sent as u64
+    }
+
+    /// Where the next frame will begin.
+    pub(crate) fn end(&self) -> u64 {
+        self.origin + self.buffer.len() as u64
+    }
+
+    /// Nothing more will be sent.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Appends a frame without content.
+    pub(crate) fn push_bare(&mut self, header: Header, descriptors: Vec<OwnedFd>) {
+        if self.closed {
+            return;
+        }
+        self.ride(self.buffer.len(), descriptors);
+        self.buffer.extend_from_slice(&header.encode());
+    }
+
+    /// Appends a message. On an error nothing was appended.
+    pub(crate) fn push<T: Serialize + ?Sized>(
+        &mut self,
+        mut header: Header,
+        value: &T,
+        payload: &[u8],
+        descriptors: Vec<OwnedFd>,
+        limit: usize,
+    ) -> Result<(), Error> {
+        if self.closed {
+            return Err(Error::Closed);
+        }
+        if descriptors.len() > MAX_DESCRIPTORS {
+            return Err(Error::TooManyDescriptors { count: descriptors.len(), limit: MAX_DESCRIPTORS });
+        }
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&[0; HEADER_BYTES]);
+        self.buffer.extend_from_slice(payload);
+        if let Err(why) = postcard::serialize_with_flavor(value, Append(&mut self.buffer)) {
+            self.buffer.truncate(start);
+            return Err(Error::Encode(why.to_string()));
+        }
+        let length = self.buffer.len() - start - HEADER_BYTES;
+        let assembled = if header.is_assembled() { header.payload as usize } else { 0 };
+        if length + assembled > limit {
+            self.buffer.truncate(start);
+            return Err(Error::TooLarge { bytes: length + assembled, limit });
+        }
+        // Both fit: the limit is at most what 32 bits hold.
+        header.length = length as u32;
+        header.payload += payload.len() as u32;
+        header.descriptors = descriptors.len() as u8;
+        self.buffer[start..start + HEADER_BYTES].copy_from_slice(&header.encode());
+        self.ride(start, descriptors);
+        Ok(())
+    }
+
+    /// Puts descriptors on the frame that begins at this place of the buffer.
+    fn ride(&mut self, start: usize, descriptors: Vec<OwnedFd>) {
+        if !descriptors.is_empty() {
+            self.riding.push_back((self.origin + start as u64, descriptors));
+        }
+    }
+
+    /// Takes back what was appended since `position`, if the kernel has none of it.
+    pub(crate) fn take_back(&mut self, position: u64) -> bool {
+        let untouched = self.sent_to() <= position;
+        if untouched {
+            self.buffer.truncate((position - self.origin) as usize);
+            self.riding.retain(|(at, _)| *at < position);
+        }
+        untouched
+    }
+
+    /// Gives the kernel what it takes. True if nothing is left.
+    pub(crate) fn write_out(&mut self, socket: BorrowedFd<'_>) -> Result<bool, Error> {
+        while self.sent < self.buffer.len() {
+            let now = self.sent_to();
+            let carried = self.riding.front().filter(|(at, _)| *at == now).map(|(_, descriptors)| &descriptors[..]);
+            // Descriptors ride on the first byte of their frame, so a write ends where the next ones begin.
+            let next = self.riding.iter().map(|(at, _)| *at).find(|at| *at > now);
+            let until = next.map_or(self.buffer.len(), |at| (at - self.origin) as usize);
+            match send(socket, &self.buffer[self.sent..until], carried.unwrap_or_default()) {
+                Ok(count) => {
+                    if carried.is_some() && count > 0 {
+                        self.riding.pop_front();
+                    }
+                    self.sent += count;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.forget_sent();
+                    return Ok(false);
+                }
+                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => {
+                    self.close();
+                    self.buffer.clear();
+                    self.riding.clear();
+                    (self.origin, self.sent) = (now, 0);
+                    return Err(Error::Closed);
+                }
+                Err(source) => return Err(system("send a message", source)),
+            }
+        }
+        self.forget_sent();
+        Ok(true)
+    }
+
+    /// Takes the sent bytes out of the buffer, when that is cheap.
+    fn forget_sent(&mut self) {
+        if self.sent == self.buffer.len() {
+            self.origin += self.sent as u64;
+            self.sent = 0;
+            self.buffer.clear();
+            self.buffer.shrink_to(KEPT_BYTES);
+        } else if self.sent > KEPT_BYTES {
+            self.buffer.drain(..self.sent);
+            self.origin += self.sent as u64;
+            self.sent = 0;
+        }
+    }
+}
+
+fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[OwnedFd]) -> Result<usize, Errno> {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    if descriptors.is_empty() {
+        return rustix::net::send(socket, bytes, flags);
+    }
+    let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&borrowed));
+    rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags)
+}
+
+/// Lets postcard write at the end of our buffer.
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Append<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
