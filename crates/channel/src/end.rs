@@ -17,6 +17,7 @@ pub struct End<Out, In> {
 }
 
 impl<Out, In> End<Out, In> {
+    #[allow(clippy::type_complexity)] // two ends, and no shorter way to say which is which
     /// Two ends of a new channel. What the one sends, the other receives.
     pub fn pair() -> Result<(End<Out, In>, End<In, Out>), Error> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

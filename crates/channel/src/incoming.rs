@@ -145,7 +145,7 @@ impl Incoming {
             self.inbox_bytes -= parcel.bytes();
             return Ok(Step::Arrived(parcel.open(take)));
         }
-        self.from_socket(socket, take)
+        self.read_on(socket, take)
     }
 
     /// Reads on for the sake of answers; messages that come meanwhile go into the inbox.
@@ -154,7 +154,7 @@ impl Incoming {
             if self.inbox.len() >= INBOX_MESSAGES || self.inbox_bytes >= INBOX_BYTES {
                 return Ok(Pumped::InboxFull);
             }
-            match self.from_socket(socket, Parcel::keep)? {
+            match self.read_on(socket, Parcel::keep)? {
                 Step::Arrived(parcel) => {
                     self.inbox_bytes += parcel.bytes();
                     self.inbox.push_back(parcel);
@@ -171,11 +171,7 @@ impl Incoming {
     }
 
     /// After an error the stream cannot be understood any more: the error is told once, then it is the end.
-    fn from_socket<R>(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        take: impl FnOnce(Arrived<'_>) -> R,
-    ) -> Result<Step<R>, Error> {
+    fn read_on<R>(&mut self, socket: BorrowedFd<'_>, take: impl FnOnce(Arrived<'_>) -> R) -> Result<Step<R>, Error> {
         let result = self.advance(socket, take);
         if matches!(result, Err(_) | Ok(Step::Ended)) {
             self.ended = true;
