@@ -1,6 +1,7 @@
-//! A [`Value`] becomes bytes.
+//! A [`Value`] becomes bytes, without recursion: what is open stands on a stack of its own.
 
 use std::collections::HashMap;
+use std::slice;
 
 use super::tag;
 use crate::node::{BigInt, Error, ErrorClass, ErrorValue, Label, MAX_NESTING, Value, View};
@@ -11,8 +12,24 @@ use crate::node::{BigInt, Error, ErrorClass, ErrorValue, Label, MAX_NESTING, Val
 /// a part has more than 4 GiB.
 pub fn encode(value: &Value) -> Result<Vec<u8>, Error> {
     let mut writer = Writer { bytes: vec![tag::VERSION, tag::WRITTEN_VERSION], labels: HashMap::new(), objects: 0 };
-    writer.value(value, 0)?;
-    Ok(writer.bytes)
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut next = Some(value);
+    loop {
+        let begun = match next {
+            Some(value) => writer.begin(value)?,
+            None => None,
+        };
+        match begun {
+            Some(_) if open.len() >= MAX_NESTING => return Err(Error::TooDeep),
+            Some(object) => open.push(object),
+            None => {}
+        }
+        let Some(object) = open.last_mut() else { return Ok(writer.bytes) };
+        next = writer.next(object)?;
+        if next.is_none() {
+            open.pop();
+        }
+    }
 }
 
 struct Writer {
@@ -23,8 +40,31 @@ struct Writer {
     objects: u32,
 }
 
+/// An object of which not all is written: what is left of its content.
+enum Open<'a> {
+    Object(Properties<'a>),
+    Sparse { entries: Properties<'a>, length: u32 },
+    Dense { items: slice::Iter<'a, Value>, length: u32 },
+    Set { items: slice::Iter<'a, Value>, count: u32 },
+    Map { entries: slice::Iter<'a, (Value, Value)>, value: Option<&'a Value>, count: u32 },
+    Error { cause: Option<&'a Value>, stack: Option<&'a str> },
+    Native(Option<&'a Value>),
+}
+
+struct Properties<'a> {
+    rest: slice::Iter<'a, (String, Value)>,
+    count: u32,
+}
+
+impl<'a> Properties<'a> {
+    fn new(properties: &'a [(String, Value)]) -> Result<Properties<'a>, Error> {
+        Ok(Properties { rest: properties.iter(), count: count(properties.len())? })
+    }
+}
+
 impl Writer {
-    fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+    /// Writes the value, or its beginning if others stand inside.
+    fn begin<'a>(&mut self, value: &'a Value) -> Result<Option<Open<'a>>, Error> {
         match value {
             // Outside of an array a hole is what one reads there.
             Value::Undefined | Value::Hole => self.bytes.push(tag::UNDEFINED),
@@ -50,66 +90,53 @@ impl Writer {
                 if self.labels.insert(*label, self.objects).is_some() {
                     return Err(encode_error(format!("the label {} is given twice", label.0)));
                 }
-                self.object(object, depth)?;
+                return self.begin_object(object);
             }
-            _ => self.object(value, depth)?,
+            _ => return self.begin_object(value),
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn object(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+    fn begin_object<'a>(&mut self, value: &'a Value) -> Result<Option<Open<'a>>, Error> {
         self.objects += 1;
-        let depth = depth + 1;
-        match value {
+        let open = match value {
             Value::Array(items) => {
-                self.nested(depth)?;
                 let length = count(items.len())?;
                 self.tagged(tag::DENSE, length);
-                for item in items {
-                    match item {
-                        Value::Hole => self.bytes.push(tag::HOLE),
-                        item => self.value(item, depth)?,
-                    }
-                }
-                self.tagged(tag::DENSE_END, 0);
-                self.varint(length);
+                Open::Dense { items: items.iter(), length }
             }
             Value::Sparse(array) => {
-                self.nested(depth)?;
                 self.tagged(tag::SPARSE, array.length);
-                let entries = self.properties(&array.entries, depth)?;
-                self.tagged(tag::SPARSE_END, entries);
-                self.varint(array.length);
+                Open::Sparse { entries: Properties::new(&array.entries)?, length: array.length }
             }
             Value::Object(properties) => {
-                self.nested(depth)?;
                 self.bytes.push(tag::OBJECT);
-                let entries = self.properties(properties, depth)?;
-                self.tagged(tag::OBJECT_END, entries);
+                Open::Object(Properties::new(properties)?)
             }
             Value::Map(entries) => {
-                self.nested(depth)?;
                 self.bytes.push(tag::MAP);
-                for (key, value) in entries {
-                    self.value(key, depth)?;
-                    self.value(value, depth)?;
-                }
-                self.tagged(tag::MAP_END, count(entries.len().saturating_mul(2))?);
+                Open::Map { entries: entries.iter(), value: None, count: count(entries.len().saturating_mul(2))? }
             }
             Value::Set(items) => {
-                self.nested(depth)?;
                 self.bytes.push(tag::SET);
-                for item in items {
-                    self.value(item, depth)?;
-                }
-                self.tagged(tag::SET_END, count(items.len())?);
+                Open::Set { items: items.iter(), count: count(items.len())? }
             }
-            Value::Error(error) => self.error(error, depth)?,
+            Value::Error(error) => self.begin_error(error)?,
             Value::Native(inner) => {
-                self.nested(depth)?;
                 self.tagged(tag::HOST, tag::host::NATIVE);
-                self.value(inner, depth)?;
+                Open::Native(Some(inner))
             }
+            _ => {
+                self.flat_object(value)?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(open))
+    }
+
+    /// Objects with nothing inside.
+    fn flat_object(&mut self, value: &Value) -> Result<(), Error> {
+        match value {
             Value::Date(milliseconds) => self.double(tag::DATE, *milliseconds),
             Value::RegExp(pattern) => {
                 self.bytes.push(tag::REGEXP);
@@ -136,24 +163,7 @@ impl Writer {
         Ok(())
     }
 
-    fn nested(&self, depth: usize) -> Result<(), Error> {
-        if depth > MAX_NESTING { Err(Error::TooDeep) } else { Ok(()) }
-    }
-
-    /// Names and values, and how many.
-    fn properties(&mut self, properties: &[(String, Value)], depth: usize) -> Result<u32, Error> {
-        for (name, value) in properties {
-            match index(name) {
-                Some(index) => self.number(index.into()),
-                None => self.string(name)?,
-            }
-            self.value(value, depth)?;
-        }
-        count(properties.len())
-    }
-
-    fn error(&mut self, error: &ErrorValue, depth: usize) -> Result<(), Error> {
-        self.nested(depth)?;
+    fn begin_error<'a>(&mut self, error: &'a ErrorValue) -> Result<Open<'a>, Error> {
         self.bytes.push(tag::ERROR);
         match error.class {
             ErrorClass::Error => {}
@@ -168,17 +178,83 @@ impl Writer {
             self.bytes.push(tag::error::MESSAGE);
             self.string(message)?;
         }
-        // V8 before version 12 (Node 18 and 20) expects the cause before the stack.
-        if let Some(cause) = &error.cause {
+        // The cause stands before the stack, as Node 18 and 20 write it; later versions write it after, and read both.
+        if error.cause.is_some() {
             self.bytes.push(tag::error::CAUSE);
-            self.value(cause, depth)?;
         }
-        if let Some(stack) = &error.stack {
-            self.bytes.push(tag::error::STACK);
-            self.string(stack)?;
+        Ok(Open::Error { cause: error.cause.as_ref(), stack: error.stack.as_deref() })
+    }
+
+    /// Writes as far as the next value inside; nothing if that was the end.
+    fn next<'a>(&mut self, open: &mut Open<'a>) -> Result<Option<&'a Value>, Error> {
+        match open {
+            Open::Object(properties) => {
+                let value = self.property(properties)?;
+                if value.is_none() {
+                    self.tagged(tag::OBJECT_END, properties.count);
+                }
+                Ok(value)
+            }
+            Open::Sparse { entries, length } => {
+                let value = self.property(entries)?;
+                if value.is_none() {
+                    self.tagged(tag::SPARSE_END, entries.count);
+                    self.varint(*length);
+                }
+                Ok(value)
+            }
+            Open::Dense { items, length } => {
+                for item in items {
+                    match item {
+                        Value::Hole => self.bytes.push(tag::HOLE),
+                        item => return Ok(Some(item)),
+                    }
+                }
+                self.tagged(tag::DENSE_END, 0);
+                self.varint(*length);
+                Ok(None)
+            }
+            Open::Set { items, count } => {
+                let item = items.next();
+                if item.is_none() {
+                    self.tagged(tag::SET_END, *count);
+                }
+                Ok(item)
+            }
+            Open::Map { entries, value, count } => {
+                if let Some(value) = value.take() {
+                    return Ok(Some(value));
+                }
+                let Some((key, its_value)) = entries.next() else {
+                    self.tagged(tag::MAP_END, *count);
+                    return Ok(None);
+                };
+                *value = Some(its_value);
+                Ok(Some(key))
+            }
+            Open::Error { cause, stack } => {
+                if let Some(cause) = cause.take() {
+                    return Ok(Some(cause));
+                }
+                if let Some(stack) = stack {
+                    self.bytes.push(tag::error::STACK);
+                    self.string(stack)?;
+                }
+                self.bytes.push(tag::error::END);
+                Ok(None)
+            }
+            Open::Native(inner) => Ok(inner.take()),
         }
-        self.bytes.push(tag::error::END);
-        Ok(())
+    }
+
+    /// Writes the name of the next property.
+    fn property<'a>(&mut self, properties: &mut Properties<'a>) -> Result<Option<&'a Value>, Error> {
+        let Some((name, value)) = properties.rest.next() else { return Ok(None) };
+        match index(name) {
+            Some(index) => self.number(index.into()),
+            None => self.string(name)?,
+        }
+        Ok(Some(value))
     }
 
     fn view(&mut self, view: &View) -> Result<(), Error> {

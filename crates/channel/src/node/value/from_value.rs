@@ -94,9 +94,13 @@ impl<'a> Scope<'a> {
         shared.get(&label).copied().ok_or_else(|| Error::Unexpected(format!("no object has the label {}", label.0)))
     }
 
-    /// A copy of a part that needs nothing outside of itself.
-    fn extract(&self, value: &'a Value) -> Result<Value, Error> {
-        self.copy(value, 0, &mut HashSet::new())
+    /// The bytes of a part, by itself.
+    fn encode(&self, part: &'a Value) -> Result<Vec<u8>, Error> {
+        match advanced::encode(part) {
+            // It may refer to what is outside of it.
+            Err(Error::Encode(_)) => advanced::encode(&self.copy(part, 0, &mut HashSet::new())?),
+            result => result,
+        }
     }
 
     /// What comes first of an object and the references to it becomes the object, the rest references.
@@ -165,6 +169,17 @@ impl<'s, 'a> ValueDeserializer<'s, 'a> {
 
     fn visit<V: Visitor<'a>>(self, value: &'a Value, visitor: V) -> Result<V::Value, Problem> {
         match value {
+            Value::Array(items) | Value::Set(items) => self.visit_items(items, visitor),
+            Value::Object(properties) => self.visit_properties(properties, visitor),
+            Value::Sparse(array) => self.visit_properties(&array.entries, visitor),
+            Value::Map(entries) => self.visit_entries(entries, visitor),
+            _ => self.visit_flat(value, visitor),
+        }
+    }
+
+    /// What has nothing inside that could have something inside. (Apart, so that nesting needs little of the stack.)
+    fn visit_flat<V: Visitor<'a>>(self, value: &'a Value, visitor: V) -> Result<V::Value, Problem> {
+        match value {
             Value::Undefined | Value::Hole | Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Number(number) | Value::Date(number) => visit_number(*number, visitor),
@@ -178,21 +193,6 @@ impl<'s, 'a> ValueDeserializer<'s, 'a> {
                 _ => Err(Problem::custom("a BigInt of more than 128 bits")),
             },
             Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Array(items) | Value::Set(items) => {
-                let mut seq = SeqDeserializer::new(items.iter().map(|item| self.at(item)));
-                let result = visitor.visit_seq(&mut seq)?;
-                seq.end()?;
-                Ok(result)
-            }
-            Value::Object(properties) => self.visit_properties(properties, visitor),
-            Value::Sparse(array) => self.visit_properties(&array.entries, visitor),
-            Value::Map(entries) => {
-                let entries = entries.iter().map(|(key, value)| (self.at(key), self.at(value)));
-                let mut map = MapDeserializer::new(entries);
-                let result = visitor.visit_map(&mut map)?;
-                map.end()?;
-                Ok(result)
-            }
             Value::ArrayBuffer(bytes) => visitor.visit_borrowed_bytes(bytes),
             Value::ResizableBuffer(buffer) => visitor.visit_borrowed_bytes(&buffer.bytes),
             Value::View(view) => visitor.visit_borrowed_bytes(view.bytes()),
@@ -209,11 +209,24 @@ impl<'s, 'a> ValueDeserializer<'s, 'a> {
                 let members = members.into_iter().filter_map(|(name, text)| Some((name, Text(text?))));
                 visitor.visit_map(MapDeserializer::new(members))
             }
-            // `enter` has looked through these.
-            Value::Boxed(_) | Value::Native(_) | Value::Shared(..) | Value::Reference(_) => {
-                Err(Problem::custom("a wrapper inside a wrapper"))
-            }
+            // `enter` has looked through wrappers, and `visit` has taken containers.
+            _ => Err(Problem::custom("a wrapper inside a wrapper")),
         }
+    }
+
+    fn visit_items<V: Visitor<'a>>(self, items: &'a [Value], visitor: V) -> Result<V::Value, Problem> {
+        let mut seq = SeqDeserializer::new(items.iter().map(|item| self.at(item)));
+        let result = visitor.visit_seq(&mut seq)?;
+        seq.end()?;
+        Ok(result)
+    }
+
+    fn visit_entries<V: Visitor<'a>>(self, entries: &'a [(Value, Value)], visitor: V) -> Result<V::Value, Problem> {
+        let entries = entries.iter().map(|(key, value)| (self.at(key), self.at(value)));
+        let mut map = MapDeserializer::new(entries);
+        let result = visitor.visit_map(&mut map)?;
+        map.end()?;
+        Ok(result)
     }
 
     /// Members that are undefined are not there, as in JSON.
@@ -343,8 +356,7 @@ impl<'a> Deserializer<'a> for ValueDeserializer<'_, 'a> {
 
     fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
         if name == LOSSLESS {
-            let bytes = advanced::encode(&self.scope.extract(self.value)?)?;
-            return visitor.visit_newtype_struct(Encoded(bytes));
+            return visitor.visit_newtype_struct(Encoded(self.scope.encode(self.value)?));
         }
         visitor.visit_newtype_struct(self)
     }

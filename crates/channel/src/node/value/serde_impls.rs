@@ -7,7 +7,7 @@ use serde::ser::{self, Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::from_value::Scope;
 use super::to_value::{from_integer, from_unsigned};
-use super::{Value, View, ViewKind, date};
+use super::{SparseArray, Value, View, ViewKind, date};
 use crate::node::{Error, advanced};
 
 /// The name of the newtype in which a value travels through `serde`. Our own two formats know it and pass the value on
@@ -88,87 +88,93 @@ struct Json<'a> {
 
 impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (value, _guard) = self.scope.enter(self.value).map_err(ser::Error::custom)?;
-        let inner = |value| Json { value, scope: self.scope };
+        let (value, _step) = self.scope.enter(self.value).map_err(ser::Error::custom)?;
         match value {
-            Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::Number(number) => serialize_number(*number, serializer),
-            Value::BigInt(integer) => match (i128::try_from(integer), u128::try_from(integer)) {
-                (Ok(integer), _) => match i64::try_from(integer) {
-                    Ok(integer) => serializer.serialize_i64(integer),
-                    Err(_) => serializer.serialize_i128(integer),
-                },
-                (_, Ok(integer)) => serializer.serialize_u128(integer),
-                _ => Err(ser::Error::custom("a BigInt of more than 128 bits has no form in JSON")),
-            },
-            Value::String(text) => serializer.serialize_str(text),
-            Value::Date(milliseconds) => match date::iso_text(*milliseconds) {
-                Some(text) => serializer.serialize_str(&text),
-                None => serializer.serialize_unit(),
-            },
-            Value::Array(items) => {
-                let mut seq = serializer.serialize_seq(Some(items.len()))?;
-                for item in items {
-                    seq.serialize_element(&inner(item))?;
-                }
-                seq.end()
-            }
-            Value::Sparse(array) => {
-                if array.length > LONGEST_FILLED_ARRAY {
-                    return Err(ser::Error::custom(format!(
-                        "an array of length {} with {} entries is too sparse for JSON",
-                        array.length,
-                        array.entries.len()
-                    )));
-                }
-                let mut filled = vec![&Value::Hole; array.length as usize];
-                for (key, value) in &array.entries {
-                    if let Some(place) = key.parse().ok().and_then(|index: usize| filled.get_mut(index)) {
-                        *place = value;
-                    }
-                }
-                let mut seq = serializer.serialize_seq(Some(filled.len()))?;
-                for value in filled {
-                    seq.serialize_element(&inner(value))?;
-                }
-                seq.end()
-            }
-            Value::Object(properties) => {
-                let mut map = serializer.serialize_map(None)?;
-                for (key, value) in properties.iter().filter(|(_, value)| !matches!(value, Value::Undefined)) {
-                    map.serialize_entry(key, &inner(value))?;
-                }
-                map.end()
-            }
-            Value::View(view) if view.kind() == ViewKind::Buffer => {
-                let mut map = serializer.serialize_map(Some(2))?;
-                map.serialize_entry("type", "Buffer")?;
-                map.serialize_entry("data", view.bytes())?;
-                map.end()
-            }
-            Value::View(view) if view.kind() != ViewKind::DataView => {
-                let mut map = serializer.serialize_map(None)?;
-                for (index, value) in view.elements().enumerate() {
-                    map.serialize_entry(&index, &value)?;
-                }
-                map.end()
-            }
-            Value::View(_)
-            | Value::ArrayBuffer(_)
-            | Value::ResizableBuffer(_)
-            | Value::RegExp(_)
-            | Value::Map(_)
-            | Value::Set(_)
-            | Value::Error(_) => serializer.serialize_map(Some(0))?.end(),
-            // The last four are what `enter` looks through.
-            Value::Undefined
-            | Value::Hole
-            | Value::Null
-            | Value::Boxed(_)
-            | Value::Native(_)
-            | Value::Shared(..)
-            | Value::Reference(_) => serializer.serialize_unit(),
+            Value::Array(items) => self.items(items, serializer),
+            Value::Sparse(array) => self.sparse(array, serializer),
+            Value::Object(properties) => self.properties(properties, serializer),
+            _ => flat(value, serializer),
         }
+    }
+}
+
+impl<'a> Json<'a> {
+    fn items<S: Serializer>(&self, items: &'a [Value], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(Some(items.len()))?;
+        for value in items {
+            seq.serialize_element(&Json { value, scope: self.scope })?;
+        }
+        seq.end()
+    }
+
+    fn sparse<S: Serializer>(&self, array: &'a SparseArray, serializer: S) -> Result<S::Ok, S::Error> {
+        let (length, entries) = (array.length, array.entries.len());
+        if length > LONGEST_FILLED_ARRAY {
+            let why = format!("an array of length {length} with {entries} entries is too sparse for JSON");
+            return Err(ser::Error::custom(why));
+        }
+        let mut filled = vec![&Value::Hole; length as usize];
+        for (key, value) in &array.entries {
+            if let Some(place) = key.parse().ok().and_then(|index: usize| filled.get_mut(index)) {
+                *place = value;
+            }
+        }
+        let mut seq = serializer.serialize_seq(Some(filled.len()))?;
+        for value in filled {
+            seq.serialize_element(&Json { value, scope: self.scope })?;
+        }
+        seq.end()
+    }
+
+    fn properties<S: Serializer>(&self, properties: &'a [(String, Value)], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in properties.iter().filter(|(_, value)| !matches!(value, Value::Undefined)) {
+            map.serialize_entry(key, &Json { value, scope: self.scope })?;
+        }
+        map.end()
+    }
+}
+
+/// What has nothing inside, or nothing that JSON would show. (Apart, so that nesting needs little of the stack.)
+fn flat<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Value::Bool(value) => serializer.serialize_bool(*value),
+        Value::Number(number) => serialize_number(*number, serializer),
+        Value::BigInt(integer) => match (i128::try_from(integer), u128::try_from(integer)) {
+            (Ok(integer), _) => match i64::try_from(integer) {
+                Ok(integer) => serializer.serialize_i64(integer),
+                Err(_) => serializer.serialize_i128(integer),
+            },
+            (_, Ok(integer)) => serializer.serialize_u128(integer),
+            _ => Err(ser::Error::custom("a BigInt of more than 128 bits has no form in JSON")),
+        },
+        Value::String(text) => serializer.serialize_str(text),
+        Value::Date(milliseconds) => match date::iso_text(*milliseconds) {
+            Some(text) => serializer.serialize_str(&text),
+            None => serializer.serialize_unit(),
+        },
+        Value::View(view) if view.kind() == ViewKind::Buffer => {
+            let mut map = serializer.serialize_map(Some(2))?;
+            map.serialize_entry("type", "Buffer")?;
+            map.serialize_entry("data", view.bytes())?;
+            map.end()
+        }
+        Value::View(view) if view.kind() != ViewKind::DataView => {
+            let mut map = serializer.serialize_map(None)?;
+            for (index, value) in view.elements().enumerate() {
+                map.serialize_entry(&index, &value)?;
+            }
+            map.end()
+        }
+        Value::View(_)
+        | Value::ArrayBuffer(_)
+        | Value::ResizableBuffer(_)
+        | Value::RegExp(_)
+        | Value::Map(_)
+        | Value::Set(_)
+        | Value::Error(_) => serializer.serialize_map(Some(0))?.end(),
+        // Undefined, null and holes; there is nothing else.
+        _ => serializer.serialize_unit(),
     }
 }
 
