@@ -31,6 +31,12 @@ pub enum Error {
         /// Release of the running kernel.
         release: String,
     },
+    /// Nobody forked this process, or its end of the channel was taken before.
+    NoParent,
+    /// The channel to or from a forked process failed.
+    Channel(phalanx_channel::Error),
+    /// The channel to or from Node failed.
+    NodeChannel(phalanx_channel::node::Error),
     /// The operating system refused.
     System {
         /// What was attempted.
@@ -62,6 +68,13 @@ impl fmt::Display for Error {
             Error::Kernel { missing, release } => {
                 write!(f, "Phalanx needs Linux 5.10 or newer: {missing} is missing in this kernel ({release})")
             }
+            Error::NoParent => write!(
+                f,
+                "there is no channel to a parent: this process was not forked by Phalanx or Node.js, phalanx::init() was \
+                 not the first line of main, or the channel was taken before"
+            ),
+            Error::Channel(source) => source.fmt(f),
+            Error::NodeChannel(source) => source.fmt(f),
             Error::System { attempt, source } => write!(f, "cannot {attempt}: {source}"),
         }
     }
@@ -70,6 +83,8 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Error::Channel(source) => source.source(),
+            Error::NodeChannel(source) => source.source(),
             Error::System { source, .. } => Some(source),
             _ => None,
         }

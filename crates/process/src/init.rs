@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use crate::role::ROLE_VARIABLE;
-use crate::{Error, kernel};
+use crate::{Error, kernel, launcher, node_parent};
 
 /// The role that this process was spawned in, with the descriptors that it was given.
 #[derive(Debug)]
@@ -52,7 +52,8 @@ static NAME: OnceLock<String> = OnceLock::new();
 
 /// Takes the role of this process out of the environment. **The first line of `main`, before any thread starts.**
 ///
-/// Every inherited descriptor but the standard streams becomes close-on-exec. If the process was spawned in a role, it
+/// Every inherited descriptor but the standard streams becomes close-on-exec. The channel of a Node.js parent is taken out
+/// of the environment as well, for [`parent`](crate::parent). If the process was spawned in a role, it
 /// will get SIGTERM when its parent dies; if the parent is dead already, it exits at once. From now on roles may be
 /// spawned. A second call does nothing.
 ///
@@ -63,6 +64,8 @@ pub fn init() -> Result<(), Error> {
     }
     kernel::check()?;
     close_descriptors_on_exec()?;
+    // SAFETY: documented as the first line of `main`: there is no other thread, and nothing was opened yet.
+    unsafe { node_parent::take_from_environment()? };
     let Some(value) = std::env::var_os(ROLE_VARIABLE) else {
         STATE.store(NO_ROLE, Ordering::Release);
         return Ok(());
@@ -71,6 +74,9 @@ pub fn init() -> Result<(), Error> {
     unsafe { std::env::remove_var(ROLE_VARIABLE) };
     let text = value.into_string().map_err(|_| Error::BadRole { why: "it is no text".into() })?;
     let spawned = Spawned::parse(&text)?;
+    if spawned.name == launcher::ROLE {
+        launcher::become_program(spawned.take_descriptors()?);
+    }
     die_with(spawned.parent)?;
     let role = spawned.take_descriptors()?;
     let _ = NAME.set(role.name.clone());

@@ -39,38 +39,51 @@ impl Process {
         }
     }
 
-    /// Sends `signal` to the process group that this process leads, as long as anybody is left in it.
-    ///
-    /// Only for a process that was started as the leader of its group. Exact even if the leader has ended, where the
-    /// kernel can do it (Linux 6.9); before that, only while the leader was not waited for.
-    pub(crate) fn kill_group(&self, signal: Signal) -> Result<bool, Error> {
+    /// Sends a signal that [`Signal`] has no name for.
+    pub(crate) fn kill_by_number(&self, number: i32) -> Result<bool, Error> {
+        self.send(number, 0)
+            .map_err(|source| Error::system(format!("send signal {number} to child {}", self.pid()), source))
+    }
+
+    /// False if nobody is there to get it.
+    fn send(&self, number: i32, flags: libc::c_uint) -> Result<bool, std::io::Error> {
         // SAFETY: the descriptor is open, no siginfo is given, and the call touches no memory of ours.
         let sent = unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
                 self.pidfd.as_raw_fd(),
-                signal.number(),
+                number,
                 std::ptr::null::<libc::siginfo_t>(),
-                libc::PIDFD_SIGNAL_PROCESS_GROUP,
+                flags,
             )
         };
         if sent == 0 {
             return Ok(true);
         }
         let refused = std::io::Error::last_os_error();
-        match refused.raw_os_error() {
-            Some(libc::ESRCH) => Ok(false),
-            Some(libc::EINVAL) if self.is_unreaped() => {
+        if refused.raw_os_error() == Some(libc::ESRCH) { Ok(false) } else { Err(refused) }
+    }
+
+    /// Sends `signal` to the process group that this process leads, as long as anybody is left in it.
+    ///
+    /// Only for a process that was started as the leader of its group. Exact even if the leader has ended, where the
+    /// kernel can do it (Linux 6.9); before that, only while the leader was not waited for.
+    pub(crate) fn kill_group(&self, signal: Signal) -> Result<bool, Error> {
+        let failed = |source| Error::system(format!("send {signal} to the process group {}", self.pid()), source);
+        match self.send(signal.number(), libc::PIDFD_SIGNAL_PROCESS_GROUP) {
+            Ok(sent) => Ok(sent),
+            Err(refused) if refused.raw_os_error() == Some(libc::EINVAL) => {
+                // An older kernel. The number is the group's for certain only while it is also that of the leader.
+                if !self.is_unreaped() {
+                    return Ok(false);
+                }
                 match rustix::process::kill_process_group(self.pid, signal.as_rustix()) {
                     Ok(()) => Ok(true),
                     Err(Errno::SRCH) => Ok(false),
-                    Err(source) => {
-                        Err(Error::system(format!("send {signal} to the process group {}", self.pid()), source))
-                    }
+                    Err(source) => Err(failed(source.into())),
                 }
             }
-            Some(libc::EINVAL) => Ok(false),
-            _ => Err(Error::system(format!("send {signal} to the process group {}", self.pid()), refused)),
+            Err(source) => Err(failed(source)),
         }
     }
 

@@ -104,5 +104,11 @@ fn start(copies: &[OwnedFd], arguments: &[CString], environment: &[CString]) -> 
     for (target, copy) in (FIRST_DESCRIPTOR..).zip(copies) {
         actions.place(copy.as_raw_fd(), target)?;
     }
-    posix_spawn(THIS_EXECUTABLE, &actions, &Attributes::with_default_signals(Place::WithParent)?, arguments, environment)
+    posix_spawn(
+        THIS_EXECUTABLE,
+        &actions,
+        &Attributes::with_default_signals(Place::WithParent)?,
+        arguments,
+        environment,
+    )
 }

@@ -1,0 +1,190 @@
+//! The launcher itself: a process with one thread, between `init` and `exec`.
+
+use std::ffi::{CStr, CString};
+use std::io::{self, Read};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use rustix::io::{Errno, FdFlags};
+use rustix::process::{Gid, Rlimit, Uid};
+use rustix::thread::CpuSet;
+
+use super::spec::{Inside, Limit, MAX_REPORT, Report, Spec};
+use super::{REPORT, SPEC, keeper};
+use crate::lookup::{Program, SHELL};
+use crate::posix_spawn::Pointers;
+use crate::{TakenRole, die_now};
+
+/// Exit code of a launcher that failed, as a shell's for a command that it could not run.
+const FAILED: i32 = 127;
+
+/// Does what the spec says and becomes the program. Only while this process has a single thread.
+pub(crate) fn become_program(role: TakenRole) -> ! {
+    let failure = match Orders::read(role) {
+        Ok(orders) => orders.follow(),
+        // Without a readable spec there is nobody to report to.
+        Err(_) => die_now(FAILED),
+    };
+    let (report_to, report) = failure;
+    if let Ok(bytes) = postcard::to_stdvec(&report) {
+        let _ = rustix::io::write(&report_to, &bytes[..bytes.len().min(MAX_REPORT)]);
+    }
+    die_now(FAILED)
+}
+
+struct Orders {
+    spec: Spec,
+    report_to: OwnedFd,
+}
+
+impl Orders {
+    fn read(mut role: TakenRole) -> io::Result<Orders> {
+        let missing = |_| io::Error::other("the launcher came without its descriptors");
+        let mut bytes = Vec::new();
+        std::fs::File::from(role.take(SPEC).map_err(missing)?).read_to_end(&mut bytes)?;
+        let spec = postcard::from_bytes(&bytes).map_err(|why| io::Error::other(why.to_string()))?;
+        Ok(Orders { spec, report_to: role.take(REPORT).map_err(missing)? })
+    }
+
+    /// Returns only if it failed.
+    fn follow(self) -> (OwnedFd, Report) {
+        let Orders { spec, report_to } = self;
+        let mut parent = spec.parent;
+        if spec.inside.keeper {
+            match keeper::split(parent) {
+                Ok(keeper::Side::Program { keeper }) => parent = keeper,
+                Ok(keeper::Side::Keeper(keeper)) => {
+                    drop(report_to);
+                    keeper.keep()
+                }
+                Err((what, errno)) => return (report_to, Report::Setting { what, errno: errno.raw_os_error() }),
+            }
+        }
+        let report = match set(&spec.inside) {
+            Err((what, source)) => Report::Setting { what, errno: source.raw_os_error().unwrap_or(libc::EINVAL) },
+            Ok(()) => execute(&spec, parent),
+        };
+        (report_to, report)
+    }
+}
+
+/// Sets everything but the parent-death signal, which a change of user would clear.
+fn set(inside: &Inside) -> Result<(), (String, io::Error)> {
+    if let Some(directory) = &inside.cgroup {
+        join(directory).map_err(|source| (format!("the control group {}", directory.display()), source))?;
+    }
+    for (limit, most) in &inside.limits {
+        set_limit(*limit, *most).map_err(|source| (format!("the limit {limit} to {most}"), source.into()))?;
+    }
+    if let Some(increment) = inside.nice {
+        rustix::process::nice(increment).map_err(|source| (format!("the niceness by {increment}"), source.into()))?;
+    }
+    if let Some(processors) = &inside.affinity {
+        set_affinity(processors).map_err(|source| (format!("the processors {processors:?}"), source.into()))?;
+    }
+    set_user(inside)
+}
+
+fn join(directory: &Path) -> io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(directory.join("cgroup.procs")).and_then(|mut file| {
+        // 0 is who writes.
+        io::Write::write_all(&mut file, b"0")
+    })
+}
+
+fn set_limit(limit: Limit, most: u64) -> Result<(), Errno> {
+    rustix::process::setrlimit(limit.resource(), Rlimit { current: Some(most), maximum: Some(most) })
+}
+
+fn set_affinity(processors: &[usize]) -> Result<(), Errno> {
+    let mut set = CpuSet::new();
+    for processor in processors {
+        if *processor >= CpuSet::MAX_CPU {
+            return Err(Errno::INVAL);
+        }
+        set.set(*processor);
+    }
+    rustix::thread::sched_setaffinity(None, &set)
+}
+
+fn set_user(inside: &Inside) -> Result<(), (String, io::Error)> {
+    // One thread, so what is said of the thread holds for the process.
+    if inside.user.is_some() || inside.group.is_some() {
+        rustix::thread::set_thread_groups(&[])
+            .map_err(|source| ("no supplementary groups".to_owned(), source.into()))?;
+    }
+    if let Some(group) = inside.group {
+        rustix::thread::set_thread_gid(Gid::from_raw(group))
+            .map_err(|source| (format!("the group {group}"), source.into()))?;
+    }
+    if let Some(user) = inside.user {
+        rustix::thread::set_thread_uid(Uid::from_raw(user))
+            .map_err(|source| (format!("the user {user}"), source.into()))?;
+    }
+    Ok(())
+}
+
+/// Becomes the program. Returns only if it failed.
+fn execute(spec: &Spec, parent: u32) -> Report {
+    if spec.inside.die_with_parent || spec.inside.keeper {
+        let asked = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+        if let Err(errno) = asked {
+            return Report::Setting { what: "a signal at the parent's death".into(), errno: errno.raw_os_error() };
+        }
+        // It may have ended before we asked.
+        if std::os::unix::process::parent_id() != parent {
+            return Report::ParentGone;
+        }
+    }
+    if spec.inside.listen_pid {
+        // SAFETY: the launcher has one thread, so nobody reads the environment meanwhile.
+        unsafe { std::env::set_var("LISTEN_PID", std::process::id().to_string()) };
+    }
+    for number in &spec.keep {
+        if let Err(errno) = keep_at_exec(*number) {
+            return Report::Setting { what: format!("the descriptor {number}"), errno: errno.raw_os_error() };
+        }
+    }
+    // SAFETY: sets the default action. The Rust runtime ignores this signal, and an exec would pass that on.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let (candidates, arguments) = match (c_strings(&spec.candidates), c_strings(&spec.arguments)) {
+        (Some(candidates), Some(arguments)) => (candidates, arguments),
+        _ => return Report::Exec { candidate: 0, errno: libc::EINVAL },
+    };
+    let mut last = Report::Exec { candidate: 0, errno: libc::ENOENT };
+    for (candidate, file) in candidates.iter().enumerate() {
+        let mut error = exec(file, &arguments);
+        if error.raw_os_error() == Some(libc::ENOEXEC) && Program::is_script_here(file) {
+            let script: Vec<CString> =
+                [SHELL.to_owned(), file.clone()].into_iter().chain(arguments.iter().skip(1).cloned()).collect();
+            error = exec(SHELL, &script);
+        }
+        let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
+        if !Program::may_go_on(&error) {
+            return Report::Exec { candidate, errno };
+        }
+        if candidate == 0 || errno == libc::EACCES {
+            last = Report::Exec { candidate, errno };
+        }
+    }
+    last
+}
+
+fn keep_at_exec(number: RawFd) -> Result<(), Errno> {
+    // SAFETY: the parent placed a descriptor at this number, and nothing in this process has closed it: `init` took
+    // only the two of the launcher itself.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_setfd(descriptor, FdFlags::empty())
+}
+
+/// Executes with the environment of this process. Returns only if it failed.
+fn exec(file: &CStr, arguments: &[CString]) -> io::Error {
+    let argv = Pointers::to(arguments);
+    // SAFETY: the path and all arguments are NUL-terminated and live, the array ends with a null pointer.
+    unsafe { libc::execv(file.as_ptr(), argv.as_ptr().cast()) };
+    io::Error::last_os_error()
+}
+
+fn c_strings(all: &[Vec<u8>]) -> Option<Vec<CString>> {
+    all.iter().map(|bytes| CString::new(bytes.clone()).ok()).collect()
+}
