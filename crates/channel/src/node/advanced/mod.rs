@@ -30,6 +30,7 @@ mod write;
 
 pub use read::decode;
 pub use write::encode;
+pub(super) use write::encode_part;
 
 use super::unread::Unread;
 use super::{Error, Value};

@@ -11,7 +11,16 @@ use crate::node::{BigInt, Error, ErrorClass, ErrorValue, Label, MAX_NESTING, Val
 /// Errors: [`Error::TooDeep`]; [`Error::Encode`] if a label is given twice, refers to what comes later or to nothing, or if
 /// a part has more than 4 GiB.
 pub fn encode(value: &Value) -> Result<Vec<u8>, Error> {
-    let mut writer = Writer { bytes: vec![tag::VERSION, tag::WRITTEN_VERSION], labels: HashMap::new(), objects: 0 };
+    encode_part(value, None)
+}
+
+/// As [`encode`], for a part of a larger value: an object outside of it is written where it is first referred to.
+pub(in crate::node) fn encode_part<'a>(
+    value: &'a Value,
+    outside: Option<&'a HashMap<Label, &'a Value>>,
+) -> Result<Vec<u8>, Error> {
+    let bytes = vec![tag::VERSION, tag::WRITTEN_VERSION];
+    let mut writer = Writer { bytes, labels: HashMap::new(), objects: 0, outside };
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut next = Some(value);
     loop {
@@ -32,12 +41,14 @@ pub fn encode(value: &Value) -> Result<Vec<u8>, Error> {
     }
 }
 
-struct Writer {
+struct Writer<'a> {
     bytes: Vec<u8>,
     /// The number on the wire of each labelled object.
     labels: HashMap<Label, u32>,
     /// Objects so far: the number of the next one.
     objects: u32,
+    /// Labelled objects that may stand outside of what is written.
+    outside: Option<&'a HashMap<Label, &'a Value>>,
 }
 
 /// An object of which not all is written: what is left of its content.
@@ -62,9 +73,9 @@ impl<'a> Properties<'a> {
     }
 }
 
-impl Writer {
+impl<'a> Writer<'a> {
     /// Writes the value, or its beginning if others stand inside.
-    fn begin<'a>(&mut self, value: &'a Value) -> Result<Option<Open<'a>>, Error> {
+    fn begin(&mut self, value: &'a Value) -> Result<Option<Open<'a>>, Error> {
         match value {
             // Outside of an array a hole is what one reads there.
             Value::Undefined | Value::Hole => self.bytes.push(tag::UNDEFINED),
@@ -78,26 +89,31 @@ impl Writer {
             }
             Value::String(text) => self.string(text)?,
             Value::Reference(label) => {
-                let number = self.labels.get(label).copied();
-                let number = number.ok_or_else(|| encode_error(format!("nothing before has the label {}", label.0)))?;
-                self.bytes.push(tag::REFERENCE);
-                self.varint(number);
-            }
-            Value::Shared(label, object) => {
-                if matches!(**object, Value::Shared(..) | Value::Reference(_)) || !is_object(object) {
-                    return Err(encode_error(format!("the label {} stands before no object", label.0)));
+                match (self.labels.get(label), self.outside.and_then(|outside| outside.get(label))) {
+                    (Some(&number), _) => self.tagged(tag::REFERENCE, number),
+                    (None, Some(object)) => return self.begin_labelled(*label, object),
+                    (None, None) => return Err(encode_error(format!("nothing before has the label {}", label.0))),
                 }
-                if self.labels.insert(*label, self.objects).is_some() {
-                    return Err(encode_error(format!("the label {} is given twice", label.0)));
-                }
-                return self.begin_object(object);
             }
+            Value::Shared(label, object) => match self.labels.get(label) {
+                Some(&number) if self.outside.is_some() => self.tagged(tag::REFERENCE, number),
+                Some(_) => return Err(encode_error(format!("the label {} is given twice", label.0))),
+                None => return self.begin_labelled(*label, object),
+            },
             _ => return self.begin_object(value),
         }
         Ok(None)
     }
 
-    fn begin_object<'a>(&mut self, value: &'a Value) -> Result<Option<Open<'a>>, Error> {
+    fn begin_labelled(&mut self, label: Label, object: &'a Value) -> Result<Option<Open<'a>>, Error> {
+        if !is_object(object) {
+            return Err(encode_error(format!("the label {} stands before no object", label.0)));
+        }
+        self.labels.insert(label, self.objects);
+        self.begin_object(object)
+    }
+
+    fn begin_object(&mut self, value: &'a Value) -> Result<Option<Open<'a>>, Error> {
         self.objects += 1;
         let open = match value {
             Value::Array(items) => {
@@ -163,7 +179,7 @@ impl Writer {
         Ok(())
     }
 
-    fn begin_error<'a>(&mut self, error: &'a ErrorValue) -> Result<Open<'a>, Error> {
+    fn begin_error(&mut self, error: &'a ErrorValue) -> Result<Open<'a>, Error> {
         self.bytes.push(tag::ERROR);
         match error.class {
             ErrorClass::Error => {}
@@ -186,7 +202,7 @@ impl Writer {
     }
 
     /// Writes as far as the next value inside; nothing if that was the end.
-    fn next<'a>(&mut self, open: &mut Open<'a>) -> Result<Option<&'a Value>, Error> {
+    fn next(&mut self, open: &mut Open<'a>) -> Result<Option<&'a Value>, Error> {
         match open {
             Open::Object(properties) => {
                 let value = self.property(properties)?;
@@ -248,7 +264,7 @@ impl Writer {
     }
 
     /// Writes the name of the next property.
-    fn property<'a>(&mut self, properties: &mut Properties<'a>) -> Result<Option<&'a Value>, Error> {
+    fn property(&mut self, properties: &mut Properties<'a>) -> Result<Option<&'a Value>, Error> {
         let Some((name, value)) = properties.rest.next() else { return Ok(None) };
         match index(name) {
             Some(index) => self.number(index.into()),
@@ -340,6 +356,8 @@ fn is_object(value: &Value) -> bool {
             | Value::Number(_)
             | Value::BigInt(_)
             | Value::String(_)
+            | Value::Shared(..)
+            | Value::Reference(_)
     )
 }
 

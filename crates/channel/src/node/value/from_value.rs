@@ -1,7 +1,7 @@
 //! A [`Value`] becomes any `serde` type.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer, StringDeserializer};
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, Unexpected, Visitor};
@@ -73,7 +73,9 @@ impl<'a> Scope<'a> {
                         step.copied = true;
                         self.copying.set(self.copying.get() + 1);
                     }
-                    value = self.target(*label)?;
+                    let target = self.shared().get(label);
+                    self.open.borrow_mut().push(*label);
+                    value = target.ok_or_else(|| Error::Unexpected(format!("no object has the label {}", label.0)))?;
                 }
                 Value::Boxed(inner) | Value::Native(inner) => value = inner,
                 _ => break,
@@ -88,55 +90,18 @@ impl<'a> Scope<'a> {
         Ok((value, step))
     }
 
-    /// The object with this label, label and all.
-    fn target(&self, label: Label) -> Result<&'a Value, Error> {
-        let shared = self.shared.get_or_init(|| labels(self.root));
-        shared.get(&label).copied().ok_or_else(|| Error::Unexpected(format!("no object has the label {}", label.0)))
-    }
-
     /// The bytes of a part, by itself.
     fn encode(&self, part: &'a Value) -> Result<Vec<u8>, Error> {
         match advanced::encode(part) {
             // It may refer to what is outside of it.
-            Err(Error::Encode(_)) => advanced::encode(&self.copy(part, 0, &mut HashSet::new())?),
+            Err(Error::Encode(_)) => advanced::encode_part(part, Some(self.shared())),
             result => result,
         }
     }
 
-    /// What comes first of an object and the references to it becomes the object, the rest references.
-    fn copy(&self, value: &'a Value, depth: usize, seen: &mut HashSet<Label>) -> Result<Value, Error> {
-        if depth > MAX_NESTING + 1 {
-            return Err(Error::TooDeep);
-        }
-        let mut inner = |value| self.copy(value, depth + 1, seen);
-        Ok(match value {
-            Value::Array(items) => Value::Array(items.iter().map(inner).collect::<Result<_, _>>()?),
-            Value::Set(items) => Value::Set(items.iter().map(inner).collect::<Result<_, _>>()?),
-            Value::Object(properties) => Value::Object(
-                properties.iter().map(|(key, value)| Ok((key.clone(), inner(value)?))).collect::<Result<_, Error>>()?,
-            ),
-            Value::Sparse(array) => {
-                let entries = array.entries.iter().map(|(key, value)| Ok((key.clone(), inner(value)?)));
-                let entries = entries.collect::<Result<_, Error>>()?;
-                Value::Sparse(super::SparseArray { length: array.length, entries })
-            }
-            Value::Map(entries) => Value::Map(
-                entries.iter().map(|(key, value)| Ok((inner(key)?, inner(value)?))).collect::<Result<_, Error>>()?,
-            ),
-            Value::Error(error) => {
-                let cause = error.cause.as_ref().map(inner).transpose()?;
-                Value::Error(Box::new(super::ErrorValue { cause, ..error.as_ref().clone() }))
-            }
-            Value::Boxed(value) => Value::Boxed(Box::new(inner(value)?)),
-            Value::Native(value) => Value::Native(Box::new(inner(value)?)),
-            Value::Shared(label, _) | Value::Reference(label) if seen.contains(label) => Value::Reference(*label),
-            Value::Shared(label, value) => {
-                seen.insert(*label);
-                Value::Shared(*label, Box::new(self.copy(value, depth, seen)?))
-            }
-            Value::Reference(label) => self.copy(self.target(*label)?, depth, seen)?,
-            _ => value.clone(),
-        })
+    /// The labelled objects.
+    fn shared(&self) -> &HashMap<Label, &'a Value> {
+        self.shared.get_or_init(|| labels(self.root))
     }
 }
 
@@ -144,8 +109,8 @@ fn labels(root: &Value) -> HashMap<Label, &Value> {
     let mut labels = HashMap::new();
     let mut rest = vec![root];
     while let Some(value) = rest.pop() {
-        if let Value::Shared(label, _) = value {
-            labels.insert(*label, value);
+        if let Value::Shared(label, object) = value {
+            labels.insert(*label, object.as_ref());
         }
         rest.extend(value.children());
     }
