@@ -10,6 +10,7 @@
 //! targets and runs them; what it finds belongs into the tests of the crate, under the name of the promise.
 
 pub mod bytes;
+pub mod channel;
 pub mod descriptors;
 pub mod node;
 pub mod script;

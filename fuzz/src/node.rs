@@ -1,6 +1,13 @@
-//! What Node's serializations gave, as far as two ways to split the same stream can be compared.
+//! Node's serializations without a socket, and a Node channel whose peer is hostile.
 
-use phalanx_channel::node::{Error, Value};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use phalanx_channel::node::{Error, NodeChannel, Serialization, Value};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use crate::channel::{RUNTIME, let_the_others_run};
+use crate::{Script, descriptors, watch};
 
 /// Small, so that inputs reach it.
 pub const LARGEST_MESSAGE: usize = 4096;
@@ -44,4 +51,31 @@ pub fn note(taken: Result<Option<Value>, Error>, codec: &Codec, into: &mut Vec<T
     };
     into.push(noted);
     more
+}
+
+/// Receives the script through a socket, to the end.
+pub fn receive_through_a_socket(script: &Script<'_>, serialization: Serialization) {
+    RUNTIME.with(|runtime| runtime.block_on(receive(script, serialization)));
+    watch::no_descriptor_stays_open();
+}
+
+async fn receive(script: &Script<'_>, serialization: Serialization) {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .expect("a socket pair can be made");
+    let channel: NodeChannel = NodeChannel::open(ours, serialization).expect("the socket becomes a channel");
+    let hostile = async {
+        for (piece, carried) in script.pieces() {
+            if !descriptors::send(theirs.as_fd(), piece, carried) {
+                break;
+            }
+            let_the_others_run().await;
+        }
+        drop(theirs);
+    };
+    let receiving = async { while let Ok(Some(_)) = channel.recv().await {} };
+    tokio::time::timeout(watch::END_DEADLINE, async { tokio::join!(hostile, receiving) })
+        .await
+        .expect("the end is always reached");
+    let _ = channel.close(Duration::from_millis(1)).await;
 }

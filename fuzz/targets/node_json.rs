@@ -1,9 +1,10 @@
-//! Node's serialization `json`: decoded in all splits, written and read again.
+//! Node's serialization `json`: decoded in all splits, written and read again, and received
+//! through a socket, with descriptors.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use phalanx_channel::node::json;
+use phalanx_channel::node::{Serialization, json};
 use phalanx_fuzz::node::{self, Codec, LARGEST_MESSAGE, Taken};
 use phalanx_fuzz::{Script, bytes};
 
@@ -23,4 +24,5 @@ fuzz_target!(|input: &[u8]| {
         }
         taken
     });
+    node::receive_through_a_socket(&script, Serialization::Json);
 });

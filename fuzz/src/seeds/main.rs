@@ -1,5 +1,6 @@
 //! `seeds TARGET FOLDER` writes the inputs from which fuzzing begins: good streams, made by the code that is tested.
 
+mod channel;
 mod node;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let seeds = match target.as_str() {
+        "channel_frames" => channel::seeds(),
         "node_json" => node::json(),
         "node_advanced" => node::advanced(),
         unknown => {
