@@ -1,6 +1,8 @@
 //! The Node wire: against byte dumps of real Node processes, against a socket that does as it likes, and against Node itself
 //! (`PHALANX_NODES` names the folder with the versions of `tests/node`; without it, the `node` on the path is used).
 
+#![cfg(feature = "node")]
+
 mod against_node;
 mod against_socket;
 mod as_child;
