@@ -64,19 +64,26 @@ pub fn init() -> Result<(), Error> {
     }
     kernel::check()?;
     close_descriptors_on_exec()?;
-    // SAFETY: documented as the first line of `main`: there is no other thread, and nothing was opened yet.
+    let spawned = match std::env::var_os(ROLE_VARIABLE) {
+        None => None,
+        Some(value) => {
+            // SAFETY: documented as the first line of `main`: there is no other thread that could read the environment.
+            unsafe { std::env::remove_var(ROLE_VARIABLE) };
+            let text = value.into_string().map_err(|_| Error::BadRole { why: "it is no text".into() })?;
+            Some(Spawned::parse(&text)?)
+        }
+    };
+    let spawned = match spawned {
+        // Its environment is that of the program which it becomes.
+        Some(spawned) if spawned.name == launcher::ROLE => launcher::become_program(spawned.take_descriptors()?),
+        other => other,
+    };
+    // SAFETY: as above, and nothing was opened yet.
     unsafe { node_parent::take_from_environment()? };
-    let Some(value) = std::env::var_os(ROLE_VARIABLE) else {
+    let Some(spawned) = spawned else {
         STATE.store(NO_ROLE, Ordering::Release);
         return Ok(());
     };
-    // SAFETY: documented as the first line of `main`: there is no other thread that could read the environment.
-    unsafe { std::env::remove_var(ROLE_VARIABLE) };
-    let text = value.into_string().map_err(|_| Error::BadRole { why: "it is no text".into() })?;
-    let spawned = Spawned::parse(&text)?;
-    if spawned.name == launcher::ROLE {
-        launcher::become_program(spawned.take_descriptors()?);
-    }
     die_with(spawned.parent)?;
     let role = spawned.take_descriptors()?;
     let _ = NAME.set(role.name.clone());

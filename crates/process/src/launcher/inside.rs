@@ -13,6 +13,7 @@ use super::spec::{Inside, Limit, MAX_REPORT, Report, Spec};
 use super::{REPORT, SPEC, keeper};
 use crate::lookup::{Program, SHELL};
 use crate::posix_spawn::Pointers;
+use crate::role::ROLE_VARIABLE;
 use crate::{TakenRole, die_now};
 
 /// Exit code of a launcher that failed, as a shell's for a command that it could not run.
@@ -139,6 +140,12 @@ fn execute(spec: &Spec, parent: u32) -> Report {
     if spec.inside.listen_pid {
         // SAFETY: the launcher has one thread, so nobody reads the environment meanwhile.
         unsafe { std::env::set_var("LISTEN_PID", std::process::id().to_string()) };
+    }
+    if let Some(role) = &spec.role {
+        // A keeper is the program's parent now.
+        let role = role.replacen(&format!("parent={}", spec.parent), &format!("parent={parent}"), 1);
+        // SAFETY: as above.
+        unsafe { std::env::set_var(ROLE_VARIABLE, role) };
     }
     for number in &spec.keep {
         if let Err(errno) = keep_at_exec(*number) {

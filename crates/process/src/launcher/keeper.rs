@@ -115,7 +115,7 @@ impl Keeper {
     /// Reaps whoever has ended; how the program ended, if it is among them.
     fn reap(&self) -> Option<Ended> {
         let mut program = None;
-        while let Ok(Some((pid, status))) = rustix::process::waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == self.program {
                 program = match (status.exit_status(), status.terminating_signal()) {
                     (Some(code), _) => Some(Ended::Code(code)),
@@ -137,7 +137,7 @@ enum Ended {
 fn end_what_is_left() {
     let deadline = Instant::now() + LAST_DEADLINE;
     while Instant::now() < deadline {
-        match rustix::process::waitpid(None, WaitOptions::NOHANG) {
+        match rustix::process::wait(WaitOptions::NOHANG) {
             Err(Errno::CHILD) => return,
             Ok(Some(_)) | Err(Errno::INTR) => {}
             _ => {

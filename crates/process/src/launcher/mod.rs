@@ -67,6 +67,7 @@ impl Launch {
         let bytes = |strings: &[CString]| strings.iter().map(|string| string.as_bytes().to_vec()).collect();
         let follows_thread = inside.die_with_parent || inside.keeper;
         let spec = Spec {
+            role: take_role_text(&mut environment),
             candidates: bytes(&program.candidates),
             arguments: bytes(&arguments),
             keep: placements.pairs.iter().map(|(_, target)| *target).filter(|target| *target > 2).collect(),
@@ -90,6 +91,14 @@ impl Launch {
     pub(crate) fn start(self) -> Result<(Kept, Option<Pending>), SpawnError> {
         Ok((Kept::new(self.prepared.start()?, self.care), self.pending))
     }
+}
+
+/// Takes the role of a forked child out of its environment: until it is the program, it is a launcher.
+fn take_role_text(environment: &mut Vec<CString>) -> Option<String> {
+    let prefix = format!("{ROLE_VARIABLE}=");
+    let index = environment.iter().position(|variable| variable.as_bytes().starts_with(prefix.as_bytes()))?;
+    let variable = environment.swap_remove(index).into_string().ok()?;
+    variable.strip_prefix(&prefix).map(str::to_owned)
 }
 
 /// A launcher that runs and is not the program yet.

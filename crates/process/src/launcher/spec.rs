@@ -35,6 +35,8 @@ pub(crate) struct Spec {
     /// Descriptors above the standard streams that the program shall have.
     pub(crate) keep: Vec<RawFd>,
     pub(crate) inside: Inside,
+    /// The role that the program is started in, if it is one of ours.
+    pub(crate) role: Option<String>,
     /// Process id of who asked.
     pub(crate) parent: u32,
 }
