@@ -40,6 +40,8 @@
 //! | all cores for one port, crash-proof, drained at stop | [`cluster`] |
 //! | CPU work off the event loop, bounded, with deadlines | [`thread`] |
 //! | pictures decoded, resized, encoded within announced memory | `image` |
+//! | programs started, watched, ended with all they started; parts of this program forked; Node.js on the other end | [`process`] |
+//! | typed messages, descriptors and large payloads between processes | [`channel`] |
 //! | memory use, container limits, a byte budget | [`memory`] |
 //! | memory that processes share | [`shared`] |
 //!
@@ -49,10 +51,12 @@
 
 #![forbid(unsafe_code)]
 
+pub use phalanx_channel as channel;
 pub use phalanx_cluster::*;
 #[cfg(feature = "image")]
 pub use phalanx_image as image;
 pub use phalanx_memory as memory;
+pub use phalanx_process as process;
 pub use phalanx_process::{init, raise_open_files};
 pub use phalanx_shared as shared;
 pub use phalanx_shared::{Owner, Permits};

@@ -133,3 +133,76 @@ fn api_upload_resizes_and_names_the_result_itself() {
     assert_eq!(server.request(head, &form(b"no picture at all")).0, 422);
     assert_eq!(server.request(head, b"--XX--\r\n").0, 400);
 }
+
+/// Runs an example that ends by itself; everything it printed.
+fn output_of(example: &str) -> String {
+    let output = Command::new(path_of(example)).output().unwrap_or_else(|error| panic!("example {example}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "example {example}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn last_line_of(example: &str) -> String {
+    output_of(example).lines().last().unwrap_or_default().to_owned()
+}
+
+/// The same for one that needs Node; `None` if there is none, which is a failure where nothing may be skipped.
+fn last_line_with_node(example: &str) -> Option<String> {
+    if Command::new("node").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "node is missing");
+        println!("skipped: the example {example} needs node");
+        return None;
+    }
+    Some(last_line_of(example))
+}
+
+#[test]
+fn spawn_stream_tags_every_line_and_tells_the_exit_code() {
+    let output = output_of("spawn_stream");
+    for n in 1..=3 {
+        assert!(output.contains(&format!("stdout: line {n}\n")), "{output}");
+        assert!(output.contains(&format!("stderr: problem {n}\n")), "{output}");
+    }
+    assert_eq!(output.lines().last(), Some("exited with 0"));
+}
+
+#[test]
+fn exec_ls_counts_lines_and_shows_code_and_stderr_of_a_failure() {
+    let output = output_of("exec_ls");
+    assert!(output.contains("that went wrong"), "{output}");
+    let last = output.lines().last().unwrap();
+    let count = last.strip_prefix("ls printed ").and_then(|rest| rest.strip_suffix(" lines; false exited with 1"));
+    assert!(count.is_some_and(|count| count.parse::<u32>().is_ok_and(|lines| lines > 3)), "{last}");
+}
+
+#[test]
+fn fork_messages_receives_the_answer() {
+    assert_eq!(last_line_of("fork_messages"), r#"received: processed "process this""#);
+}
+
+#[test]
+fn fork_large_data_maps_a_million_numbers_and_reports_a_crash() {
+    let checksum = (0..1_000_000u64).map(|n| n * n).fold(0, u64::wrapping_add);
+    let expected = format!("1000000 items, checksum {checksum}; crash reported as SIGSEGV");
+    assert_eq!(last_line_of("fork_large_data"), expected);
+}
+
+#[test]
+fn fork_node_and_node_parent_exchange_messages_with_node() {
+    for example in ["fork_node", "node_parent"] {
+        if let Some(line) = last_line_with_node(example) {
+            assert_eq!(line, r#"{"result":[2,4,6]}"#, "{example}");
+        }
+    }
+}
+
+#[test]
+fn kill_tree_leaves_nothing() {
+    let output = output_of("kill_tree");
+    assert_eq!(output, "4 processes run\n0 processes left\n");
+}
+
+#[test]
+fn process_group_ends_all_when_one_fails() {
+    assert_eq!(last_line_of("process_group"), "3 ended, first failure was child 2");
+}
