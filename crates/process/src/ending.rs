@@ -8,10 +8,13 @@ use crate::Signal;
 /// Between the first signal and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Resolves when somebody cancels.
+pub(crate) type Cancelled = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// When a child is ended by us, and how.
 pub(crate) struct Ending {
     pub(crate) timeout: Option<Duration>,
-    pub(crate) cancelled: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    pub(crate) cancelled: Option<Cancelled>,
     pub(crate) signal: Signal,
     pub(crate) grace: Duration,
     pub(crate) on_drop: OnDrop,
@@ -32,6 +35,13 @@ pub enum EndReason {
     Timeout,
     /// It was cancelled.
     Cancelled,
+}
+
+impl std::fmt::Debug for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Ending { timeout, signal, grace, on_drop, .. } = self;
+        write!(f, "Ending {{ timeout: {timeout:?}, signal: {signal}, grace: {grace:?}, on_drop: {on_drop:?} }}")
+    }
 }
 
 impl Default for Ending {

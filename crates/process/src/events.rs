@@ -45,6 +45,10 @@ impl Events {
         Events { core, told: Told::Nothing }
     }
 
+    pub(crate) fn nothing_was_told(&self) -> bool {
+        self.told == Told::Nothing
+    }
+
     /// The next event; `None` after [`Event::Closed`]. Nothing is lost if the call is dropped.
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
         let (told, event) = match self.told {

@@ -30,12 +30,17 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Phalanx runs on Linux (5.10 or newer) on x86-64 and aarch64 only");
 
+pub mod blocking;
 mod child;
+mod collector;
 mod command;
+mod conversation;
 mod ending;
 mod environment;
 mod error;
 mod events;
+mod exec;
+mod exec_error;
 mod exit_status;
 mod fork;
 mod init;
@@ -61,9 +66,12 @@ mod tree;
 
 pub use child::Child;
 pub use command::Command;
+pub use conversation::Conversation;
 pub use ending::EndReason;
 pub use error::Error;
 pub use events::{Event, Events};
+pub use exec::{Exec, Output, exec, exec_file};
+pub use exec_error::{ExecError, ExecFailure, OutputStream};
 pub use exit_status::ExitStatus;
 pub use fork::{Fork, ForkNode, fork, fork_node, forked};
 pub use init::{TakenRole, init, initialized, role, take_role};

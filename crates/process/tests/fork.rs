@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use phalanx_channel::{Attachments, DescriptorPolicy, End, Error as ChannelError, Options};
 use phalanx_process::{
-    Command, Error, ExitStatus, Fork, ForkNode, Limit, Parent, Signal, SpawnError, Stdio, fork, forked, parent,
+    Command, Error, Event, ExitStatus, Fork, ForkNode, Limit, Parent, Signal, SpawnError, Stdio, fork, forked, parent,
 };
 use serde_json::{Value, json};
 
@@ -57,6 +57,7 @@ macro_rules! tests {
 
 tests! {
     talks: "parent and child exchange typed messages, and the end of the channel ends the child";
+    told_in_order: "events come in order, the messages of a child before its end";
     burst_arrives: "a child that exits right after 2 000 messages of 1 KiB: all arrive";
     killed_midway: "SIGKILL while the child writes gives whole messages and then the end";
     killed_parent_side: "a child whose parent closes between two messages sees the end";
@@ -84,6 +85,26 @@ async fn talks() {
     drop(channel);
     assert_eq!(child.exited().await.unwrap(), ExitStatus::Code(0));
     assert_eq!(child.closed().await.unwrap(), ExitStatus::Code(0));
+}
+
+async fn told_in_order() {
+    let (child, channel) = fork::<(), String>("burst").await.unwrap();
+    let mut conversation = child.conversation(channel.split().1);
+    let (mut told, mut messages) = (Vec::new(), 0);
+    while let Some(event) = conversation.next().await.unwrap() {
+        match event {
+            Event::Spawned { pid } => {
+                assert_eq!(pid, child.pid());
+                told.push("spawned".to_owned());
+            }
+            Event::Message(_) => messages += 1,
+            Event::Disconnected => told.push(format!("disconnected after {messages}")),
+            Event::Exited(status) => told.push(format!("exited {status}")),
+            Event::Closed(status) => told.push(format!("closed {status}")),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(told, ["spawned", "disconnected after 2000", "exited code 7", "closed code 7"]);
 }
 
 async fn burst_arrives() {
