@@ -220,8 +220,8 @@ fn errors() -> Vec<Row> {
         row(
             "Object.assign(new RangeError('m',{cause:{a:1}}),{stack:'s'})",
             &[
+                "ff0f6f22017672526d22016d73220173636f22016149027b012e7b01", // Node 22 and 24, which read nothing else
                 "ff0f6f22017672526d22016d636f22016149027b01732201732e7b01", // Node 18 and 20
-                "ff0f6f22017672526d22016d73220173636f22016149027b012e7b01", // Node 22 and 24
             ],
             error(RangeError, Some("m"), Some("s"), Some(cause)),
         ),

@@ -58,7 +58,7 @@ enum Open<'a> {
     Dense { items: slice::Iter<'a, Value>, length: u32 },
     Set { items: slice::Iter<'a, Value>, count: u32 },
     Map { entries: slice::Iter<'a, (Value, Value)>, value: Option<&'a Value>, count: u32 },
-    Error { cause: Option<&'a Value>, stack: Option<&'a str> },
+    Error(Option<&'a Value>),
     Native(Option<&'a Value>),
 }
 
@@ -194,11 +194,15 @@ impl<'a> Writer<'a> {
             self.bytes.push(tag::error::MESSAGE);
             self.string(message)?;
         }
-        // The cause stands before the stack, as Node 18 and 20 write it; later versions write it after, and read both.
+        // Node 18 and 20 write the cause first and read any order; later versions write and read this one only.
+        if let Some(stack) = &error.stack {
+            self.bytes.push(tag::error::STACK);
+            self.string(stack)?;
+        }
         if error.cause.is_some() {
             self.bytes.push(tag::error::CAUSE);
         }
-        Ok(Open::Error { cause: error.cause.as_ref(), stack: error.stack.as_deref() })
+        Ok(Open::Error(error.cause.as_ref()))
     }
 
     /// Writes as far as the next value inside; nothing if that was the end.
@@ -248,16 +252,12 @@ impl<'a> Writer<'a> {
                 *value = Some(its_value);
                 Ok(Some(key))
             }
-            Open::Error { cause, stack } => {
-                if let Some(cause) = cause.take() {
-                    return Ok(Some(cause));
+            Open::Error(cause) => {
+                let cause = cause.take();
+                if cause.is_none() {
+                    self.bytes.push(tag::error::END);
                 }
-                if let Some(stack) = stack {
-                    self.bytes.push(tag::error::STACK);
-                    self.string(stack)?;
-                }
-                self.bytes.push(tag::error::END);
-                Ok(None)
+                Ok(cause)
             }
             Open::Native(inner) => Ok(inner.take()),
         }
