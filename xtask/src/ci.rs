@@ -1,13 +1,17 @@
-//! `cargo xtask ci`: formatting, lints, docs, tests, and the figures of the first minutes.
+//! `cargo xtask ci`: formatting, lints, docs, tests, fuzzing, and the figures of the first minutes.
 
 use crate::step::{self, Failure};
-use crate::{first_minutes, test};
+use crate::{first_minutes, fuzz, test};
+
+const FUZZ_SECONDS: u64 = 30;
 
 /// Runs everything; the first failing step ends it.
 pub(crate) fn run() -> Result<(), Failure> {
     step::run(step::cargo().args(["fmt", "--all", "--check"]))?;
+    step::run(step::cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))?;
     step::run(step::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     step::run(step::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     test::run(&[])?;
+    fuzz::run_all(FUZZ_SECONDS)?;
     first_minutes::run()
 }
