@@ -16,10 +16,11 @@ const resident = Buffer.alloc(Number(mebibytes) << 20, 1);
 const started = performance.now();
 const pauses = [];
 let longest = 0;
+let lastRound = 0;
 let done = 0;
 let running = 0;
 
-if (measure === 'pause') tick(performance.now());
+if (measure === 'pause') tick();
 for (let i = 0; i < AT_ONCE[measure]; i += 1) next();
 
 function next() {
@@ -29,6 +30,7 @@ function next() {
   }
   running += 1;
   longest = 0;
+  lastRound = performance.now();
   const child = spawn(PROGRAM, { stdio: 'ignore' });
   child.on('error', (error) => {
     throw error;
@@ -36,16 +38,18 @@ function next() {
   child.on('exit', () => {
     running -= 1;
     done += 1;
-    pauses.push(longest);
+    // The wait that has not ended yet included: a loop that was never free has no rounds at all.
+    pauses.push(Math.max(longest, performance.now() - lastRound));
     next();
   });
 }
 
 /** Comes round as often as the loop lets it; the longest time between two rounds is the pause. */
-function tick(last) {
+function tick() {
   const now = performance.now();
-  longest = Math.max(longest, now - last);
-  setImmediate(tick, now);
+  longest = Math.max(longest, now - lastRound);
+  lastRound = now;
+  setImmediate(tick);
 }
 
 function report() {

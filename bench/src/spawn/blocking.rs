@@ -39,5 +39,8 @@ pub(crate) fn by_std() -> Result<(), AnyError> {
 }
 
 pub(crate) fn by_phalanx() -> Result<(), AnyError> {
-    Err("phalanx_process::blocking is not there yet".into())
+    use phalanx_process::{Command, Stdio, blocking};
+    let command = Command::new(PROGRAM).stdin(Stdio::Null).stdout(Stdio::Null).stderr(Stdio::Null);
+    let status = blocking::spawn(command)?.wait()?;
+    if status.success() { Ok(()) } else { Err(format!("{PROGRAM} ended with {status}").into()) }
 }

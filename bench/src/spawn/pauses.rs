@@ -4,26 +4,50 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A task that comes round as often as the event loop lets it, and remembers its longest wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ticker {
+    created: Instant,
+    /// When it last came round, since `created`.
+    last_nanoseconds: AtomicU64,
     longest_nanoseconds: AtomicU64,
 }
 
 impl Ticker {
+    pub(crate) fn new() -> Self {
+        Self { created: Instant::now(), last_nanoseconds: AtomicU64::new(0), longest_nanoseconds: AtomicU64::new(0) }
+    }
+
     pub(crate) async fn run(&self) {
-        let mut last = Instant::now();
         loop {
             tokio::task::yield_now().await;
-            let now = Instant::now();
-            let waited = u64::try_from((now - last).as_nanos()).unwrap_or(u64::MAX);
+            let waited = self.since_the_last_round();
             self.longest_nanoseconds.fetch_max(waited, Ordering::Relaxed);
-            last = now;
+            self.begin_a_round();
         }
     }
 
-    /// The longest wait since the last call.
-    pub(crate) fn take_longest(&self) -> Duration {
-        Duration::from_nanos(self.longest_nanoseconds.swap(0, Ordering::Relaxed))
+    /// From now on only what comes counts.
+    pub(crate) fn forget(&self) {
+        self.longest_nanoseconds.store(0, Ordering::Relaxed);
+        self.begin_a_round();
+    }
+
+    /// The longest wait since [`forget`](Ticker::forget), the one that has not ended yet included: a loop that was never free
+    /// has no rounds at all.
+    pub(crate) fn longest(&self) -> Duration {
+        Duration::from_nanos(self.longest_nanoseconds.load(Ordering::Relaxed).max(self.since_the_last_round()))
+    }
+
+    fn begin_a_round(&self) {
+        self.last_nanoseconds.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn since_the_last_round(&self) -> u64 {
+        self.now() - self.last_nanoseconds.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.created.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -61,19 +85,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_loop_that_is_blocked_is_noticed() {
-        let ticker = Ticker::default();
+    async fn a_loop_that_is_blocked_is_noticed_even_if_no_round_follows() {
+        const BLOCKED: Duration = Duration::from_millis(20);
+        let ticker = Ticker::new();
         let block = async {
             tokio::task::yield_now().await;
-            ticker.take_longest();
-            std::thread::sleep(Duration::from_millis(20));
+            ticker.forget();
+            std::thread::sleep(BLOCKED);
+            let without_a_round = ticker.longest();
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
-            ticker.take_longest()
+            (without_a_round, ticker.longest())
         };
         tokio::select! {
             _ = ticker.run() => unreachable!("it never ends"),
-            longest = block => assert!(longest >= Duration::from_millis(20), "{longest:?}"),
+            (without_a_round, after_it) = block => {
+                assert!(without_a_round >= BLOCKED && after_it >= BLOCKED, "{without_a_round:?}, {after_it:?}");
+            }
         }
     }
 }
