@@ -6,6 +6,8 @@
 //!
 //! Each part runs although an earlier one failed; the failures stand together at the end.
 
+use std::path::Path;
+
 use crate::step::{self, Failure};
 use crate::tools::{self, Missing};
 use crate::{fuzz, sanitizer};
@@ -23,7 +25,7 @@ const VALGRIND_OPTIONS: &str =
 const LONG_FORMS: [(&str, &str, &str); 3] = [
     ("phalanx-cluster", "PHALANX_SEQUENCES", "1000000"),
     ("phalanx-process", "PHALANX_SPAWN_CYCLES", "10000"),
-    ("phalanx-channel", "PHALANX_MESSAGES", "1000000"),
+    ("phalanx-channel", "PHALANX_MANY_MESSAGES", "1000000"),
 ];
 
 /// Runs all parts.
@@ -70,9 +72,41 @@ pub(crate) fn valgrind() -> Result<(), Failure> {
 
 /// Tests that repeat something, with as many repetitions as a promise is worth.
 fn long_tests() -> Result<(), Failure> {
+    let mut failed = Vec::new();
     for (name, variable, value) in LONG_FORMS {
         println!("\n==> {variable}={value}");
-        step::run(step::cargo().args(["test", "--release", "--package", name, "--tests"]).env(variable, value))?;
+        let outcome = known_to_the_tests_of(name, variable).and_then(|()| {
+            step::run(step::cargo().args(["test", "--release", "--package", name, "--tests"]).env(variable, value))
+        });
+        failed.extend(outcome.err().map(|failure| failure.to_string()));
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(Failure::new(failed.join("; "))) }
+}
+
+/// A variable that nobody reads would leave the tests as short as they were, and pass.
+fn known_to_the_tests_of(package: &str, variable: &str) -> Result<(), Failure> {
+    let folder = step::repository().join("crates").join(package.trim_start_matches("phalanx-"));
+    if mentions(&folder.join("src"), variable) || mentions(&folder.join("tests"), variable) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("no test of {package} knows {variable}: its long form was not run")))
+}
+
+fn mentions(path: &Path, word: &str) -> bool {
+    match path.read_dir() {
+        Ok(entries) => entries.flatten().any(|entry| mentions(&entry.path(), word)),
+        Err(_) => std::fs::read_to_string(path).is_ok_and(|text| text.contains(word)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_form_that_no_test_knows_is_a_failure() {
+        assert!(known_to_the_tests_of("phalanx-cluster", "PHALANX_SEQUENCES").is_ok());
+        let failure = known_to_the_tests_of("phalanx-cluster", "PHALANX_NO_SUCH_THING").map_err(|why| why.to_string());
+        assert!(failure.is_err_and(|why| why.contains("PHALANX_NO_SUCH_THING")));
+    }
 }
