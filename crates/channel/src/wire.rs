@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -47,6 +47,8 @@ pub(crate) struct Wire {
     mail: Notify,
     spin: Spin,
     ids: AtomicU32,
+    /// The peer does not take what we confirm: nothing more is taken of his.
+    owing: AtomicBool,
 }
 
 impl Wire {
@@ -63,6 +65,7 @@ impl Wire {
             mail: Notify::new(),
             spin: Spin::new(options.spin),
             ids: AtomicU32::new(0),
+            owing: AtomicBool::new(false),
             options,
         })
     }
@@ -229,6 +232,21 @@ impl Wire {
         outgoing.push_bare(header, Vec::new());
         // A peer that is gone shows where something is received or sent.
         let _ = outgoing.write_out(self.socket.as_fd());
+        if outgoing.unsent() >= MOST_UNSENT {
+            self.owing.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Tries to send what we confirmed. True if too much of it is still here.
+    fn still_owing(&self) -> bool {
+        if !self.owing.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut outgoing = self.outgoing();
+        let _ = outgoing.write_out(self.socket.as_fd());
+        let owing = outgoing.unsent() >= MOST_UNSENT;
+        self.owing.store(owing, Ordering::Relaxed);
+        owing
     }
 
     /// Sends what is left and says that nothing more will come.
@@ -249,6 +267,9 @@ impl Wire {
 
     /// The next message, if one is there; nothing at the end.
     pub(crate) fn try_arrival<R>(&self, take: impl FnOnce(Arrived<'_>) -> R) -> Result<Step<R>, Error> {
+        if self.still_owing() {
+            return Ok(Step::Empty);
+        }
         let step = self.incoming().step(self.socket.as_fd(), take);
         if matches!(step, Ok(Step::Ended) | Err(_)) {
             self.mail.notify_waiters();

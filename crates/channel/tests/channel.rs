@@ -170,6 +170,35 @@ fn an_acked_send_returns_when_the_peers_program_has_the_message() {
 }
 
 #[test]
+fn a_peer_that_takes_no_confirmations_gets_no_more_messages_taken() {
+    run(async {
+        let (a, b) = End::<u8, ()>::pair().unwrap();
+        let raw = a.into_descriptor();
+        let theirs = b.open_with(Options::default().send_deadline(Duration::from_millis(50))).unwrap();
+        // A message of no bytes but its header and one byte, that asks to be confirmed.
+        let mut frame = vec![0; 17];
+        (frame[0], frame[12], frame[15]) = (1, 4, 1);
+        let flood: Vec<u8> = frame.repeat(1000);
+        let (mut taken, mut unread) = (0, 0);
+        let refused = loop {
+            if let Ok(count) = rustix::net::send(&raw, &flood[unread..], SendFlags::DONTWAIT) {
+                unread = (unread + count) % flood.len();
+            }
+            match tokio::time::timeout(Duration::from_millis(500), theirs.recv())
+                .await
+                .expect("neither taken nor refused")
+            {
+                Ok(Some(_)) => taken += 1,
+                Ok(None) => panic!("the end"),
+                Err(error) => break error,
+            }
+            assert!(taken < 1_000_000, "confirmations pile up without a bound");
+        };
+        assert!(matches!(refused, Error::Stalled { .. }), "{refused}");
+    });
+}
+
+#[test]
 fn payloads_of_every_size_cross_unchanged_with_their_values() {
     run(async {
         let (ours, theirs) = pair::<usize, ()>();

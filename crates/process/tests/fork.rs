@@ -1,7 +1,7 @@
 //! Forked children: this test, executed again as one of its parts, and Node on either end. It has no test harness, because
 //! the harness starts threads before `init` could run.
 //!
-//! `PHALANX_MANY_MESSAGES` sets the number of messages of the long form.
+//! `PHALANX_MESSAGES` sets the number of messages of the long form.
 
 #![allow(clippy::unwrap_used)]
 
@@ -216,7 +216,7 @@ async fn few_descriptors() {
 }
 
 async fn many_messages() {
-    let count = std::env::var("PHALANX_MANY_MESSAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000u64);
+    let count = std::env::var("PHALANX_MESSAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000u64);
     let (child, channel) = fork::<String, String>("echo").await.unwrap();
     let round = async |count: u64| {
         let text = "m".repeat(100);
