@@ -140,6 +140,11 @@ impl Child {
         self.core.kept().kill(signal)
     }
 
+    /// Sends `signal` to the process group that the child leads.
+    pub(crate) fn kill_group(&self, signal: Signal) -> Result<bool, Error> {
+        self.core.kept().kill_group(signal)
+    }
+
     /// Sends `signal` to the process and everything below it, and for SIGKILL waits until they are gone (5 s at most). How
     /// many processes got it, but for those that only the process group knew.
     ///

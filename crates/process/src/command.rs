@@ -251,6 +251,11 @@ impl Command {
         self
     }
 
+    /// In a process group of its own, unless it leads a session anyway.
+    pub(crate) fn in_group(self) -> Self {
+        if self.place == Place::OwnSession { self } else { self.process_group() }
+    }
+
     /// The command as a person would type it, for messages.
     pub(crate) fn line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);

@@ -181,11 +181,13 @@ impl Collected {
 
     /// Reads both streams to their end; or as long as it makes sense after the program was ended by us.
     async fn read(&mut self, child: &mut Child, input: Option<Vec<u8>>) -> Result<(), OutputStream> {
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let stdin = child.stdin.take();
+        // Put back in the end: a program that is ended shall not get SIGPIPE before.
+        let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
         let reading = async {
             tokio::try_join!(
-                read_all(stdout, &mut self.stdout, OutputStream::Stdout),
-                read_all(stderr, &mut self.stderr, OutputStream::Stderr),
+                read_all(stdout.as_mut(), &mut self.stdout, OutputStream::Stdout),
+                read_all(stderr.as_mut(), &mut self.stderr, OutputStream::Stderr),
                 async {
                     feed(stdin, input).await;
                     Ok(())
@@ -199,10 +201,12 @@ impl Collected {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let read = tokio::select! {
             read = reading => read.map(|_| ()),
             () = given_up => Ok(()),
-        }
+        };
+        (child.stdout, child.stderr) = (stdout, stderr);
+        read
     }
 
     pub(crate) fn judge(
@@ -229,11 +233,11 @@ impl Collected {
 }
 
 async fn read_all(
-    stream: Option<impl AsyncRead + Unpin>,
+    stream: Option<&mut (impl AsyncRead + Unpin)>,
     into: &mut Collector,
     which: OutputStream,
 ) -> Result<(), OutputStream> {
-    let Some(mut stream) = stream else { return Ok(()) };
+    let Some(stream) = stream else { return Ok(()) };
     let mut chunk = vec![0; CHUNK];
     loop {
         match stream.read(&mut chunk).await {

@@ -95,18 +95,19 @@ impl Process {
 
     /// Waits until the process has ended, without a deadline, and reaps it.
     pub(crate) fn wait(&self) -> Result<ExitStatus, Error> {
-        self.wait_with(WaitIdOptions::EXITED)?
+        // By number, because the pidfd does not block. It is still the child's: who reaps it holds the same lock as we.
+        self.wait_with(WaitId::Pid(self.pid), WaitIdOptions::EXITED)?
             .ok_or_else(|| Error::system(format!("wait for child {}", self.pid()), Errno::AGAIN))
     }
 
     /// Reaps the process if it has ended. Never blocks.
     pub fn try_wait(&self) -> Result<Option<ExitStatus>, Error> {
-        self.wait_with(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+        self.wait_with(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
     }
 
-    fn wait_with(&self, options: WaitIdOptions) -> Result<Option<ExitStatus>, Error> {
+    fn wait_with(&self, whom: WaitId<'_>, options: WaitIdOptions) -> Result<Option<ExitStatus>, Error> {
         loop {
-            return match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            return match rustix::process::waitid(whom.clone(), options) {
                 Ok(None) | Err(Errno::AGAIN) => Ok(None),
                 Ok(Some(status)) => Ok(Some(match (status.exit_status(), status.terminating_signal()) {
                     (Some(code), _) => ExitStatus::Code(code),

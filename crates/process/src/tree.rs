@@ -119,7 +119,7 @@ impl Tree {
     /// Waits until all members have ended; how many have not.
     pub(crate) fn wait_gone(&self, deadline: Instant) -> usize {
         let mut left: Vec<&OwnedFd> = self.members.values().map(|member| &member.pidfd).collect();
-        loop {
+        while !left.is_empty() {
             let looked_at = left.len().min(POLLED_AT_ONCE);
             let mut polled: Vec<PollFd<'_>> =
                 left[..looked_at].iter().map(|pidfd| PollFd::new(*pidfd, PollFlags::IN)).collect();
@@ -131,10 +131,11 @@ impl Tree {
                 index += 1;
                 !ended.get(index - 1).copied().unwrap_or(false)
             });
-            if left.is_empty() || time.is_zero() {
-                return left.len();
+            if time.is_zero() {
+                break;
             }
         }
+        left.len()
     }
 
     fn is_parent(&self, pid: u32) -> bool {

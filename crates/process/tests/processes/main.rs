@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod executing;
+mod faults;
+mod grouping;
 mod spawning;
 
 use std::time::{Duration, Instant};
@@ -11,12 +14,17 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 fn main() {
     phalanx_process::init().expect("init");
-    if let Some(role) = phalanx_process::role() {
-        panic!("unknown role {role}");
+    match phalanx_process::role() {
+        None => run_tests(),
+        Some(role) => faults::play(role),
     }
+}
+
+fn run_tests() {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let mut passed = 0;
-    for (name, test) in spawning::TESTS {
+    let all = [spawning::TESTS, executing::TESTS, grouping::TESTS, faults::TESTS];
+    for (name, test) in all.into_iter().flatten() {
         if !name.contains(&filter) {
             continue;
         }
@@ -39,6 +47,6 @@ type Test = (&'static str, fn() -> std::pin::Pin<Box<dyn Future<Output = ()>>>);
 macro_rules! tests {
     ($($function:ident: $promise:literal,)*) => {
         /// The tests of this file.
-        pub const TESTS: &[$crate::Test] = &[$(($promise, || Box::pin($function())),)*];
+        pub(crate) const TESTS: &[$crate::Test] = &[$(($promise, || Box::pin($function())),)*];
     };
 }

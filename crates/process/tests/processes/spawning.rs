@@ -30,14 +30,14 @@ crate::tests! {
     detached: "a detached child leads a session of its own",
 }
 
-pub async fn read(child: &mut Child) -> String {
+pub(crate) async fn read(child: &mut Child) -> String {
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).await.unwrap();
     said
 }
 
 /// Whether a process of this number runs (a zombie does not).
-pub fn runs(pid: u32) -> bool {
+pub(crate) fn runs(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
@@ -199,7 +199,7 @@ async fn shell_script() {
 }
 
 /// The process ids that a child prints, one a line, as many as are asked for.
-async fn pids(child: &mut Child, count: usize) -> Vec<u32> {
+pub(crate) async fn pids(child: &mut Child, count: usize) -> Vec<u32> {
     let mut stdout = child.stdout.take().unwrap();
     let mut said = Vec::new();
     while said.iter().filter(|byte| **byte == b'\n').count() < count {
@@ -254,7 +254,7 @@ async fn kill_on_drop() {
 }
 
 /// Waits until not even a zombie is left.
-async fn gone(pid: u32) {
+pub(crate) async fn gone(pid: u32) {
     while std::fs::exists(format!("/proc/{pid}")).unwrap() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
