@@ -22,8 +22,8 @@ use super::accounts::Accounts;
 use super::error::system;
 use super::handle::envelope;
 use super::incoming::{Descriptors, Framer, READ_BYTES, Read, read};
-use super::outgoing::{Answer, Outgoing, Piece, Stopped};
-use super::{Error, Handle, InternalMessages, Options, Serialization, Value, advanced, internal, json};
+use super::outgoing::{Answer, Outgoing, Pace, Piece, Stopped};
+use super::{Error, Handle, InternalMessages, Options, PeerVersion, Serialization, Value, advanced, internal, json};
 use crate::Watched;
 
 /// What a received message takes beside its bytes, in bytes: so that very many empty ones are not for nothing.
@@ -113,7 +113,11 @@ impl<Out, In> NodeChannel<Out, In> {
             .map_err(|source| system("keep the channel from children", source))?;
 
         let socket = Watched::for_both(socket).map_err(|source| system("watch the channel", source))?;
-        let outgoing = Outgoing::new(&options);
+        let pace = match (serialization, options.peer) {
+            (Serialization::Advanced, PeerVersion::Any) => Pace::WhenRead,
+            _ => Pace::Free,
+        };
+        let outgoing = Outgoing::new(&options, pace);
         let connection = Arc::new(Connection { socket, serialization, options, outgoing });
         let (deliver, inbox) = mpsc::unbounded_channel();
         let reader = runtime.spawn(Arc::clone(&connection).read_all(deliver)).abort_handle();
@@ -461,7 +465,7 @@ impl Reading<'_> {
         let answer = internal::answer(if descriptor.is_some() { internal::ACK } else { internal::NACK });
         let room = connection.outgoing.room_for_answer().await?;
         let answer = internal::encode(connection.serialization, &answer)?;
-        connection.outgoing.push_answer(connection.socket.as_fd(), Piece::new(answer, None, Some(room)));
+        connection.outgoing.push_quietly(connection.socket.as_fd(), Piece::answer(answer, room));
         let Some(descriptor) = descriptor else { return Ok(()) };
 
         let (message, envelope) = internal::unwrap(message);

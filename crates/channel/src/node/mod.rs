@@ -12,13 +12,14 @@ pub mod json;
 mod options;
 mod outgoing;
 mod unread;
+mod unsent;
 mod value;
 
 pub use accounts::Held;
 pub use channel::{Incoming, NodeChannel};
 pub use error::Error;
 pub use handle::Handle;
-pub use options::{InternalMessages, Options, Serialization};
+pub use options::{InternalMessages, Options, PeerVersion, Serialization};
 pub use value::{
     BigInt, ErrorClass, ErrorValue, Label, OutOfRange, RegExp, ResizableBuffer, SparseArray, Value, View, ViewKind,
 };

@@ -38,6 +38,18 @@ pub enum InternalMessages {
     Deliver,
 }
 
+/// What is known of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PeerVersion {
+    /// Nothing: it may be Node 18, which with [`Serialization::Advanced`] hears nothing any more once the length of a
+    /// message was split over two of its reads. So a message is held back until the peer has read those before it (up to
+    /// 32 KiB of messages that wait go together).
+    #[default]
+    Any,
+    /// It is Node 20 or later, or no Node: messages follow each other at once.
+    Node20OrLater,
+}
+
 /// How a channel behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -46,6 +58,7 @@ pub struct Options {
     pub(super) send_deadline: Duration,
     pub(super) handle_deadline: Duration,
     pub(super) internal_messages: InternalMessages,
+    pub(super) peer: PeerVersion,
 }
 
 impl Default for Options {
@@ -56,6 +69,7 @@ impl Default for Options {
             send_deadline: Duration::from_secs(30),
             handle_deadline: Duration::from_secs(30),
             internal_messages: InternalMessages::Ignore,
+            peer: PeerVersion::Any,
         }
     }
 }
@@ -96,6 +110,12 @@ impl Options {
     /// What happens to messages of Node's own (default: they are dropped).
     pub fn internal_messages(mut self, internal_messages: InternalMessages) -> Options {
         self.internal_messages = internal_messages;
+        self
+    }
+
+    /// What is known of the peer (default: nothing, so that messages with `advanced` are paced for Node 18).
+    pub fn peer(mut self, peer: PeerVersion) -> Options {
+        self.peer = peer;
         self
     }
 }

@@ -18,12 +18,19 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::error::system;
+use super::unsent::all_is_read;
 use super::{Error, Handle, Options};
 
 /// How often a handle is sent before it is given up: once, and three times more, as Node does it.
 const HANDLE_ATTEMPTS: u32 = 4;
 /// Answers that may wait for a peer that does not read; then nothing more is read from it.
 const WAITING_ANSWERS: usize = 256;
+
+/// Most bytes of messages that are written together: what Linux certainly keeps in one piece, so that a reader gets all of
+/// it at once.
+const BATCH_BYTES: usize = 32 * 1024;
+/// Most messages that are written together.
+const BATCH_MESSAGES: usize = 64;
 
 /// Tells the sender what became of its message.
 type Done = oneshot::Sender<Result<(), Error>>;
@@ -38,6 +45,17 @@ pub(super) struct Outgoing {
     pub(super) wake: Notify,
     drained: Notify,
     handle_deadline: Duration,
+    pace: Pace,
+}
+
+/// When the next message may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// At once.
+    Free,
+    /// When the peer has read what was written before: so that each of its reads begins where a message begins, and none
+    /// ends inside of a length.
+    WhenRead,
 }
 
 #[derive(Default)]
@@ -49,6 +67,8 @@ struct State {
     unconfirmed: Option<(Piece, Instant)>,
     /// Answers that may still come for handles that were given up.
     late_answers: u32,
+    /// The task that waits for the socket will go on.
+    blocked: bool,
     ended: bool,
     /// Nobody is left who could wait for an answer: what is queued goes out without.
     abandoned: bool,
@@ -56,10 +76,18 @@ struct State {
 
 pub(super) struct Piece {
     bytes: Vec<u8>,
+    rank: Rank,
     handle: Option<Handle>,
     attempts: u32,
     done: Option<Done>,
     _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Who may go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    Answer,
+    Message,
 }
 
 /// Where writing has stopped.
@@ -82,7 +110,12 @@ pub(super) enum Answer {
 
 impl Piece {
     pub(super) fn new(bytes: Vec<u8>, handle: Option<Handle>, room: Option<OwnedSemaphorePermit>) -> Piece {
-        Piece { bytes, handle, attempts: 0, done: None, _room: room }
+        Piece { bytes, rank: Rank::Message, handle, attempts: 0, done: None, _room: room }
+    }
+
+    /// The answer to a handle.
+    pub(super) fn answer(bytes: Vec<u8>, room: OwnedSemaphorePermit) -> Piece {
+        Piece { rank: Rank::Answer, ..Piece::new(bytes, None, Some(room)) }
     }
 
     fn finish(self, result: Result<(), Error>) {
@@ -93,7 +126,7 @@ impl Piece {
 }
 
 impl Outgoing {
-    pub(super) fn new(options: &Options) -> Outgoing {
+    pub(super) fn new(options: &Options, pace: Pace) -> Outgoing {
         let room_bytes = options.queued_bytes.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         Outgoing {
             state: Mutex::default(),
@@ -103,6 +136,7 @@ impl Outgoing {
             wake: Notify::new(),
             drained: Notify::new(),
             handle_deadline: options.handle_deadline,
+            pace,
         }
     }
 
@@ -148,17 +182,11 @@ impl Outgoing {
             drop(state);
             return piece.finish(Err(Error::Closed));
         }
-        state.queue.push_back(piece);
-        self.write_some(state, socket);
-    }
-
-    /// Sends the answer to a handle before all messages that wait.
-    pub(super) fn push_answer(&self, socket: BorrowedFd<'_>, piece: Piece) {
-        let mut state = self.state();
-        if !state.ended {
-            state.urgent.push_back(piece);
-            self.write_some(state, socket);
+        match piece.rank {
+            Rank::Answer => state.urgent.push_back(piece),
+            Rank::Message => state.queue.push_back(piece),
         }
+        self.write_some(state, socket);
     }
 
     /// Takes back the messages whose senders have stopped waiting, if nothing of them was sent.
@@ -193,11 +221,13 @@ impl Outgoing {
 
     /// Writes what the socket takes, and leaves the rest to the task that waits for it.
     fn write_some(&self, mut state: MutexGuard<'_, State>, socket: BorrowedFd<'_>) {
-        let was_blocked = state.begun.is_some();
+        if state.blocked {
+            return;
+        }
         let stopped = self.write_locked(&mut state, socket);
         let waits = state.unconfirmed.is_some();
         drop(state);
-        if waits || (stopped == Stopped::Blocked && !was_blocked) || stopped == Stopped::Ended {
+        if waits || stopped != Stopped::Idle {
             self.wake.notify_one();
         }
     }
@@ -219,38 +249,55 @@ impl Outgoing {
     }
 
     fn write_locked(&self, state: &mut State, socket: BorrowedFd<'_>) -> Stopped {
-        loop {
-            if state.ended {
-                return Stopped::Ended;
-            }
-            let (mut piece, mut written) = match state.begun.take() {
-                Some(begun) => begun,
-                None => match state.next() {
-                    Some(piece) => (piece, 0),
-                    None => {
+        state.blocked = false;
+        while !state.ended {
+            let (mut batch, written) = match state.begun.take() {
+                Some((piece, written)) => (vec![piece], written),
+                None => {
+                    let batch = state.next_batch();
+                    if batch.is_empty() {
                         self.note_drained(state);
                         return Stopped::Idle;
                     }
-                },
+                    if self.pace == Pace::WhenRead && !all_is_read(socket) {
+                        state.put_back(batch);
+                        state.blocked = true;
+                        return Stopped::Blocked;
+                    }
+                    (batch, 0)
+                }
             };
-            match send(socket, &piece.bytes[written..], piece.handle.as_ref().filter(|_| written == 0)) {
-                Ok(count) => written += count,
-                Err(Errno::INTR) => {}
+            match send(socket, &batch, written) {
+                Ok(count) => self.account(state, batch, written + count),
+                Err(Errno::INTR) => state.resume(batch, written),
                 // A descriptor can meet a bound of its own: so many may be on their way (ETOOMANYREFS).
                 Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS) => {
-                    state.begun = Some((piece, written));
+                    state.resume(batch, written);
+                    state.blocked = true;
                     return Stopped::Blocked;
                 }
                 Err(source) => {
                     let gone = matches!(source, Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN);
-                    piece.finish(Err(if gone { Error::Closed } else { system("write to the channel", source) }));
+                    let why = if gone { Error::Closed } else { system("write to the channel", source) };
+                    batch.remove(0).finish(Err(why));
+                    state.put_back(batch);
                     self.end_locked(state);
-                    return Stopped::Ended;
                 }
             }
+        }
+        Stopped::Ended
+    }
+
+    /// So many bytes of the batch are with the kernel.
+    fn account(&self, state: &mut State, batch: Vec<Piece>, mut written: usize) {
+        let mut batch = batch.into_iter();
+        while let Some(mut piece) = batch.next() {
             if written < piece.bytes.len() {
-                state.begun = Some((piece, written));
-            } else if piece.handle.is_some() && !state.abandoned {
+                state.put_back(batch.collect());
+                return state.resume(vec![piece], written);
+            }
+            written -= piece.bytes.len();
+            if piece.handle.is_some() && !state.abandoned {
                 piece.attempts += 1;
                 state.unconfirmed = Some((piece, Instant::now() + self.handle_deadline));
             } else {
@@ -311,8 +358,44 @@ impl Outgoing {
 }
 
 impl State {
-    fn next(&mut self) -> Option<Piece> {
-        self.urgent.pop_front().or_else(|| if self.unconfirmed.is_none() { self.queue.pop_front() } else { None })
+    /// What may be written now: some messages, or one with a handle.
+    fn next_batch(&mut self) -> Vec<Piece> {
+        let mut batch: Vec<Piece> = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < BATCH_MESSAGES
+            && let Some(next) = self.peek()
+            && (batch.is_empty() || (next.handle.is_none() && bytes + next.bytes.len() <= BATCH_BYTES))
+        {
+            bytes += next.bytes.len();
+            let alone = next.handle.is_some();
+            batch.extend(if self.urgent.is_empty() { self.queue.pop_front() } else { self.urgent.pop_front() });
+            if alone {
+                break;
+            }
+        }
+        batch
+    }
+
+    fn peek(&self) -> Option<&Piece> {
+        self.urgent.front().or_else(|| if self.unconfirmed.is_none() { self.queue.front() } else { None })
+    }
+
+    /// They were taken too early.
+    fn put_back(&mut self, batch: Vec<Piece>) {
+        for piece in batch.into_iter().rev() {
+            match piece.rank {
+                Rank::Answer => self.urgent.push_front(piece),
+                Rank::Message => self.queue.push_front(piece),
+            }
+        }
+    }
+
+    /// The first of them goes on where it has stopped.
+    fn resume(&mut self, mut batch: Vec<Piece>, written: usize) {
+        if written > 0 && !batch.is_empty() {
+            self.begun = Some((batch.remove(0), written));
+        }
+        self.put_back(batch);
     }
 
     fn is_empty(&self) -> bool {
@@ -320,13 +403,22 @@ impl State {
     }
 }
 
-/// One call: some bytes, the first of them with the descriptor.
-fn send(socket: BorrowedFd<'_>, bytes: &[u8], handle: Option<&Handle>) -> Result<usize, Errno> {
+/// One call: what is left of the first message, then the others; the handle goes with the first byte of its message.
+fn send(socket: BorrowedFd<'_>, batch: &[Piece], written: usize) -> Result<usize, Errno> {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    let Some(handle) = handle else { return rustix::net::send(socket, bytes, flags) };
+    let [first, rest @ ..] = batch else { return Ok(0) };
+    let handle = first.handle.as_ref().filter(|_| written == 0);
+    let first = &first.bytes[written..];
+    if rest.is_empty() && handle.is_none() {
+        return rustix::net::send(socket, first, flags);
+    }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [handle.as_fd()];
-    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags)
+    let descriptors = handle.map(|handle| [handle.as_fd()]);
+    if let Some(descriptors) = &descriptors {
+        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    let pieces: Vec<IoSlice<'_>> =
+        std::iter::once(first).chain(rest.iter().map(|piece| &*piece.bytes)).map(IoSlice::new).collect();
+    rustix::net::sendmsg(socket, &pieces, &mut ancillary, flags)
 }

@@ -423,7 +423,7 @@ async fn a_peer_that_does_not_read_costs_bounded_memory_and_the_send_ends_in_tim
         let message = Value::String("x".repeat(1000));
         let sent = (0..10_000).take_while(|_| channel.try_send(&message).is_ok()).count();
         // 100 kB in the queue, and what the kernel keeps (about 220 kB).
-        assert!((100..2_000).contains(&sent), "{sent}");
+        assert!((90..2_000).contains(&sent), "{sent}");
         assert!(matches!(channel.try_send(&message), Err(Error::Full)));
         assert!(matches!(within(channel.send(&message)).await, Err(Error::Stalled { .. })));
         for _ in 0..sent {

@@ -103,14 +103,12 @@ async fn burst(channel: NodeChannel) {
 
 #[test]
 fn all_two_thousand_messages_before_the_end_of_a_child_arrive() {
-    // Node 18 loses messages with `advanced` whose length is split over two of its reads, whoever sends them.
     forked(
         "burst",
         r#"
         let n = 0;
-        const exact = !(process.version.startsWith('v18') && process.env.SERIALIZATION === 'advanced');
-        child.on('message', m => { if (exact) expect(m.n, n); n++ });
-        child.on('close', () => { if (exact) expect(n, 2000) });
+        child.on('message', m => expect(m.n, n++));
+        child.on('close', () => expect(n, 2000));
         "#,
     );
 }
