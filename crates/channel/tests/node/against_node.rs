@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use phalanx_channel::node::{Error, Handle, Serialization, Value};
+use phalanx_channel::node::{Error, ErrorValue, Handle, RegExp, Serialization, SparseArray, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::dumps::{self, text};
@@ -102,6 +102,32 @@ async fn every_value_is_understood_by_node_and_by_us() {
             let (ours, theirs) = (text(&row.value), text(answer.get("v").unwrap()));
             assert!(ours == theirs || ours == renumbered(answer.get("v").unwrap()), "Node {}: {theirs}", node.version);
         }
+        child.ends_well().await;
+    }
+}
+
+#[tokio::test]
+async fn text_beyond_ascii_is_understood_wherever_it_may_stand() {
+    let script = r#"
+        process.on('message', ({ error, pattern, text, map, array }) => process.send([
+            error.message, error.stack, pattern.source, text.valueOf(), map.get('é€😀'), Object.keys(array).pop(),
+        ].every(text => text === 'é€😀')));
+    "#;
+    for node in nodes() {
+        let child = node.fork(Serialization::Advanced, script);
+        let text = || "é€😀".to_owned();
+        let error = ErrorValue { message: Some(text()), stack: Some(text()), ..ErrorValue::default() };
+        let array = SparseArray { length: 1, entries: vec![("0".into(), 1.into()), (text(), 2.into())] };
+        child
+            .send(Value::object([
+                ("error", Value::Error(Box::new(error))),
+                ("pattern", Value::RegExp(Box::new(RegExp { source: text(), flags: 16 }))),
+                ("text", Value::Boxed(Box::new(text().into()))),
+                ("map", Value::Map(vec![(text().into(), text().into())])),
+                ("array", Value::Sparse(array)),
+            ]))
+            .await;
+        assert_eq!(child.recv().await, true.into(), "Node {}", node.version);
         child.ends_well().await;
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use crate::peers::{BOTH, pair, within};
+use crate::peers::{BOTH, encode, pair, within};
 
 /// The peer: a bare socket, and what it has received.
 struct Peer {
@@ -97,17 +97,6 @@ impl Peer {
                 return seen;
             }
             seen.push(message);
-        }
-    }
-}
-
-fn encode(serialization: Serialization, message: &Value) -> Vec<u8> {
-    match serialization {
-        Serialization::Json => json::encode(message).unwrap(),
-        Serialization::Advanced => {
-            let mut bytes = Vec::new();
-            advanced::frame(&advanced::encode(message).unwrap(), &mut bytes).unwrap();
-            bytes
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use phalanx_channel::node::{Handle, NodeChannel, Serialization, Value};
 
-use crate::peers::{BOTH, nodes, within};
+use crate::peers::{BOTH, encode, nodes, within};
 
 /// What the child is to do.
 const CASE: &str = "PHALANX_TEST_CASE";
@@ -208,18 +208,6 @@ async fn deny_once(socket: OwnedFd, serialization: Serialization) {
     assert_eq!(within(channel.recv()).await.unwrap().unwrap().value, "after".into());
     drop(held);
     close(channel).await;
-}
-
-fn encode(serialization: Serialization, message: &Value) -> Vec<u8> {
-    use phalanx_channel::node::{advanced, json};
-    match serialization {
-        Serialization::Json => json::encode(message).unwrap(),
-        Serialization::Advanced => {
-            let mut bytes = Vec::new();
-            advanced::frame(&advanced::encode(message).unwrap(), &mut bytes).unwrap();
-            bytes
-        }
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! (`PHALANX_NODES` names the folder with the versions of `tests/node`; without it, the `node` on the path is used).
 
 #![cfg(feature = "node")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod against_node;
 mod against_socket;

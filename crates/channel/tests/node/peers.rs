@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use phalanx_channel::node::{Incoming, NodeChannel, Serialization, Value};
+use phalanx_channel::node::{Incoming, NodeChannel, Serialization, Value, advanced, json};
 
 /// No test waits longer for anything.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,6 +24,18 @@ pub(crate) async fn within<T>(event: impl Future<Output = T>) -> T {
 pub(crate) fn pair() -> (OwnedFd, OwnedFd) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     (ours.into(), theirs.into())
+}
+
+/// The bytes of a message, as they go over the wire.
+pub(crate) fn encode(serialization: Serialization, message: &Value) -> Vec<u8> {
+    match serialization {
+        Serialization::Json => json::encode(message).unwrap(),
+        Serialization::Advanced => {
+            let mut bytes = Vec::new();
+            advanced::frame(&advanced::encode(message).unwrap(), &mut bytes).unwrap();
+            bytes
+        }
+    }
 }
 
 /// A Node version.

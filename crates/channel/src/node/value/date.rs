@@ -6,7 +6,7 @@ const MILLISECONDS_OF_A_DAY: i64 = 86_400_000;
 
 /// `2026-11-20T12:34:56.789Z`; nothing for an invalid date.
 pub(super) fn iso_text(milliseconds: f64) -> Option<String> {
-    if !(milliseconds.abs() <= MAX_MILLISECONDS) {
+    if milliseconds.is_nan() || milliseconds.abs() > MAX_MILLISECONDS {
         return None;
     }
     let milliseconds = milliseconds as i64;

@@ -77,7 +77,7 @@ impl View {
     ///
     /// Errors: their number is no multiple of an element's size.
     pub fn new(kind: ViewKind, bytes: Vec<u8>) -> Result<View, Error> {
-        if bytes.len() % kind.element_bytes() != 0 {
+        if !bytes.len().is_multiple_of(kind.element_bytes()) {
             let (count, each) = (bytes.len(), kind.element_bytes());
             return Err(malformed(format!("a {kind:?} of {count} bytes, each element has {each}")));
         }
