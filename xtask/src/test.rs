@@ -7,7 +7,8 @@ use std::process::Command;
 use crate::step::{self, Failure};
 use crate::tools::{self, Missing};
 
-const FOLDERS_WITH_NODE_PACKAGES: [&str; 2] = ["tests/browser", "bench/peers/node"];
+/// In `tests/node` the packages are Node itself, in the versions that the channel is tested against.
+const FOLDERS_WITH_NODE_PACKAGES: [&str; 3] = ["tests/browser", "tests/node", "bench/peers/node"];
 
 /// Runs the tests; `arguments` are `--install` and parts of test names.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {

@@ -26,8 +26,11 @@ pub(crate) const NODE: Tool = Tool {
     package: "nodejs",
     needed_for: "the browser test and the tests with Node peers",
 };
-pub(crate) const NPM: Tool =
-    Tool { programs: &["npm"], package: "npm", needed_for: "the packages of the browser test and of the Node peers" };
+pub(crate) const NPM: Tool = Tool {
+    programs: &["npm"],
+    package: "npm",
+    needed_for: "the packages of the browser test, of the Node peers and of the Node versions",
+};
 
 pub(crate) const CXX: Tool = Tool {
     programs: &["c++", "g++", "clang++"],

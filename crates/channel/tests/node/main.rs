@@ -1,5 +1,5 @@
 //! The Node wire: against byte dumps of real Node processes, against a socket that does as it likes, and against Node itself
-//! (`PHALANX_NODES` names the folder with the versions of `tests/node`; without it, the `node` on the path is used).
+//! (the versions of `tests/node`, or of the folder that `PHALANX_NODES` names; without either, the `node` on the path).
 
 #![cfg(feature = "node")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -46,21 +46,32 @@ pub(crate) struct Node {
     pub(crate) version: u32,
 }
 
+/// The folder with Node versions: `PHALANX_NODES`, or where `cargo xtask test` has installed them.
+fn folder_of_versions() -> Option<PathBuf> {
+    std::env::var_os("PHALANX_NODES").map(PathBuf::from).or_else(|| {
+        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/node/node_modules");
+        installed.is_dir().then_some(installed)
+    })
+}
+
 /// All versions that are here. Under `CI=true` the four of `tests/node` must be.
 pub(crate) fn nodes() -> &'static [Node] {
     static NODES: OnceLock<Vec<Node>> = OnceLock::new();
     NODES.get_or_init(|| {
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
-        if let Some(folder) = std::env::var_os("PHALANX_NODES") {
-            let program = |version| PathBuf::from(&folder).join(format!("node{version}-{architecture}/bin/node"));
+        if let Some(folder) = folder_of_versions() {
+            let program = |version| folder.join(format!("node{version}-{architecture}/bin/node"));
             return [18, 20, 22, 24].map(|version| Node { program: program(version), version }).to_vec();
         }
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "set PHALANX_NODES: nothing is skipped in CI");
+        let in_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        assert!(!in_ci, "no Node versions: run `npm ci` in tests/node, nothing is skipped in CI");
         let version = Command::new("node").args(["-p", "process.versions.node.split('.')[0]"]).output();
         let version = version.ok().and_then(|output| String::from_utf8(output.stdout).ok()?.trim().parse().ok());
         match version {
-            Some(version) => eprintln!("skipped: Node versions other than {version} (PHALANX_NODES is not set)"),
-            None => eprintln!("skipped: all that needs Node (PHALANX_NODES is not set, and there is no node)"),
+            Some(version) => {
+                eprintln!("skipped: Node versions other than {version} (`npm ci` in tests/node installs them)")
+            }
+            None => eprintln!("skipped: all that needs Node (`npm ci` in tests/node installs four versions)"),
         }
         version.into_iter().map(|version| Node { program: "node".into(), version }).collect()
     })
