@@ -187,7 +187,7 @@ impl Exec {
             Ok((kept, ours, ending)) => {
                 let input = self.input.unwrap_or_default();
                 let mut run = Run { kept, ending, collected: nothing, streams: Streams::of(ours, input), limit };
-                match run.to_the_end() {
+                match run.run_to_the_end() {
                     Ok((status, None)) => run.collected.judge(shown, status, None),
                     Ok((status, Some(Stop::Late))) => run.collected.judge(shown, status, Some(EndReason::Timeout)),
                     Ok((status, Some(Stop::Overflow(stream)))) => {
@@ -246,7 +246,7 @@ impl Streams {
 }
 
 impl Run {
-    fn to_the_end(&mut self) -> Result<(ExitStatus, Option<Stop>), Error> {
+    fn run_to_the_end(&mut self) -> Result<(ExitStatus, Option<Stop>), Error> {
         let deadline = self.ending.timeout.map(|most| Instant::now() + most);
         loop {
             let ended = self.kept.try_status()?;
