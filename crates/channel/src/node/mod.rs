@@ -62,6 +62,7 @@
 mod accounts;
 pub mod advanced;
 mod channel;
+mod connection;
 mod error;
 mod handle;
 mod incoming;
@@ -69,6 +70,7 @@ mod internal;
 pub mod json;
 mod options;
 mod outgoing;
+mod reading;
 mod unread;
 mod unsent;
 mod value;

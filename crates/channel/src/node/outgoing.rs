@@ -70,6 +70,8 @@ struct State {
     /// The task that waits for the socket will go on.
     blocked: bool,
     ended: bool,
+    /// The end came before everything was written.
+    lost: bool,
     /// Nobody is left who could wait for an answer: what is queued goes out without.
     abandoned: bool,
 }
@@ -281,6 +283,7 @@ impl Outgoing {
                     let why = if gone { Error::Closed } else { system("write to the channel", source) };
                     batch.remove(0).finish(Err(why));
                     state.put_back(batch);
+                    state.lost = true;
                     self.end_locked(state);
                 }
             }
@@ -313,13 +316,18 @@ impl Outgoing {
     }
 
     /// Waits until everything is with the kernel and every handle is confirmed.
-    pub(super) async fn drained(&self) {
+    ///
+    /// Errors: [`Error::Closed`] if that will never be.
+    pub(super) async fn drained(&self) -> Result<(), Error> {
         loop {
             let drained = self.drained.notified();
             {
                 let state = self.state();
-                if state.ended || state.is_empty() {
-                    return;
+                if state.ended {
+                    return if state.lost { Err(Error::Closed) } else { Ok(()) };
+                }
+                if state.is_empty() {
+                    return Ok(());
                 }
             }
             drained.await;
@@ -343,6 +351,7 @@ impl Outgoing {
     }
 
     fn end_locked(&self, state: &mut State) {
+        state.lost |= !state.ended && !state.is_empty();
         state.ended = true;
         let begun = state.begun.take().map(|(piece, _)| piece);
         let unconfirmed = state.unconfirmed.take().map(|(piece, _)| piece);

@@ -24,6 +24,7 @@
 //! limit is [`Error::TooLarge`] from then on. No length inside a message reserves memory: it is compared with the bytes
 //! that are there. A message of many tiny values needs up to 32 times its size as a tree.
 
+mod content;
 mod read;
 mod tag;
 mod write;

@@ -1,121 +1,12 @@
 //! A [`Value`] becomes any `serde` type.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
-
 use serde::de::value::{BorrowedStrDeserializer, MapDeserializer, SeqDeserializer, StringDeserializer};
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, Unexpected, Visitor};
 
+use super::parts::{Element, Encoded, Key};
+use super::scope::Scope;
 use super::serde_impls::{LOSSLESS, Problem};
-use super::{Label, Value, date};
-use crate::node::{Error, MAX_NESTING, advanced};
-
-/// Most values that may come into being by copying shared objects: few references can ask for very many copies.
-const MAX_COPIES: usize = 1_000_000;
-
-/// The whole value, in which references are looked up, and where in it we are.
-pub(super) struct Scope<'a> {
-    root: &'a Value,
-    shared: OnceCell<HashMap<Label, &'a Value>>,
-    /// The shared objects inside which we are: to meet one of them again is a cycle.
-    open: RefCell<Vec<Label>>,
-    depth: Cell<usize>,
-    copying: Cell<usize>,
-    copies: Cell<usize>,
-}
-
-/// One step inward, taken back when dropped.
-pub(super) struct Step<'s, 'a> {
-    scope: &'s Scope<'a>,
-    open_before: usize,
-    copied: bool,
-}
-
-impl Drop for Step<'_, '_> {
-    fn drop(&mut self) {
-        self.scope.open.borrow_mut().truncate(self.open_before);
-        self.scope.depth.set(self.scope.depth.get() - 1);
-        self.scope.copying.set(self.scope.copying.get() - usize::from(self.copied));
-    }
-}
-
-impl<'a> Scope<'a> {
-    pub(super) fn of(root: &'a Value) -> Result<Scope<'a>, Error> {
-        Ok(Scope {
-            root,
-            shared: OnceCell::new(),
-            open: RefCell::default(),
-            depth: Cell::new(0),
-            copying: Cell::new(0),
-            copies: Cell::new(0),
-        })
-    }
-
-    /// What `value` is when labels, references, boxes and wrappers of native objects are looked through.
-    pub(super) fn enter<'s>(&'s self, mut value: &'a Value) -> Result<(&'a Value, Step<'s, 'a>), Error> {
-        let mut step = Step { scope: self, open_before: self.open.borrow().len(), copied: false };
-        self.depth.set(self.depth.get() + 1);
-        // What stands in the innermost container is no further level.
-        if self.depth.get() > MAX_NESTING + 1 {
-            return Err(Error::TooDeep);
-        }
-        loop {
-            match value {
-                Value::Shared(label, inner) => {
-                    self.open.borrow_mut().push(*label);
-                    value = inner;
-                }
-                Value::Reference(label) => {
-                    if self.open.borrow().contains(label) {
-                        return Err(Error::Unexpected("the value contains itself".into()));
-                    }
-                    if !step.copied {
-                        step.copied = true;
-                        self.copying.set(self.copying.get() + 1);
-                    }
-                    let target = self.shared().get(label);
-                    self.open.borrow_mut().push(*label);
-                    value = target.ok_or_else(|| Error::Unexpected(format!("no object has the label {}", label.0)))?;
-                }
-                Value::Boxed(inner) | Value::Native(inner) => value = inner,
-                _ => break,
-            }
-        }
-        if self.copying.get() > 0 {
-            self.copies.set(self.copies.get() + 1);
-            if self.copies.get() > MAX_COPIES {
-                return Err(Error::Unexpected(format!("copies of shared objects make more than {MAX_COPIES} values")));
-            }
-        }
-        Ok((value, step))
-    }
-
-    /// The bytes of a part, by itself.
-    fn encode(&self, part: &'a Value) -> Result<Vec<u8>, Error> {
-        match advanced::encode(part) {
-            // It may refer to what is outside of it.
-            Err(Error::Encode(_)) => advanced::encode_part(part, Some(self.shared())),
-            result => result,
-        }
-    }
-
-    /// The labelled objects.
-    fn shared(&self) -> &HashMap<Label, &'a Value> {
-        self.shared.get_or_init(|| labels(self.root))
-    }
-}
-
-fn labels(root: &Value) -> HashMap<Label, &Value> {
-    let mut labels = HashMap::new();
-    let mut rest = vec![root];
-    while let Some(value) = rest.pop() {
-        if let Value::Shared(label, object) = value {
-            labels.insert(*label, object.as_ref());
-        }
-        rest.extend(value.children());
-    }
-    labels
-}
+use super::{Value, date};
 
 #[derive(Clone, Copy)]
 pub(super) struct ValueDeserializer<'s, 'a> {
@@ -209,7 +100,7 @@ impl<'s, 'a> ValueDeserializer<'s, 'a> {
 }
 
 /// Whole numbers are offered as integers, as `serde_json` does it for numbers without a point.
-fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Problem> {
+pub(super) fn visit_number<'de, V: Visitor<'de>>(number: f64, visitor: V) -> Result<V::Value, Problem> {
     if number.fract() != 0.0 || number.abs() >= 2f64.powi(63) || (number == 0.0 && number.is_sign_negative()) {
         visitor.visit_f64(number)
     } else if number >= 0.0 {
@@ -346,131 +237,6 @@ impl<'a> Deserializer<'a> for ValueDeserializer<'_, 'a> {
     serde::forward_to_deserialize_any! {
         <W: Visitor<'a>>
         bool f32 f64 char bytes byte_buf unit unit_struct map struct identifier ignored_any
-    }
-}
-
-/// An element of a typed array: a number, or an integer.
-struct Element<'e>(&'e Value);
-
-impl<'de> IntoDeserializer<'de, Problem> for Element<'_> {
-    type Deserializer = NumberDeserializer;
-
-    fn into_deserializer(self) -> NumberDeserializer {
-        NumberDeserializer(self.0.clone())
-    }
-}
-
-struct NumberDeserializer(Value);
-
-impl<'de> Deserializer<'de> for NumberDeserializer {
-    type Error = Problem;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        match &self.0 {
-            Value::Number(number) => visit_number(*number, visitor),
-            Value::BigInt(integer) => {
-                match (u64::try_from(u128::try_from(integer).unwrap_or(u128::MAX)), i128::try_from(integer)) {
-                    (Ok(integer), _) => visitor.visit_u64(integer),
-                    (_, Ok(integer)) => visitor.visit_i128(integer),
-                    _ => Err(Problem::custom("an element of more than 128 bits")),
-                }
-            }
-            _ => visitor.visit_unit(),
-        }
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-/// A property's name. For a map with numbers as keys it is read as one, as `serde_json` does it.
-struct Key<'a>(&'a str);
-
-impl<'a> IntoDeserializer<'a, Problem> for Key<'a> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
-macro_rules! keys {
-    ($($method:ident $visit:ident $type:ty;)*) => {
-        $(fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
-            match self.0.parse::<$type>() {
-                Ok(key) => visitor.$visit(key),
-                Err(_) => visitor.visit_borrowed_str(self.0),
-            }
-        })*
-    };
-}
-
-impl<'a> Deserializer<'a> for Key<'a> {
-    type Error = Problem;
-
-    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
-        visitor.visit_borrowed_str(self.0)
-    }
-
-    keys! {
-        deserialize_i8 visit_i8 i8;
-        deserialize_i16 visit_i16 i16;
-        deserialize_i32 visit_i32 i32;
-        deserialize_i64 visit_i64 i64;
-        deserialize_i128 visit_i128 i128;
-        deserialize_u8 visit_u8 u8;
-        deserialize_u16 visit_u16 u16;
-        deserialize_u32 visit_u32 u32;
-        deserialize_u64 visit_u64 u64;
-        deserialize_u128 visit_u128 u128;
-        deserialize_bool visit_bool bool;
-    }
-
-    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Problem> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Problem> {
-        if name == LOSSLESS {
-            return visitor.visit_newtype_struct(Encoded(advanced::encode(&self.0.into())?));
-        }
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'a>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Problem> {
-        visitor.visit_enum(BorrowedStrDeserializer::new(self.0))
-    }
-
-    serde::forward_to_deserialize_any! {
-        <W: Visitor<'a>>
-        f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-/// Gives a [`Value`] its bytes, from which it makes itself whole.
-struct Encoded(Vec<u8>);
-
-impl<'de> Deserializer<'de> for Encoded {
-    type Error = Problem;
-
-    fn is_human_readable(&self) -> bool {
-        false
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        visitor.visit_byte_buf(self.0)
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 

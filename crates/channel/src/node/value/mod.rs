@@ -2,7 +2,10 @@
 
 mod bigint;
 mod date;
+mod encoded;
 mod from_value;
+mod parts;
+mod scope;
 mod serde_impls;
 mod to_value;
 mod view;
@@ -168,7 +171,7 @@ impl Value {
     /// Errors: [`Error::Unexpected`] if it is none of that type, if it contains itself, or if copies of shared objects
     /// would make it grow beyond a million values.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let scope = from_value::Scope::of(self)?;
+        let scope = scope::Scope::of(self)?;
         T::deserialize(from_value::ValueDeserializer::new(self, &scope))
             .map_err(|why| why.into_error(Error::Unexpected))
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{self, Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::from_value::Scope;
+use super::scope::Scope;
 use super::to_value::{from_integer, from_unsigned};
 use super::{SparseArray, Value, View, ViewKind, date};
 use crate::node::{Error, advanced};
