@@ -1,5 +1,7 @@
 //! Two ends of a channel, with the kernel between them.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -176,7 +178,7 @@ fn a_peer_that_takes_no_confirmations_gets_no_more_messages_taken() {
         let raw = a.into_descriptor();
         let theirs = b.open_with(Options::default().send_deadline(Duration::from_millis(50))).unwrap();
         // A message of no bytes but its header and one byte, that asks to be confirmed.
-        let mut frame = vec![0; 17];
+        let mut frame = [0; 17];
         (frame[0], frame[12], frame[15]) = (1, 4, 1);
         let flood: Vec<u8> = frame.repeat(1000);
         let (mut taken, mut unread) = (0, 0);
