@@ -25,8 +25,9 @@ impl Command {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(SpawnError::NoRuntime);
         }
+        let announced = spawner::announce().await?;
         let (launch, ours, ending) = self.prepare()?;
-        let (kept, pending) = spawner::start(launch).await?;
+        let (kept, pending) = announced.start(launch).await?;
         if let Some(pending) = pending {
             pending.settled().await?;
         }

@@ -277,7 +277,7 @@ impl Command {
             None => None,
         };
         let arguments = self.c_arguments()?;
-        let path = self.environment.get(OsStr::new("PATH"));
+        let path = || self.environment.get(OsStr::new("PATH"));
         let program = Program::find(self.program, path, self.directory.as_deref())?;
         let environment = self.environment.block()?;
         let (placements, ours) = Placements::of(self.stdio.into_iter().collect())?;

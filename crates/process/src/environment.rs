@@ -63,14 +63,14 @@ impl Environment {
 }
 
 fn variable(name: OsString, value: OsString) -> Result<CString, SpawnError> {
-    let mut both = OsString::with_capacity(name.len() + 1 + value.len());
+    let what = || format!("the variable {}", name.display());
+    if name.is_empty() || name.as_bytes().contains(&b'=') {
+        return Err(SpawnError::Setting { what: what(), source: rustix::io::Errno::INVAL.into() });
+    }
+    // `=` and the NUL byte: without room for both, each variable would be copied once more.
+    let mut both = OsString::with_capacity(name.len() + value.len() + 2);
     both.push(&name);
     both.push("=");
     both.push(&value);
-    let what = || format!("the variable {}", name.display());
-    if name.is_empty() || name.as_bytes().contains(&b'=') {
-        let source = rustix::io::Errno::INVAL.into();
-        return Err(SpawnError::Setting { what: what(), source });
-    }
     c_string(both, what)
 }

@@ -77,6 +77,9 @@ impl Kept {
                 Some(process) => ask(process)?,
                 None => None,
             };
+            if status.is_some() {
+                spawner::note_end();
+            }
         }
         Ok(*status)
     }
@@ -87,10 +90,10 @@ impl Drop for Kept {
         if self.care.on_drop == OnDrop::Kill {
             let _ = self.kill(Signal::Kill);
         }
-        if matches!(self.try_status(), Ok(None)) {
-            if let Some(process) = self.process.take() {
-                spawner::adopt(process);
-            }
+        if matches!(self.try_status(), Ok(None))
+            && let Some(process) = self.process.take()
+        {
+            spawner::adopt(process);
         }
     }
 }

@@ -1,29 +1,82 @@
-//! This executable, started anew in another role.
-//!
-//! A Phalanx program is one executable that plays several parts: the primary, a worker, later a job process. Each
-//! part is the same file, executed again; nothing is ever bare-forked.
+//! Child processes: any program, this program in another part, or Node; with their streams, their messages, and their
+//! whole tree.
 //!
 //! ```text
-//!   main() ─► init() ─► no role in the environment: go on as the program that was started
-//!                  └──► a role: take it out of the environment, make every inherited descriptor close-on-exec,
-//!                       die with the parent ─► main() goes on, and the part that needs the role calls take_role()
-//!
-//!   spawn(Role) ─► posix_spawn("/proc/self/exe") with chosen descriptors ─► Process { pid, pidfd }
+//!   spawn, exec, fork ──► spawner thread ──► posix_spawn ──────────────────► the program
+//!        │                (never ends,   └─► launcher (this executable) ──► limits, user, … ──► exec ──► the program
+//!        ▼                 reaps who                 └─► keeper (own_tree): adopts whoever loses its parent
+//!   Child: pidfd, streams  nobody holds)
+//!     exited(), closed(), events(), kill(), kill_tree(), timeout ─► signal ─► grace ─► SIGKILL, for the whole tree
 //! ```
 //!
 //! ```
-//! // The first line of `main`:
-//! phalanx_process::init()?;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! use std::time::Duration;
+//!
+//! use phalanx_process::{Command, ExitStatus, exec};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! // Run to the end and collect.
+//! let said = exec("echo hello").timeout(Duration::from_secs(5)).await?;
+//! assert_eq!(said.stdout_text(), "hello\n");
+//!
+//! // Start and talk.
+//! let mut child = Command::new("sort").spawn().await?;
+//! let mut stdin = child.stdin.take().expect("a pipe");
+//! stdin.write_all(b"b\na\n").await?;
+//! drop(stdin); // the end of its input
+//! let mut sorted = String::new();
+//! child.stdout.take().expect("a pipe").read_to_string(&mut sorted).await?;
+//! assert_eq!((sorted.as_str(), child.closed().await?), ("a\nb\n", ExitStatus::Code(0)));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! | you want | use |
+//! |---|---|
+//! | the output of a program, within limits | [`exec()`], [`exec_file`] |
+//! | a program with streams, a timeout, limits, another user | [`Command`], [`Child`] |
+//! | several that stand and fall together | [`Group`] |
+//! | messages with another part of this program, or with another program | [`fork()`], [`Fork`], and [`parent()`] in the child |
+//! | messages with a Node script, or to be the child of a Node program | [`fork_node`], [`parent()`] |
+//! | the same without a runtime | [`blocking`] |
+//! | end a process and everything below it | [`Child::kill_tree`], [`kill_tree()`], [`Command::own_tree`] |
+//!
+//! # Roles
+//!
+//! A Phalanx program is one executable that plays several parts: the primary, a worker, a fork, the launcher. Each part is
+//! the same file, executed again; nothing of a program with threads is ever bare-forked. So [`init`] is the first line of
+//! `main`: it takes the role out of the environment, makes every inherited descriptor close-on-exec, and sees to it that a
+//! part dies with its parent. What needs it says so ([`fork()`], limits, [`Command::die_with_parent`], …); a plain
+//! [`Command`] does not.
+//!
+//! ```
+//! phalanx_process::init()?; // the first line of `main`
 //! assert!(phalanx_process::role().is_none()); // nobody spawned us in a role
 //! # Ok::<(), phalanx_process::Error>(())
 //! ```
 //!
-//! **Promises.** A replaced file on disk never mixes versions: children execute `/proc/self/exe`. A child in a role
-//! gets the descriptors that it was given and no others. A child dies when its parent does. Spawning copies no page
-//! tables (vfork path), however large the parent is.
+//! # Promises
 //!
-//! **What it does not do.** It supervises nothing and knows no roles: what a role means is the business of the crate
-//! that spawned it. Linux ≥ 5.10 only.
+//! - Starting a program costs the same for a small parent and for one of many gigabytes, and stops no thread of a runtime.
+//! - An error of a start says which file, directory, argument or limit it was; nothing is left of the child then.
+//! - Every child has a reaper, also one that was dropped, or whose runtime is gone. A pid is never signalled without a pidfd.
+//! - [`Child::exited`] and [`Child::closed`] resolve, however often they are awaited, and whether or not output is read.
+//!   Nothing that a child wrote is dropped.
+//! - Memory for output is bounded: a child that is not read waits in its pipe; collected output has a limit and says when it
+//!   was cut.
+//! - A timeout ends everything below the child too. With [`Command::own_tree`] nothing of a tree outlives the child or this
+//!   process, whoever is killed, in whichever way (but the keeper itself by a SIGKILL from elsewhere).
+//! - A replaced file on disk never mixes versions: parts execute `/proc/self/exe`. A part gets the descriptors that it was
+//!   given and no others.
+//!
+//! # What it does not do
+//!
+//! It supervises nothing, restarts nothing, and knows no roles but fork and launcher: that is the business of the crates
+//! above. Without [`Command::own_tree`] or a process group, descendants whose own parent has ended are not found. It is no
+//! sandbox. Linux ≥ 5.10 only.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 

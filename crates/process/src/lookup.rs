@@ -38,7 +38,7 @@ impl Program {
     /// Looks for `name` as a child with this `PATH` and working directory would.
     pub(crate) fn find(
         name: OsString,
-        path: Option<OsString>,
+        path: impl FnOnce() -> Option<OsString>,
         directory: Option<&Path>,
     ) -> Result<Program, SpawnError> {
         let nul = || SpawnError::NulByte { what: "the program".into() };
@@ -49,7 +49,7 @@ impl Program {
             let only = CString::new(name.as_bytes()).map_err(|_| nul())?;
             return Ok(Program { name, searched: None, directory: directory.map(Into::into), candidates: vec![only] });
         }
-        let path = path.unwrap_or_else(|| DEFAULT_PATH.into());
+        let path = path().unwrap_or_else(|| DEFAULT_PATH.into());
         let mut found = Vec::new();
         for entry in path.as_bytes().split(|byte| *byte == b':') {
             let mut file = Vec::with_capacity(entry.len() + 1 + name.len());

@@ -7,6 +7,7 @@ use std::io;
 pub(crate) struct Entry {
     pub(crate) pid: u32,
     pub(crate) parent: u32,
+    pub(crate) group: u32,
     state: u8,
     /// Clock ticks after boot.
     pub(crate) started: u64,
@@ -34,6 +35,7 @@ impl Entry {
             pid: pid.parse().ok()?,
             state: *fields.first()?.as_bytes().first()?,
             parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
             started: fields.get(STARTED)?.parse().ok()?,
         })
     }
@@ -62,8 +64,8 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_brackets_and_spaces() {
-        let line = "42 (a) S (b) T 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2";
-        assert_eq!(Entry::parse(line), Some(Entry { pid: 42, parent: 7, state: b'T', started: 987_654 }));
+        let line = "42 (a) S (b) T 7 40 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2";
+        assert_eq!(Entry::parse(line), Some(Entry { pid: 42, parent: 7, group: 40, state: b'T', started: 987_654 }));
         assert_eq!(Entry::parse("nonsense"), None);
         assert_eq!(Entry::parse("42 (short) S 7"), None);
     }

@@ -2,14 +2,21 @@
 //!
 //! It never ends, because the kernel's parent-death signal follows the *thread* that started a child. And it keeps the
 //! half millisecond that the start of a program takes away from the threads of a runtime.
+//!
+//! Waking a thread on another core takes 35 µs here, an eighth of the life of a short program. So the thread is woken while
+//! an order is still being prepared. And where orders follow the ends of children (one program after the other), the
+//! next end wakes it at the same moment as who waits for that end.
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, epoll};
-use tokio::sync::{Semaphore, oneshot};
+use rustix::io::Errno;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::kept::Kept;
 use crate::launcher::{Launch, Pending};
@@ -17,6 +24,9 @@ use crate::{Process, SpawnError};
 
 /// How many children may wait to be started; who comes later waits to ask.
 const MAX_WAITING: usize = 256;
+
+/// How long the thread stays awake for an order that was announced: several times what a preparation takes.
+const PATIENCE: Duration = Duration::from_micros(100);
 
 /// How many events one wait takes.
 const EVENTS_AT_ONCE: usize = 64;
@@ -27,10 +37,44 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Epoll data of the bell; children are numbered from 1.
 const BELL: u64 = 0;
 
+/// Epoll data of a child whose end is likely followed by an order.
+const HERALD: u64 = u64::MAX;
+
+/// An order that comes this soon after the end of a child followed it.
+const FOLLOWS: Duration = Duration::from_micros(200);
+
+/// When the end of a child was last noticed, in nanoseconds of the monotonic clock.
+static LAST_END: AtomicU64 = AtomicU64::new(0);
+
+/// Somebody noticed the end of a child.
+pub(crate) fn note_end() {
+    LAST_END.store(now(), Ordering::Relaxed);
+}
+
+fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// What an order came after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rhythm {
+    /// The end of a child: the next one may come after the end of this one.
+    AfterAnEnd,
+    Alone,
+}
+
+impl Rhythm {
+    fn of_now() -> Rhythm {
+        let since = Duration::from_nanos(now().saturating_sub(LAST_END.load(Ordering::Relaxed)));
+        if since < FOLLOWS { Rhythm::AfterAnEnd } else { Rhythm::Alone }
+    }
+}
+
 type Started = Result<(Kept, Option<Pending>), SpawnError>;
 
 enum Request {
-    Start(Launch, Answer),
+    Start(Box<Launch>, Rhythm, Answer),
     Reap(Process),
 }
 
@@ -41,8 +85,12 @@ enum Answer {
 
 struct Spawner {
     requests: Mutex<VecDeque<Request>>,
-    /// Rung after a request was put in.
+    /// Wakes the thread.
     bell: OwnedFd,
+    /// Whether the thread sleeps, or is about to.
+    asleep: AtomicBool,
+    /// Orders that are being prepared: they come within microseconds.
+    announced: AtomicUsize,
     room: Semaphore,
 }
 
@@ -50,14 +98,42 @@ static SPAWNER: OnceLock<Spawner> = OnceLock::new();
 /// Held while the thread is created, so that there is one.
 static CREATING: Mutex<()> = Mutex::new(());
 
-/// Starts a child without blocking this thread.
-pub(crate) async fn start(launch: Launch) -> Started {
+/// An order that is being prepared. The thread wakes up meanwhile, which takes as long as the preparation.
+pub(crate) struct Announced {
+    expected: Expected,
+    rhythm: Rhythm,
+    room: SemaphorePermit<'static>,
+}
+
+/// Counts as an announced order until it is dropped.
+struct Expected(&'static Spawner);
+
+/// Waits until there is room for an order, and announces it.
+pub(crate) async fn announce() -> Result<Announced, SpawnError> {
     let spawner = Spawner::running()?;
-    // Never closed.
-    let _room = spawner.room.acquire().await;
-    let (answer, started) = oneshot::channel();
-    spawner.ask(Request::Start(launch, Answer::Task(answer)));
-    started.await.unwrap_or_else(|_| Err(lost()))
+    let room = spawner.room.acquire().await.map_err(|_| lost())?;
+    spawner.announced.fetch_add(1, Ordering::SeqCst);
+    spawner.wake();
+    Ok(Announced { expected: Expected(spawner), rhythm: Rhythm::of_now(), room })
+}
+
+impl Announced {
+    /// Starts a child without blocking this thread.
+    pub(crate) async fn start(self, launch: Launch) -> Started {
+        let (answer, started) = oneshot::channel();
+        let Announced { expected, rhythm, room } = self;
+        expected.0.ask(Request::Start(Box::new(launch), rhythm, Answer::Task(answer)));
+        drop(expected);
+        let started = started.await.unwrap_or_else(|_| Err(lost()));
+        drop(room);
+        started
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.0.announced.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Starts a child and waits until it runs.
@@ -67,7 +143,7 @@ pub(crate) fn start_blocking(launch: Launch) -> Started {
     }
     let spawner = Spawner::running()?;
     let (answer, started) = mpsc::sync_channel(1);
-    spawner.ask(Request::Start(launch, Answer::Thread(answer)));
+    spawner.ask(Request::Start(Box::new(launch), Rhythm::Alone, Answer::Thread(answer)));
     started.recv().unwrap_or_else(|_| Err(lost()))
 }
 
@@ -102,6 +178,7 @@ impl Spawner {
             .name("phalanx-spawner".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
+                block_all_signals();
                 let mut orphans = Orphans { epoll, waiting: HashMap::new(), last: BELL };
                 loop {
                     // Children die with this thread, so it outlives even a mistake of ours.
@@ -110,13 +187,26 @@ impl Spawner {
             })
             .map_err(failed)?;
         let room = Semaphore::const_new(MAX_WAITING);
-        Ok(SPAWNER.get_or_init(|| Spawner { requests: Mutex::new(VecDeque::new()), bell, room }))
+        Ok(SPAWNER.get_or_init(|| {
+            let (asleep, announced) = (AtomicBool::new(true), AtomicUsize::new(0));
+            Spawner { requests: Mutex::new(VecDeque::new()), bell, asleep, announced, room }
+        }))
     }
 
     fn ask(&self, request: Request) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push_back(request);
-        // It fails only when it has been rung without end.
-        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            // It fails only when it has been rung without end.
+            let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        }
+    }
+
+    fn has_requests(&self) -> bool {
+        !self.requests.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn next(&self) -> Option<Request> {
@@ -138,19 +228,41 @@ impl Orphans {
         if epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None).is_err() {
             return;
         }
-        let mut rung = false;
         for event in events {
             match event.data.u64() {
-                BELL => rung = true,
+                // Nobody can ring before `SPAWNER` is set.
+                BELL | HERALD => {
+                    let Some(spawner) = SPAWNER.get() else { continue };
+                    spawner.asleep.store(false, Ordering::SeqCst);
+                    self.serve_all(spawner, event.data.u64() == HERALD);
+                }
                 number => self.reap(number),
             }
         }
-        // The bell can ring before `SPAWNER` is set only if nobody has asked yet.
-        if let (true, Some(spawner)) = (rung, SPAWNER.get()) {
-            let _ = rustix::io::read(&spawner.bell, &mut [0u8; 8]);
+    }
+
+    /// Serves everybody, and those who are about to ask; then it is time to sleep.
+    fn serve_all(&mut self, spawner: &Spawner, mut heralded: bool) {
+        let _ = rustix::io::read(&spawner.bell, &mut [0u8; 8]);
+        let mut patient_until = Instant::now() + PATIENCE;
+        loop {
             while let Some(request) = spawner.next() {
                 self.serve(request);
+                heralded = false;
+                patient_until = Instant::now() + PATIENCE;
             }
+            let expects = heralded || spawner.announced.load(Ordering::SeqCst) > 0;
+            if expects && Instant::now() < patient_until {
+                // Whoever prepares may need this very core.
+                std::thread::yield_now();
+                continue;
+            }
+            spawner.asleep.store(true, Ordering::SeqCst);
+            // Who asked before that did not ring.
+            if spawner.has_requests() && spawner.asleep.swap(false, Ordering::SeqCst) {
+                continue;
+            }
+            return;
         }
     }
 
@@ -160,20 +272,32 @@ impl Orphans {
                 self.last += 1;
                 let data = epoll::EventData::new_u64(self.last);
                 // No memory for the watch: then it is looked at now, which is better than never.
-                let watched = epoll::add(&self.epoll, process.as_fd(), data, epoll::EventFlags::IN).is_ok();
-                if watched {
-                    self.waiting.insert(self.last, process);
-                } else {
-                    let _ = process.try_wait();
+                let watched = match epoll::add(&self.epoll, process.as_fd(), data, epoll::EventFlags::IN) {
+                    // It was a herald.
+                    Err(Errno::EXIST) => epoll::modify(&self.epoll, process.as_fd(), data, epoll::EventFlags::IN),
+                    added => added,
+                };
+                match watched {
+                    Ok(()) => {
+                        self.waiting.insert(self.last, process);
+                    }
+                    Err(_) => drop(process.try_wait()),
                 }
             }
             // If nobody waits for the answer any more, what was started is dropped, and comes back to be reaped.
-            Request::Start(launch, Answer::Task(answer)) => {
-                if !answer.is_closed() {
-                    let _ = answer.send(launch.start());
+            Request::Start(launch, rhythm, Answer::Task(answer)) => {
+                if answer.is_closed() {
+                    return;
                 }
+                let started = launch.start();
+                if let (Ok((kept, _)), Rhythm::AfterAnEnd) = (&started, rhythm) {
+                    let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+                    // Without it the next start takes a little longer. It leaves the epoll when it is closed.
+                    let _ = epoll::add(&self.epoll, kept, epoll::EventData::new_u64(HERALD), once);
+                }
+                let _ = answer.send(started);
             }
-            Request::Start(launch, Answer::Thread(answer)) => {
+            Request::Start(launch, _, Answer::Thread(answer)) => {
                 let _ = answer.send(launch.start());
             }
         }
@@ -185,5 +309,15 @@ impl Orphans {
             // Its descriptor is closed with it, and so leaves the epoll.
             self.waiting.remove(&number);
         }
+    }
+}
+
+/// Handlers of the program run on its own threads. (Children start with no signal blocked.)
+fn block_all_signals() {
+    let mut all = std::mem::MaybeUninit::uninit();
+    // SAFETY: the set is initialised by the first call before the second reads it; only this thread is concerned.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
     }
 }

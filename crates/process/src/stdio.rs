@@ -61,6 +61,7 @@ impl Placements {
     pub(crate) fn of(stdio: Vec<(RawFd, Stdio)>) -> Result<(Placements, OurEnds), SpawnError> {
         let mut placements = Placements::default();
         let mut ours = OurEnds::new();
+        let mut null_device = None;
         let mut wanted: Vec<(RawFd, RawFd)> = Vec::with_capacity(stdio.len());
         let numbers = || stdio.iter().map(|(target, _)| *target).collect();
         if stdio.iter().any(|(target, _)| !(0..=MAX_NUMBER).contains(target)) {
@@ -74,7 +75,16 @@ impl Placements {
                     continue;
                 }
                 Stdio::Descriptor(descriptor) => descriptor,
-                Stdio::Null => null()?,
+                Stdio::Null => {
+                    // One for all: nothing is read or written that could be told apart.
+                    if null_device.is_none() {
+                        let opened = null()?;
+                        null_device = Some(opened.as_raw_fd());
+                        placements.held.push(opened);
+                    }
+                    wanted.extend(null_device.map(|null_device| (null_device, target)));
+                    continue;
+                }
                 Stdio::Pipe => {
                     let (our_end, theirs) = pipe(target)?;
                     ours.push((target, our_end));

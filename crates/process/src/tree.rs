@@ -35,6 +35,8 @@ pub(crate) struct Tree {
     members: BTreeMap<u32, Member>,
     /// Parents whose children belong to the tree, but who do not themselves.
     above: Option<u32>,
+    /// The leader of a process group that belongs to the tree: its number and when it started.
+    leader: Option<(u32, u64)>,
     this_process: u32,
 }
 
@@ -49,7 +51,7 @@ impl Tree {
     /// The tree under `pid`, which must be no ancestor of this process, nor this process itself.
     pub(crate) fn of(pid: u32) -> Result<Tree, Error> {
         let this_process = std::process::id();
-        let mut tree = Tree { members: BTreeMap::new(), above: None, this_process };
+        let mut tree = Tree { members: BTreeMap::new(), above: None, leader: None, this_process };
         let table = process_table::read().map_err(|source| Error::system("read the process table", source))?;
         let mut ancestor = this_process;
         // A damaged table must not make us go round.
@@ -71,13 +73,19 @@ impl Tree {
 
     /// Nobody.
     pub(crate) fn empty() -> Tree {
-        Tree { members: BTreeMap::new(), above: None, this_process: std::process::id() }
+        Tree { members: BTreeMap::new(), above: None, leader: None, this_process: std::process::id() }
     }
 
     /// Everything below this process, without it.
     pub(crate) fn below_this_process() -> Tree {
         let this_process = std::process::id();
-        Tree { members: BTreeMap::new(), above: Some(this_process), this_process }
+        Tree { members: BTreeMap::new(), above: Some(this_process), leader: None, this_process }
+    }
+
+    /// Everything in the process group that `pid`, a member, leads belongs to the tree as well.
+    fn with_group_of(mut self, pid: u32) -> Tree {
+        self.leader = self.members.get(&pid).map(|member| (pid, member.started));
+        self
     }
 
     /// Stops every member and finds those that are still unknown, until there are none.
@@ -88,12 +96,19 @@ impl Tree {
         loop {
             let table = process_table::read().map_err(|source| Error::system("read the process table", source))?;
             self.forget_the_dead(&table);
+            // As long as its leader was not reaped, the number of a group belongs to no other.
+            let reserved =
+                |(pid, started): &(u32, u64)| process_table::entry(*pid).is_some_and(|entry| entry.started == *started);
+            let group = self.leader.filter(reserved).map(|(pid, _)| pid);
             let known = self.members.len();
             let mut unsettled = false;
             for entry in &table {
                 if let Some(member) = self.members.get(&entry.pid) {
                     unsettled |= member.started == entry.started && !entry.is_still();
-                } else if self.is_parent(entry.parent) && entry.pid != self.this_process && !entry.is_dead() {
+                } else if (self.is_parent(entry.parent) || group == Some(entry.group))
+                    && entry.pid != self.this_process
+                    && !entry.is_dead()
+                {
                     unsettled = true;
                     self.admit(entry)?;
                 }
@@ -176,6 +191,7 @@ pub(crate) fn signal_tree(kept: &Kept, signal: Signal, known: Option<Tree>) -> R
         Some(tree) => tree,
         // A number that was reaped may belong to a stranger.
         None if kept.try_status()?.is_some() => Tree::empty(),
+        None if kept.care().leads_group => Tree::of(kept.pid())?.with_group_of(kept.pid()),
         None => Tree::of(kept.pid())?,
     };
     if kept.care().keeper && signal == Signal::Kill {

@@ -6,7 +6,7 @@ use phalanx_process::{
     Command, ExecFailure, ExitStatus, OutputStream, Signal, SpawnError, Stdio, blocking, exec, exec_file,
 };
 
-use crate::spawning::{gone, runs};
+use crate::spawning::{ended, gone};
 
 crate::tests! {
     success: "what a program said is collected, by stream",
@@ -65,7 +65,7 @@ async fn timeout_leaves_nothing() {
         exec(STUBBORN).timeout(Duration::from_millis(300)).with(|command| command.grace(Duration::from_millis(100)));
     let error = run.await.unwrap_err();
     assert!(matches!(error.failure, ExecFailure::Timeout) && error.killed(), "{error}");
-    assert!(!runs(String::from_utf8_lossy(&error.stdout).trim().parse().unwrap()));
+    ended(String::from_utf8_lossy(&error.stdout).trim().parse().unwrap()).await;
 }
 
 async fn large_input() {
@@ -100,7 +100,7 @@ async fn blocking_same() {
         exec(STUBBORN).timeout(Duration::from_millis(300)).with(|command| command.grace(Duration::from_millis(100)));
     let error = run.run_blocking().unwrap_err();
     assert!(matches!(error.failure, ExecFailure::Timeout), "{error}");
-    assert!(!runs(String::from_utf8_lossy(&error.stdout).trim().parse().unwrap()));
+    ended(String::from_utf8_lossy(&error.stdout).trim().parse().unwrap()).await;
     let input: Vec<u8> = (0..900_000u32).map(|n| n as u8).collect();
     assert!(exec_file("cat", [""; 0]).input(input.clone()).run_blocking().unwrap().stdout == input);
     assert!(matches!(blocking::exec_file("/", [""; 0]).unwrap_err().failure, ExecFailure::Spawn(_)));
