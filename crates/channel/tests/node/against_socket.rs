@@ -485,6 +485,21 @@ async fn close_ends_in_time_when_the_peer_does_not_read() {
 }
 
 #[tokio::test]
+async fn close_says_when_the_peer_went_without_taking_everything() {
+    let (channel, peer) = json_pair();
+    while channel.try_send(&Value::String("x".repeat(1000))).is_ok() {}
+    let closing = tokio::spawn(channel.close(Duration::from_secs(30)));
+    drop(peer);
+    assert!(matches!(within(closing).await.unwrap(), Err(Error::Closed)));
+
+    let (channel, peer) = json_pair();
+    within(channel.send(&1.into())).await.unwrap();
+    drop(peer);
+    assert!(within(channel.recv()).await.unwrap().is_none());
+    within(channel.close(Duration::from_secs(30))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_dropped_channel_still_writes_what_is_queued() {
     let (channel, mut peer) = json_pair();
     for n in 0..800 {
@@ -498,7 +513,7 @@ async fn a_dropped_channel_still_writes_what_is_queued() {
     assert_eq!(seen, 800);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_sends_stay_whole_messages() {
     for serialization in BOTH {
         let (channel, mut peer) = connect(serialization, Options::new().queued_bytes(50_000));
