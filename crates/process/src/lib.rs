@@ -63,8 +63,8 @@
 //! - Starting a program costs the same for a small parent and for one of many gigabytes, and stops no thread of a runtime.
 //! - An error of a start says which file, directory, argument or limit it was; nothing is left of the child then.
 //! - Every child has a reaper, also one that was dropped, or whose runtime is gone. A pid is never signalled without a pidfd.
-//! - [`Child::exited`] and [`Child::closed`] resolve, however often they are awaited, and whether or not output is read.
-//!   Nothing that a child wrote is dropped.
+//! - [`Child::exited`] and [`Child::closed`] resolve when the process has ended, however often they are awaited, and whether
+//!   or not its output was read. What it wrote before can still be read then.
 //! - Memory for output is bounded: a child that is not read waits in its pipe; collected output has a limit and says when it
 //!   was cut.
 //! - A timeout ends everything below the child too. With [`Command::own_tree`] nothing of a tree outlives the child or this
