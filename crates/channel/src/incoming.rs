@@ -1,18 +1,13 @@
 //! [`Incoming`]: from the socket to whole messages, answers handed to those who asked for them.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
 use tokio::sync::oneshot;
 
 use crate::arena::ArenaReader;
-use crate::error::system;
 use crate::frame::{Decoder, Header, Kind};
-use crate::{DescriptorPolicy, Error, MAX_DESCRIPTORS, Options};
+use crate::{DescriptorPolicy, Error, Options, socket};
 
 /// Sets of descriptors that may be there without the frame they belong to: that frame begins in the same read.
 const MOST_UNCLAIMED: usize = 2;
@@ -236,10 +231,13 @@ impl Incoming {
             {
                 return Err(Error::Malformed("descriptors that belong to no message".into()));
             }
-            match read(socket, self.decoder.space(), &mut self.unclaimed)? {
-                Some(0) => return Ok(Step::Ended),
-                Some(count) => self.decoder.filled(count),
-                None => return Ok(Step::Empty),
+            let Some(taken) = socket::take(socket, self.decoder.space())? else { return Ok(Step::Empty) };
+            if taken.bytes == 0 {
+                return Ok(Step::Ended);
+            }
+            self.decoder.filled(taken.bytes);
+            if !taken.descriptors.is_empty() {
+                self.unclaimed.push_back(taken.descriptors);
             }
         }
     }
@@ -275,40 +273,4 @@ fn read_piece(
         return Err(Error::TooLarge { bytes, limit });
     }
     arena.read(piece.id as usize, assembled)
-}
-
-/// One read: nothing if nothing is there, zero at the end.
-fn read(
-    socket: BorrowedFd<'_>,
-    space: &mut [u8],
-    unclaimed: &mut VecDeque<Vec<OwnedFd>>,
-) -> Result<Option<usize>, Error> {
-    let mut ancillary_space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut ancillary_space);
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let received = loop {
-        match rustix::net::recvmsg(socket, &mut [IoSliceMut::new(space)], &mut ancillary, flags) {
-            Ok(received) => break received,
-            // A peer that died with our messages unread is reported once as a reset, before what it sent itself.
-            Err(Errno::INTR | Errno::CONNRESET) => {}
-            Err(Errno::AGAIN) => return Ok(None),
-            Err(source) => return Err(system("receive a message", source)),
-        }
-    };
-    // Owned at once, so that no error leaks one.
-    let descriptors: Vec<OwnedFd> = ancillary
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(Error::DescriptorsLost);
-    }
-    if !descriptors.is_empty() {
-        unclaimed.push_back(descriptors);
-    }
-    Ok(Some(received.bytes))
 }

@@ -1,18 +1,15 @@
 //! [`Outgoing`]: frames on their way into the socket, and the descriptors that ride on them.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use postcard::ser_flavors::Flavor;
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use serde::Serialize;
 
 use crate::error::system;
 use crate::frame::{HEADER_BYTES, Header};
-use crate::{Error, MAX_DESCRIPTORS};
+use crate::{Error, MAX_DESCRIPTORS, socket};
 
 /// A buffer that was larger than this is given back once it is empty.
 const KEPT_BYTES: usize = 512 * 1024;
@@ -122,7 +119,8 @@ impl Outgoing {
             // Descriptors ride on the first byte of their frame, so a write ends where the next ones begin.
             let next = self.riding.iter().map(|(at, _)| *at).find(|at| *at > now);
             let until = next.map_or(self.buffer.len(), |at| (at - self.origin) as usize);
-            match send(socket, &self.buffer[self.sent..until], carried.unwrap_or_default()) {
+            let borrowed: Vec<BorrowedFd<'_>> = carried.unwrap_or_default().iter().map(AsFd::as_fd).collect();
+            match socket::give(socket, &self.buffer[self.sent..until], &borrowed) {
                 Ok(count) => {
                     if carried.is_some() && count > 0 {
                         self.riding.pop_front();
@@ -161,18 +159,6 @@ impl Outgoing {
             self.sent = 0;
         }
     }
-}
-
-fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[OwnedFd]) -> Result<usize, Errno> {
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    if descriptors.is_empty() {
-        return rustix::net::send(socket, bytes, flags);
-    }
-    let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&borrowed));
-    rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags)
 }
 
 /// Lets postcard write at the end of our buffer.

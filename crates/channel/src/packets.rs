@@ -3,20 +3,16 @@
 //! Diagnostics: [`Error::Full`] when the peer does not read, [`Error::Closed`] when it is gone, [`Error::Malformed`]
 //! when it sent something else, [`Error::DescriptorsLost`] when `MSG_CTRUNC` was set.
 
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Error;
 use crate::error::system;
+use crate::socket::Taken;
+use crate::{Error, MAX_DESCRIPTORS, socket};
 
 /// Most bytes of an encoded message: what every Linux lets through a socket pair in one packet by default.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -24,9 +20,6 @@ pub const MAX_MESSAGE: usize = 64 * 1024;
 /// First byte of every packet: the version of the encoding. It also keeps a message of a type without content from
 /// being an empty packet, which would look like the end.
 const FORMAT: u8 = 1;
-
-/// Most descriptors in one message: the kernel's own limit (`SCM_MAX_FD`).
-pub const MAX_DESCRIPTORS: usize = 253;
 
 /// What [`Packets::receive`] found.
 #[derive(Debug)]
@@ -72,14 +65,8 @@ impl Packets {
         if descriptors.len() > MAX_DESCRIPTORS {
             return Err(Error::TooManyDescriptors { count: descriptors.len(), limit: MAX_DESCRIPTORS });
         }
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() {
-            ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-        }
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         loop {
-            return match rustix::net::sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut ancillary, flags) {
+            return match socket::give(&self.socket, &bytes, descriptors) {
                 Ok(_) => Ok(()),
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN | Errno::NOBUFS) => Err(Error::Full),
@@ -92,37 +79,16 @@ impl Packets {
     /// Takes the next message, if one is there. Never blocks.
     pub fn receive<T: DeserializeOwned>(&self) -> Result<Received<T>, Error> {
         let mut bytes = vec![0; MAX_MESSAGE];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-        let received = loop {
-            match rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
-                Ok(received) => break received,
-                // A peer that died with our messages unread is reported once as a reset, before what it sent itself.
-                Err(Errno::INTR | Errno::CONNRESET) => continue,
-                Err(Errno::AGAIN) => return Ok(Received::Nothing),
-                Err(source) => return Err(system("receive a message", source)),
-            }
+        let Some(Taken { bytes: count, descriptors, cut_off }) = socket::take(&self.socket, &mut bytes)? else {
+            return Ok(Received::Nothing);
         };
-        // Owned at once, so that no error below leaks one.
-        let descriptors: Vec<OwnedFd> = ancillary
-            .drain()
-            .filter_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(rights) => Some(rights),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        if received.bytes == 0 {
+        if count == 0 {
             return Ok(Received::Closed);
         }
-        if received.flags.contains(ReturnFlags::CTRUNC) {
-            return Err(Error::DescriptorsLost);
-        }
-        if received.flags.contains(ReturnFlags::TRUNC) {
+        if cut_off {
             return Err(Error::Malformed(format!("a message of more than {MAX_MESSAGE} bytes")));
         }
-        let Some((&FORMAT, body)) = bytes[..received.bytes].split_first() else {
+        let Some((&FORMAT, body)) = bytes[..count].split_first() else {
             return Err(Error::Malformed(format!("its first byte is {}, expected {FORMAT}", bytes[0])));
         };
         let message = postcard::from_bytes(body).map_err(|why| Error::Malformed(why.to_string()))?;
