@@ -168,21 +168,20 @@ impl Incoming {
     /// After an error the stream cannot be understood any more: the error is told once, then it is the end.
     fn read_on<R>(&mut self, socket: BorrowedFd<'_>, take: impl FnOnce(Arrived<'_>) -> R) -> Result<Step<R>, Error> {
         let result = self.advance(socket, take);
-        if matches!(result, Err(_) | Ok(Step::Ended)) {
+        let over = match &result {
+            // Only this message is lost; the stream itself is in order.
+            Err(Error::DescriptorsRefused { .. }) => false,
+            Err(_) | Ok(Step::Ended) => true,
+            Ok(_) => false,
+        };
+        if over {
             self.ended = true;
             self.waiting.clear();
             self.unclaimed.clear();
             self.arena = None;
             self.assembled = Vec::new();
         }
-        match result {
-            // The stream itself is in order.
-            Err(Error::DescriptorsRefused { .. }) => {
-                self.ended = false;
-                result
-            }
-            other => other,
-        }
+        result
     }
 
     fn advance<R>(&mut self, socket: BorrowedFd<'_>, take: impl FnOnce(Arrived<'_>) -> R) -> Result<Step<R>, Error> {

@@ -318,10 +318,14 @@ fn descriptors_travel_with_their_message_and_only_if_they_are_wanted() {
         assert_eq!(text, "hello");
 
         let (ours, theirs) = pair::<u8, ()>();
+        let large = vec![7; 300_000];
+        ours.send_with(&0, Attachments::payload(&large)).await.unwrap();
+        assert_eq!(theirs.recv().await.unwrap().unwrap().payload, large);
         ours.send_with(&1, Attachments::none().descriptor(file)).await.unwrap();
-        ours.send(&2).await.unwrap();
+        ours.send_with(&2, Attachments::payload(&large)).await.unwrap();
         assert!(matches!(theirs.recv().await, Err(Error::DescriptorsRefused { count: 1 })));
-        assert_eq!(next(&theirs).await, 2);
+        let message = theirs.recv().await.unwrap().unwrap();
+        assert_eq!((message.value, message.payload == large), (2, true), "a refusal cost more than its message");
     });
 }
 

@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
 use std::time::Duration;
 
 use phalanx_channel::{Attachments, DescriptorPolicy, End, Error as ChannelError, Options};
@@ -28,7 +27,6 @@ fn main() {
             Some("bomb") => bomb().await,
             Some("sibling") => sibling().await,
             Some("sink") => sink().await,
-            Some("shout") => shout().await,
             Some(other) => panic!("unknown part {other}"),
         }
     });
@@ -357,10 +355,6 @@ async fn sink() {
             Err(error) => channel.send(&error.to_string()).await.unwrap(),
         }
     }
-}
-
-async fn shout() {
-    std::io::stdout().write_all(b"shout\n").unwrap();
 }
 
 async fn under_node() {
