@@ -52,33 +52,11 @@
 
 #![forbid(unsafe_code)]
 
-mod admission;
-mod builder;
-mod context;
-mod core;
-mod deadlines;
-mod dispatcher;
-mod error;
-mod histogram;
-mod job;
-mod lanes;
-mod metrics;
-#[cfg(all(test, loom))]
-mod model;
-mod pace;
 mod panic;
 mod pool;
-mod share;
-mod spin;
-mod standing;
-mod submission;
 mod sync;
 
-pub use admission::Admission;
-pub use builder::Builder;
-pub use context::JobContext;
-pub use error::{Error, JobError, Phase, Refusal};
-pub use histogram::Distribution;
-pub use metrics::Metrics;
-pub use pool::{Drain, JobBuilder, Leftover, ThreadPool};
-pub use submission::Submission;
+pub use pool::{
+    Admission, Builder, Distribution, Drain, Error, JobBuilder, JobContext, JobError, Leftover, Metrics, Phase,
+    Refusal, Submission, ThreadPool,
+};

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use crate::error::JobError;
+use crate::pool::JobError;
 
 thread_local! {
     static INSIDE_A_JOB: Cell<bool> = const { Cell::new(false) };

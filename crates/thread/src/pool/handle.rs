@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::admission::Admission;
-use crate::builder::Builder;
-use crate::context::JobContext;
-use crate::core::Core;
-use crate::deadlines::{Alarm, AlarmKey};
-use crate::error::Refusal;
-use crate::job::{Awaited, Cell, End, Job, Ticket, watch};
-use crate::metrics::Metrics;
-use crate::submission::Submission;
+use crate::pool::admission::Admission;
+use crate::pool::builder::Builder;
+use crate::pool::context::JobContext;
+use crate::pool::core::Core;
+use crate::pool::deadlines::{Alarm, AlarmKey};
+use crate::pool::error::Refusal;
+use crate::pool::job::{Awaited, Cell, End, Job, Ticket, watch};
+use crate::pool::metrics::Metrics;
+use crate::pool::submission::Submission;
 use crate::sync::lock;
 
 /// Longer estimates are taken for this; sums of them stay far from any overflow.

@@ -5,18 +5,18 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Instant;
 
-use crate::context::JobContext;
-use crate::deadlines::{Alarm, Deadlines};
-use crate::dispatcher::Dispatcher;
-use crate::error::{JobError, Phase, Refusal};
-use crate::histogram::Distribution;
-use crate::job::{End, Job, Ran};
-use crate::lanes::Entry;
-use crate::metrics::{Counters, Metrics, ThreadRecord};
-use crate::pace::Finished;
 use crate::panic;
-use crate::share::CoreShare;
-use crate::spin::Spinner;
+use crate::pool::context::JobContext;
+use crate::pool::deadlines::{Alarm, Deadlines};
+use crate::pool::dispatcher::Dispatcher;
+use crate::pool::error::{JobError, Phase, Refusal};
+use crate::pool::histogram::Distribution;
+use crate::pool::job::{End, Job, Ran};
+use crate::pool::lanes::Entry;
+use crate::pool::metrics::{Counters, Metrics, ThreadRecord};
+use crate::pool::pace::Finished;
+use crate::pool::share::CoreShare;
+use crate::pool::spin::Spinner;
 use crate::sync::lock;
 
 pub(crate) struct Core {

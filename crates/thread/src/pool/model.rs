@@ -8,10 +8,10 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::dispatcher::Dispatcher;
-use crate::lanes::{Entry, Place};
-use crate::pace::Finished;
-use crate::standing::Standing;
+use crate::pool::dispatcher::Dispatcher;
+use crate::pool::lanes::{Entry, Place};
+use crate::pool::pace::Finished;
+use crate::pool::standing::Standing;
 
 #[derive(Clone)]
 struct Job(std::sync::Arc<(usize, Place)>);

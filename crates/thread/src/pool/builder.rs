@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use phalanx_shared::{Owner, Permits};
 
-use crate::core::Core;
-use crate::deadlines::Deadlines;
-use crate::dispatcher::Dispatcher;
-use crate::error::Error;
-use crate::metrics::{Counters, ThreadRecord};
 use crate::panic;
-use crate::pool::ThreadPool;
-use crate::share::CoreShare;
-use crate::standing::Standing;
+use crate::pool::core::Core;
+use crate::pool::deadlines::Deadlines;
+use crate::pool::dispatcher::Dispatcher;
+use crate::pool::error::Error;
+use crate::pool::handle::ThreadPool;
+use crate::pool::metrics::{Counters, ThreadRecord};
+use crate::pool::share::CoreShare;
+use crate::pool::standing::Standing;
 
 /// Jobs that may wait.
 const DEFAULT_QUEUE_LIMIT: usize = 1024;

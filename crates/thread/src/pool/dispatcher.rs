@@ -18,11 +18,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::admission::Admitted;
-use crate::error::Refusal;
-use crate::lanes::{Entry, Lanes};
-use crate::pace::{Finished, Pace};
-use crate::standing::Standing;
+use crate::pool::admission::Admitted;
+use crate::pool::error::Refusal;
+use crate::pool::lanes::{Entry, Lanes};
+use crate::pool::pace::{Finished, Pace};
+use crate::pool::standing::Standing;
 use crate::sync::checked::{AtomicUsize, Bed, Condvar, Mutex, MutexGuard, Ordering, lock};
 
 /// Whether jobs are taken.

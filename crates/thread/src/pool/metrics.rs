@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::histogram::{Distribution, Histogram, add};
-use crate::job::End;
+use crate::pool::histogram::{Distribution, Histogram, add};
+use crate::pool::job::End;
 
 /// A pool at one moment.
 ///

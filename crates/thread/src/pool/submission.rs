@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::error::{JobError, Refusal};
-use crate::job::Awaited;
+use crate::pool::error::{JobError, Refusal};
+use crate::pool::job::Awaited;
 
 /// A submitted job: a future of its result. It runs whether or not it is awaited.
 ///

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::error::{JobError, Phase};
-use crate::job::Job;
+use crate::pool::error::{JobError, Phase};
+use crate::pool::job::Job;
 
 /// Given to every job while it runs: whether to go on, until when, and scratch memory of the thread.
 ///

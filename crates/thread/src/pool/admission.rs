@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::core::Core;
+use crate::pool::core::Core;
 
 /// For how long work that was let in counts as waiting before it is submitted: a body of some megabytes from a client
 /// on a good connection.

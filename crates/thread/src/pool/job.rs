@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::context::JobContext;
-use crate::core::Core;
-use crate::deadlines::{Alarm, AlarmKey};
-use crate::error::{JobError, Phase};
-use crate::lanes::{Entry, Place};
 use crate::panic;
+use crate::pool::context::JobContext;
+use crate::pool::core::Core;
+use crate::pool::deadlines::{Alarm, AlarmKey};
+use crate::pool::error::{JobError, Phase};
+use crate::pool::lanes::{Entry, Place};
 use crate::sync::lock;
 
 /// What the pool knows of a job without knowing its types.
