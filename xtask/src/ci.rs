@@ -1,7 +1,7 @@
-//! `cargo xtask ci`: formatting, lints, docs, tests, fuzzing, and the figures of the first minutes.
+//! `cargo xtask ci`: formatting, lints, docs, tests, models, fuzzing, and the figures of the first minutes.
 
 use crate::step::{self, Failure};
-use crate::{first_minutes, fuzz, test};
+use crate::{first_minutes, fuzz, model, test};
 
 const FUZZ_SECONDS: u64 = 30;
 
@@ -12,6 +12,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     step::run(step::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     step::run(step::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     test::run(&[])?;
+    model::run()?;
     fuzz::run_all(FUZZ_SECONDS)?;
     first_minutes::run()
 }

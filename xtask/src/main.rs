@@ -1,7 +1,7 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
 //! ```text
-//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ fuzz, 30 s ──▶ first minutes (cold build, crates, binary, start, resting worker)
+//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ loom ──▶ fuzz, 30 s ──▶ first minutes (cold build, crates, binary, start, resting worker)
 //! test ─▶ tools (chromium, node, npm) ──▶ cargo test ──▶ browser tests
 //! nightly ─▶ fuzz, 10 min ──▶ asan ──▶ valgrind ──▶ long tests
 //! bench ─▶ release build ──▶ the program of `bench/`
@@ -13,6 +13,7 @@ mod bench;
 mod ci;
 mod first_minutes;
 mod fuzz;
+mod model;
 mod nightly;
 mod sanitizer;
 mod step;
@@ -37,6 +38,7 @@ Commands:
                          hostile bytes for all decoders, 30 s each; what fails is kept as a file
   fuzz TARGET --again FILE
                          one input once more
+  loom                   models of the concurrent parts, in every order
   asan                   tests of the crates with unsafe code, with AddressSanitizer
   valgrind               unit tests of the crates with unsafe code under valgrind
   nightly                fuzz for 10 minutes, asan, valgrind, and the tests in their long form
@@ -46,6 +48,7 @@ Commands:
   bench overload         0.9 and 3 times the capacity: what is accepted, how late, how much memory
   bench gate             how evenly the workers of one listener share connections, and what that costs
   bench ipc              messages between two processes beside a socket pair, ipc-channel and child_process.fork
+  bench thread           pools, workers, ports, atomics and rings beside tokio, rayon, crossbeam, piscina and Node
   bench spawn            programs started and waited for, beside std, tokio and child_process.spawn
   bench CASE --quick     a smoke run of a few seconds; `bench CASE --help` lists the rest
 ";
@@ -72,6 +75,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "first-minutes" => first_minutes::run(),
         "bench" => bench::run(rest),
         "fuzz" => fuzz::run(rest),
+        "loom" => model::run(),
         "asan" => nightly::address_sanitizer(),
         "valgrind" => nightly::valgrind(),
         "nightly" => nightly::run(),

@@ -14,9 +14,9 @@ use crate::{fuzz, sanitizer};
 
 const FUZZ_SECONDS: u64 = 600;
 /// The crates with unsafe code.
-const CRATES_WITH_UNSAFE_CODE: [&str; 3] = ["phalanx-shared", "phalanx-channel", "phalanx-process"];
+const CRATES_WITH_UNSAFE_CODE: [&str; 4] = ["phalanx-shared", "phalanx-thread", "phalanx-channel", "phalanx-process"];
 /// Those of them whose unit tests start no processes, which valgrind would not follow.
-const CRATES_FOR_VALGRIND: [&str; 2] = ["phalanx-shared", "phalanx-channel"];
+const CRATES_FOR_VALGRIND: [&str; 3] = ["phalanx-shared", "phalanx-thread", "phalanx-channel"];
 /// Freed memory is kept apart for a while, so that its use is noticed: by default 256 MiB, which the tests that hold a
 /// process to the memory it began with take for growth. With 1 MiB they pass; a use long after the free is not noticed.
 const ASAN_OPTIONS: &str = "quarantine_size_mb=1:thread_local_quarantine_size_kb=16";
