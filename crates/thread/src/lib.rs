@@ -54,9 +54,22 @@
 
 mod panic;
 mod pool;
+mod port;
 mod sync;
+#[cfg(not(loom))]
+mod worker;
 
 pub use pool::{
     Admission, Builder, Distribution, Drain, Error, JobBuilder, JobContext, JobError, Leftover, Metrics, Phase,
     Refusal, Submission, ThreadPool,
+};
+#[cfg(not(loom))]
+pub use port::{
+    BroadcastChannel, BroadcastError, Closed, DEFAULT_BOUND, MessageChannel, MessagePort, PostError, message_channel,
+};
+#[cfg(not(loom))]
+pub use worker::{
+    Cancelled, ExitValue, Output, OutputLines, ParentPort, SpawnError, StillRunning, Terminated, Terminating, Worker,
+    WorkerBuilder, WorkerError, WorkerEvent, WorkerOutput, WorkerScope, environment_data, is_main_thread, parent_port,
+    remove_environment_data, set_environment_data, thread_id,
 };
