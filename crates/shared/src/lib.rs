@@ -32,11 +32,25 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod blob;
+mod buffer;
+mod bytes;
+mod error;
+mod fail_point;
+mod futex;
+mod messages;
 mod permits;
 mod ring;
 mod scoreboard;
+#[cfg(test)]
+mod second_process;
 mod segment;
+mod wait_async;
 
+pub use blob::Blob;
+pub use buffer::{Element, SharedBuffer, View, Waitable, Waited};
+pub use error::Error;
+pub use messages::{RingReceiver, RingSender};
 pub use permits::{Generation, Owner, Permit, Permits, SlotIndex};
 pub use ring::{Freed, RingReader, RingWriter};
 pub use scoreboard::{Field, Slot};

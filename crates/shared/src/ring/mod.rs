@@ -19,11 +19,10 @@ mod model;
 mod tests;
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::Segment;
+use crate::{Segment, bytes as copies};
 use cursors::Cursors;
 
 /// Every write begins at a multiple of this, so that the copies move whole words.
@@ -147,8 +146,8 @@ impl RingWriter {
         let count = bytes.len().min(free);
         let (front, back) = self.words.runs(self.head, count.div_ceil(WORD_BYTES));
         let (for_front, for_back) = bytes[..count].split_at(count.min(front.len() * WORD_BYTES));
-        copy_in(front, for_front);
-        copy_in(back, for_back);
+        copies::store(front, for_front);
+        copies::store(back, for_back);
         self.head += (count.div_ceil(WORD_BYTES) * WORD_BYTES) as u64;
         self.words.set_head(self.head);
         Ok(count)
@@ -196,36 +195,9 @@ impl RingReader {
         let (front, back) = self.words.runs(self.tail, words);
         let in_front = count.min(front.len() * WORD_BYTES);
         into.reserve(words * WORD_BYTES);
-        copy_out(front, in_front, into);
-        copy_out(back, count - in_front, into);
+        copies::append(front, in_front, into);
+        copies::append(back, count - in_front, into);
         self.tail += (words * WORD_BYTES) as u64;
         Ok(if cursors::release(&self.words, self.tail) { Freed::WakeTheWriter } else { Freed::NobodyWaits })
     }
-}
-
-/// Stores `bytes` into `places`; a rest that fills no word is padded with zeros.
-fn copy_in(places: &[AtomicU64], bytes: &[u8]) {
-    let (whole, rest) = bytes.as_chunks::<WORD_BYTES>();
-    for (place, chunk) in places.iter().zip(whole) {
-        place.store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
-    }
-    if let (Some(place), false) = (places.get(whole.len()), rest.is_empty()) {
-        let mut last = [0; WORD_BYTES];
-        last[..rest.len()].copy_from_slice(rest);
-        place.store(u64::from_ne_bytes(last), Ordering::Relaxed);
-    }
-}
-
-/// Appends the first `count` bytes of `places` to `into`.
-fn copy_out(places: &[AtomicU64], count: usize, into: &mut Vec<u8>) {
-    let places = &places[..count.div_ceil(WORD_BYTES)];
-    into.reserve(places.len() * WORD_BYTES);
-    let (spare, _) = into.spare_capacity_mut().as_chunks_mut::<WORD_BYTES>();
-    for (chunk, place) in spare.iter_mut().zip(places) {
-        *chunk = place.load(Ordering::Relaxed).to_ne_bytes().map(MaybeUninit::new);
-    }
-    let end = into.len() + count;
-    // SAFETY: `reserve` made room for all of `places`, so the loop above stopped for want of places and not of chunks:
-    // it initialised at least `count` bytes behind the old end.
-    unsafe { into.set_len(end) };
 }
