@@ -254,7 +254,8 @@ mod tests {
         let address = bytes.as_ptr();
         let blob = Blob::from(bytes);
         assert_eq!(blob.clone().as_ptr(), address);
-        assert_eq!(blob.into_vec().as_ptr(), address);
+        let again = blob.into_vec();
+        assert_eq!(again.as_ptr(), address);
     }
 
     #[test]

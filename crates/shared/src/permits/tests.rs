@@ -1,17 +1,9 @@
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::AsRawFd;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-
-/// Longer than anything here takes; reached only when something is broken.
-const GIVE_UP: Duration = Duration::from_secs(20);
-/// Where a second process finds the permits of the first.
-const PERMITS_PATH: &str = "PHALANX_TEST_PERMITS";
+use crate::second_process::{self, GIVE_UP, SecondProcess, say, wait_to_be_killed};
 
 fn owner(slot: u16) -> Owner {
     Owner::new(SlotIndex(slot), Generation(1))
@@ -115,11 +107,10 @@ fn under_contention_a_core_is_never_held_twice_and_every_waiter_is_served() {
 #[test]
 fn a_killed_process_keeps_its_permit_until_it_is_swept() {
     let permits = Permits::create(1).unwrap();
-    let (mut child, lines) = second_process(&permits, "permits::tests::role_holder");
-    assert_eq!(lines.recv_timeout(GIVE_UP).unwrap(), "holding");
+    let holder = second_process(&permits, "role_holder");
+    assert_eq!(holder.hear(), "holding");
     assert!(permits.try_acquire(owner(0)).is_none());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    holder.kill();
     assert_eq!(permits.held_by(owner(5)), 1);
     assert_eq!(permits.sweep(owner(5)), 1);
     assert!(permits.try_acquire(owner(0)).is_some());
@@ -129,55 +120,61 @@ fn a_killed_process_keeps_its_permit_until_it_is_swept() {
 fn a_release_wakes_a_waiter_in_another_process() {
     let permits = Permits::create(1).unwrap();
     let permit = permits.try_acquire(owner(0)).unwrap();
-    let (mut child, lines) = second_process(&permits, "permits::tests::role_waiter");
-    assert_eq!(lines.recv_timeout(GIVE_UP).unwrap(), "waiting");
-    let deadline = Instant::now() + GIVE_UP;
-    while !permits.segment.somebody_waits() {
-        assert!(Instant::now() < deadline, "the other process never raised the waiting flag");
-        thread::yield_now();
-    }
+    let waiter = second_process(&permits, "role_waiter");
+    assert_eq!(waiter.hear(), "waiting");
+    until_somebody_waits(&permits);
     // Its patience is longer than ours: it can answer in time only because it was woken.
     drop(permit);
-    assert_eq!(lines.recv_timeout(GIVE_UP).unwrap(), "served");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert_eq!(waiter.hear(), "served");
 }
 
-/// Runs one of the roles below in a process of its own; what it says comes line by line.
-fn second_process(permits: &Permits, role: &str) -> (Child, mpsc::Receiver<String>) {
-    // Our own descriptor, seen from outside: a memory file can be opened anew through it.
-    let descriptor = permits.descriptor().unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", role, "--ignored", "--nocapture"])
-        .env(PERMITS_PATH, format!("/proc/{}/fd/{}", std::process::id(), descriptor.as_raw_fd()))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let (said, lines) = mpsc::channel();
-    thread::spawn(move || {
-        // Until the end of the output; what is said before the permits are mapped is the test harness.
-        let _keep_open = descriptor;
-        for line in output.lines().map_while(Result::ok) {
-            if let Some(word) = line.strip_prefix("said: ") {
-                let _ = said.send(word.to_owned());
-            }
-        }
+#[test]
+fn a_process_that_is_killed_while_it_waits_holds_nobody_up() {
+    let permits = Permits::create(1).unwrap();
+    let permit = permits.try_acquire(owner(0)).unwrap();
+    let waiter = second_process(&permits, "role_waiter");
+    assert_eq!(waiter.hear(), "waiting");
+    until_somebody_waits(&permits);
+    waiter.wait_until_it_sleeps_on_a_futex();
+    waiter.kill();
+    // Its flag is still up. A waiter of ours is served all the same, and nobody holds what the dead one wanted.
+    let other = permits.clone();
+    let ours = thread::spawn(move || other.acquire_within(owner(1), GIVE_UP).is_some());
+    drop(permit);
+    assert!(ours.join().unwrap());
+    assert_eq!(permits.in_use(), 0);
+}
+
+#[test]
+fn a_process_that_dies_with_several_permits_leaves_them_to_one_sweep() {
+    let permits = Permits::create(3).unwrap();
+    let holders = [(); 3].map(|()| second_process(&permits, "role_holder"));
+    holders.iter().for_each(|holder| assert_eq!(holder.hear(), "holding"));
+    holders.into_iter().for_each(SecondProcess::kill);
+    let other = permits.clone();
+    let waiters = thread::spawn(move || {
+        let all: Vec<_> = (0..3).map(|slot| other.acquire_within(owner(slot), GIVE_UP)).collect();
+        all.iter().flatten().count()
     });
-    (child, lines)
+    until_somebody_waits(&permits);
+    assert_eq!(permits.sweep(owner(5)), 3);
+    assert_eq!(waiters.join().unwrap(), 3);
+}
+
+fn until_somebody_waits(permits: &Permits) {
+    let deadline = Instant::now() + GIVE_UP;
+    while !permits.segment.somebody_waits() {
+        assert!(Instant::now() < deadline, "nobody ever raised the waiting flag");
+        thread::yield_now();
+    }
+}
+
+fn second_process(permits: &Permits, role: &str) -> SecondProcess {
+    second_process::start(&format!("permits::tests::{role}"), permits.descriptor().unwrap(), &[])
 }
 
 fn permits_of_the_first_process() -> Permits {
-    let path = std::env::var(PERMITS_PATH).expect("run by second_process() only");
-    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
-    Permits::from_descriptor(file.into()).unwrap()
-}
-
-fn say(word: &str) {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "\nsaid: {word}").unwrap();
-    out.flush().unwrap();
+    Permits::from_descriptor(second_process::memory_of_the_first()).unwrap()
 }
 
 #[test]
@@ -185,8 +182,7 @@ fn say(word: &str) {
 fn role_holder() {
     let _permit = permits_of_the_first_process().try_acquire(owner(5)).unwrap();
     say("holding");
-    // Until the first process kills us, or is gone itself.
-    let _ = std::io::stdin().read_line(&mut String::new());
+    wait_to_be_killed();
 }
 
 #[test]

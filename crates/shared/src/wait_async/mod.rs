@@ -18,7 +18,7 @@ mod pending;
 mod room;
 mod settle;
 mod sleeper;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 use std::future::Future;
