@@ -50,7 +50,8 @@
 //!
 //! The first pool installs a panic hook, which is quiet for jobs and hands all other panics to the hook before it.
 
-#![forbid(unsafe_code)]
+// One file is allowed some: the pool's `scope.rs`.
+#![deny(unsafe_code)]
 
 mod panic;
 mod pool;
@@ -60,8 +61,8 @@ mod sync;
 mod worker;
 
 pub use pool::{
-    Admission, Builder, Distribution, Drain, Error, JobBuilder, JobContext, JobError, Leftover, Metrics, Phase,
-    Refusal, Submission, ThreadPool,
+    Admission, Builder, Cancellation, Distribution, Drain, Error, JobBuilder, JobContext, JobError, Leftover, Map,
+    Metrics, Phase, Priority, Refusal, Scope, ScopedJob, Submission, ThreadPool,
 };
 #[cfg(not(loom))]
 pub use port::{

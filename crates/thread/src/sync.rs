@@ -14,38 +14,38 @@ pub(crate) mod checked {
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
-    use std::sync::OnceLock;
     use std::sync::atomic::AtomicBool;
-    use std::thread::{Thread, current, park};
+    use std::thread::{Thread, current, park, park_timeout};
+    use std::time::{Duration, Instant};
 
     /// Where one thread sleeps until it is woken.
     pub(crate) struct Bed {
         woken: AtomicBool,
-        sleeper: OnceLock<Thread>,
+        sleeper: Thread,
     }
 
     impl Bed {
+        /// The bed of the calling thread.
         pub(crate) fn new() -> Bed {
-            Bed { woken: AtomicBool::new(false), sleeper: OnceLock::new() }
+            Bed { woken: AtomicBool::new(false), sleeper: current() }
         }
 
-        /// The thread says whose bed it is, under the lock under which wakers find it.
-        pub(crate) fn lie_down(&self) {
-            self.sleeper.get_or_init(current);
-        }
-
-        /// Blocks until somebody has woken it since it lay down.
-        pub(crate) fn sleep(&self) {
+        /// Blocks until somebody has woken it since it last slept, or for so long; false if nobody has.
+        pub(crate) fn sleep(&self, longest: Option<Duration>) -> bool {
+            let until = longest.and_then(|longest| Instant::now().checked_add(longest));
             while !self.woken.swap(false, Ordering::Acquire) {
-                park();
+                match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                    None => park(),
+                    Some(Duration::ZERO) => return false,
+                    Some(left) => park_timeout(left),
+                }
             }
+            true
         }
 
         pub(crate) fn wake(&self) {
             self.woken.store(true, Ordering::Release);
-            if let Some(thread) = self.sleeper.get() {
-                thread.unpark();
-            }
+            self.sleeper.unpark();
         }
     }
 }
@@ -70,13 +70,16 @@ pub(crate) mod checked {
             Bed { woken: Mutex::new(false), changed: Condvar::new() }
         }
 
-        pub(crate) fn lie_down(&self) {}
-
-        pub(crate) fn sleep(&self) {
+        /// loom knows no time: a sleep that is not for ever is over at once.
+        pub(crate) fn sleep(&self, longest: Option<std::time::Duration>) -> bool {
             let mut woken = lock(&self.woken);
             while !std::mem::take(&mut *woken) {
+                if longest.is_some() {
+                    return false;
+                }
                 woken = self.changed.wait(woken).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
+            true
         }
 
         pub(crate) fn wake(&self) {

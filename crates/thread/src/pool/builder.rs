@@ -1,30 +1,36 @@
 //! [`Builder`]: the settings of a pool, and its start.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use phalanx_shared::{Owner, Permits};
+use rustix::thread::CpuSet;
 
 use crate::panic;
+use crate::pool::clock::Keeper;
 use crate::pool::core::Core;
-use crate::pool::deadlines::Deadlines;
 use crate::pool::dispatcher::Dispatcher;
 use crate::pool::error::Error;
 use crate::pool::handle::ThreadPool;
-use crate::pool::metrics::{Counters, ThreadRecord};
+use crate::pool::init::Init;
+use crate::pool::metrics::Counters;
 use crate::pool::share::CoreShare;
+use crate::pool::staff::Size;
 use crate::pool::standing::Standing;
+use crate::pool::start::Outfit;
 
 /// Jobs that may wait.
 const DEFAULT_QUEUE_LIMIT: usize = 1024;
 /// How long a job may wait by prediction.
 const DEFAULT_MAX_WAIT: Duration = Duration::from_secs(1);
-/// The event loop goes first, but does not interrupt a job for each small result: with 5, a thread that shares its core
-/// with the event loop is preempted at every completion and empty jobs come to a quarter of the rate.
 /// What nobody notices beside the work itself.
 const DEFAULT_STANDING_WAIT: Duration = Duration::from_millis(100);
+/// Long enough for the pause between two bursts, short enough to give memory back.
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The event loop goes first, but does not interrupt a job for each small result: with 5, a thread that shares its core
+/// with the event loop is preempted at every completion and empty jobs come to a quarter of the rate.
 const DEFAULT_NICENESS: u8 = 1;
 /// The lowest priority that Linux knows (setpriority(2)).
 const MOST_NICENESS: u8 = 19;
@@ -35,24 +41,32 @@ const MOST_THREADS: usize = 8192;
 #[derive(Debug, Clone)]
 pub struct Builder {
     name: String,
-    threads: usize,
+    least_threads: Option<usize>,
+    most_threads: Option<usize>,
+    idle_timeout: Duration,
     queue_limit: usize,
     max_wait: Duration,
     standing_wait: Duration,
     permits: Option<(Permits, Owner)>,
     niceness: u8,
+    affinity: Option<Vec<usize>>,
+    init: Option<Init>,
 }
 
 impl Builder {
     pub(crate) fn new() -> Builder {
         Builder {
             name: "pool".to_owned(),
-            threads: phalanx_memory::usable_cores(),
+            least_threads: None,
+            most_threads: None,
+            idle_timeout: DEFAULT_IDLE_TIMEOUT,
             queue_limit: DEFAULT_QUEUE_LIMIT,
             max_wait: DEFAULT_MAX_WAIT,
             standing_wait: DEFAULT_STANDING_WAIT,
             permits: None,
             niceness: DEFAULT_NICENESS,
+            affinity: None,
+            init: None,
         }
     }
 
@@ -62,9 +76,62 @@ impl Builder {
         self
     }
 
-    /// How many threads, 1 to 8192. Default: [`phalanx_memory::usable_cores`].
+    /// How many threads, 1 to 8192, always. Default: [`phalanx_memory::usable_cores`].
     pub fn threads(mut self, threads: usize) -> Builder {
-        self.threads = threads;
+        (self.least_threads, self.most_threads) = (Some(threads), Some(threads));
+        self
+    }
+
+    /// How many threads there are at least, from the start: 1 to [`max_threads`](Self::max_threads). Default: one for
+    /// each usable core, but no more than the most.
+    pub fn min_threads(mut self, threads: usize) -> Builder {
+        self.least_threads = Some(threads);
+        self
+    }
+
+    /// How many threads there may be: one more is started when jobs wait and no thread is idle.
+    /// Default: one for each usable core, but no fewer than the least.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let pool = phalanx_thread::ThreadPool::builder()
+    ///     .min_threads(1)
+    ///     .max_threads(8)
+    ///     .idle_timeout(Duration::from_secs(30))
+    ///     .build()?;
+    /// assert_eq!(pool.metrics().max_threads, 8);
+    /// # Ok::<(), phalanx_thread::Error>(())
+    /// ```
+    pub fn max_threads(mut self, threads: usize) -> Builder {
+        self.most_threads = Some(threads);
+        self
+    }
+
+    /// A thread beyond the least number that had nothing to do for so long ends. Default 10 s.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Builder {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// On which processors (numbers as in `/proc/cpuinfo`) the threads may run. Default: wherever the thread may that
+    /// starts them.
+    pub fn affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Builder {
+        self.affinity = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// What each thread makes before its first job and lends to its jobs, by
+    /// [`with_state`](crate::JobContext::with_state): a decoder, a connection, a model.
+    ///
+    /// If it fails or panics, the thread is replaced: after 10, 20, 40 and 80 ms, while jobs wait. After five failures in
+    /// a row, jobs that have no other thread to run them end with [`NoThread`](crate::JobError::NoThread), which says
+    /// why; the first job after a second tries again.
+    pub fn init<S, E>(mut self, init: impl Fn() -> Result<S, E> + Send + Sync + 'static) -> Builder
+    where
+        S: 'static,
+        E: fmt::Display,
+    {
+        self.init = Some(Init::new(init));
         self
     }
 
@@ -107,67 +174,89 @@ impl Builder {
         self
     }
 
-    /// Starts the threads.
+    /// Starts the least number of threads. Fails if not even one can be started; those that are missing are tried again
+    /// when there is work for them.
     pub fn build(self) -> Result<ThreadPool, Error> {
-        self.check()?;
-        panic::install_hook();
         let cores = phalanx_memory::usable_cores();
+        let size = self.size(cores)?;
+        self.check()?;
+        let affinity = self.affinity.as_deref().map(cpu_set).transpose()?;
+        panic::install_hook();
         // Under a quota spinning eats what jobs need; on one core it keeps the caller from submitting.
         let may_spin = cores > 1 && phalanx_memory::cpu_quota().is_none();
         let standing = Standing::new(self.max_wait, self.standing_wait);
+        let started = Instant::now();
         let core = Arc::new(Core {
-            dispatcher: Dispatcher::new(self.threads, cores, self.queue_limit, standing),
-            deadlines: Deadlines::new(format!("{}-clock", self.name)),
+            dispatcher: Dispatcher::new(size, cores, self.queue_limit, standing),
+            keeper: Keeper::new(format!("{}-clock", self.name), started),
             counters: Counters::default(),
             share: self.permits.map(|(permits, owner)| CoreShare::new(permits, owner)),
+            size,
+            outfit: Outfit { name: self.name, niceness: self.niceness, affinity },
+            init: self.init,
             given_up: AtomicBool::new(false),
             queue_limit: self.queue_limit,
-            records: (0..self.threads).map(|_| ThreadRecord::new()).collect(),
+            records: (0..size.most).map(|_| OnceLock::new()).collect(),
             spin_cores: if may_spin { cores } else { 0 },
             spinning: AtomicUsize::new(0),
-            started: Instant::now(),
+            started,
             draining: Mutex::new(Vec::new()),
         });
-        // Dropped on an early return, it ends the threads that were started.
-        let pool = ThreadPool::new(core.clone());
-        for worker in 0..self.threads {
-            let (core, niceness, name) = (core.clone(), self.niceness, format!("{}-{worker}", self.name));
-            let body = move || {
-                lower_priority(niceness);
-                core.work(worker);
-            };
-            if let Err(source) = thread::Builder::new().name(name.clone()).spawn(body) {
-                pool.core().dispatcher.forget_threads(self.threads - worker);
-                return Err(Error::Spawn { thread: name, source });
+        let pool = ThreadPool::new(core);
+        for number in 0..size.least {
+            let Some(worker) = pool.core().dispatcher.hire() else { break };
+            if let Err(source) = pool.core().spawn(worker, Duration::ZERO) {
+                pool.core().cannot_start(worker, &source);
+                if number == 0 {
+                    return Err(Error::Spawn { thread: pool.core().outfit.thread_name(worker), source });
+                }
             }
         }
         Ok(pool)
     }
 
+    fn size(&self, cores: usize) -> Result<Size, Error> {
+        let most = self.most_threads.unwrap_or(cores.max(self.least_threads.unwrap_or(0)));
+        let least = self.least_threads.unwrap_or(cores.min(most));
+        if !(1..=MOST_THREADS).contains(&most) {
+            return Err(wrong("threads", format!("{most} is not in 1 to {MOST_THREADS}")));
+        }
+        if !(1..=most).contains(&least) {
+            return Err(wrong("min_threads", format!("{least} is not in 1 to max_threads, which is {most}")));
+        }
+        Ok(Size { least, most, idle_timeout: self.idle_timeout })
+    }
+
     fn check(&self) -> Result<(), Error> {
-        let wrong = |name, problem: String| Err(Error::Setting { name, problem });
         match self {
-            Builder { threads, .. } if !(1..=MOST_THREADS).contains(threads) => {
-                wrong("threads", format!("{threads} is not in 1 to {MOST_THREADS}"))
-            }
             Builder { queue_limit: 0, .. } => {
-                wrong("queue_limit", "no job could ever wait; give at least 1".to_owned())
+                Err(wrong("queue_limit", "no job could ever wait; give at least 1".to_owned()))
             }
             Builder { niceness, .. } if *niceness > MOST_NICENESS => {
-                wrong("niceness", format!("{niceness} is not in 0 to {MOST_NICENESS}"))
+                Err(wrong("niceness", format!("{niceness} is not in 0 to {MOST_NICENESS}")))
             }
-            Builder { name, .. } if name.contains('\0') => wrong("name", "it contains a zero byte".to_owned()),
+            Builder { name, .. } if name.contains('\0') => Err(wrong("name", "it contains a zero byte".to_owned())),
             _ => Ok(()),
         }
     }
 }
 
-/// On Linux a priority belongs to a thread, whatever POSIX says.
-fn lower_priority(increment: u8) {
-    let thread = Some(rustix::thread::gettid());
-    if increment > 0
-        && let Ok(now) = rustix::process::getpriority_process(thread)
-    {
-        let _ = rustix::process::setpriority_process(thread, now + i32::from(increment));
+fn wrong(name: &'static str, problem: String) -> Error {
+    Error::Setting { name, problem }
+}
+
+/// The processors of these numbers, all of which the calling thread may use.
+fn cpu_set(cpus: &[usize]) -> Result<CpuSet, Error> {
+    let wrong = |problem| wrong("affinity", problem);
+    let allowed = rustix::thread::sched_getaffinity(None)
+        .map_err(|error| wrong(format!("the system does not tell which processors there are: {error}")))?;
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        if *cpu >= CpuSet::MAX_CPU || !allowed.is_set(*cpu) {
+            let allowed: Vec<_> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
+            return Err(wrong(format!("processor {cpu} is not one of those that may be used: {allowed:?}")));
+        }
+        set.set(*cpu);
     }
+    if cpus.is_empty() { Err(wrong("no processor is given; leave it out to use all".to_owned())) } else { Ok(set) }
 }

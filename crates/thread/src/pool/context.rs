@@ -1,13 +1,12 @@
 //! [`JobContext`]: what a running job is told, and what it may reuse.
 
-use std::any::{Any, TypeId};
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::pool::clock::{NEVER, Nanos};
 use crate::pool::error::{JobError, Phase};
+use crate::pool::init;
 use crate::pool::job::Job;
 
 /// Given to every job while it runs: whether to go on, until when, and scratch memory of the thread.
@@ -16,10 +15,15 @@ use crate::pool::job::Job;
 /// now and then (every 100 µs is plenty: it costs about 30 ns) and returns; that is how a deadline really ends it.
 pub struct JobContext {
     pub(crate) job: Job,
-    pub(crate) deadline: Option<Instant>,
+    deadline: Nanos,
 }
 
 impl JobContext {
+    pub(crate) fn new(job: Job, started: Nanos) -> JobContext {
+        let deadline = job.0.ticket().deadline(started);
+        JobContext { job, deadline }
+    }
+
     /// Whether to stop: the caller is gone, a deadline passed, or the pool was given up. What the job returns after
     /// that is dropped.
     ///
@@ -38,12 +42,35 @@ impl JobContext {
     /// # });
     /// ```
     pub fn is_cancelled(&self) -> bool {
-        self.job.0.ticket().is_stopped() || self.why_stopped().is_some()
+        let core = self.job.0.core();
+        let is_late = || self.deadline != NEVER && core.keeper.now() >= self.deadline;
+        self.job.0.ticket().is_stopped() || core.given_up.load(Ordering::Relaxed) || is_late()
     }
 
     /// When the job has to be done: the earlier of its two deadlines, if it has any.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        let after = (self.deadline != NEVER).then(|| Duration::from_nanos(self.deadline))?;
+        self.job.0.core().started.checked_add(after)
+    }
+
+    /// Lends the job what its thread made with [`Builder::init`](crate::Builder::init): a decoder, a connection.
+    /// `None` if that makes no `S`, and inside itself.
+    ///
+    /// A state whose user panicked is thrown away; the thread makes a new one before its next job.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use std::convert::Infallible;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let dictionary = || Ok::<_, Infallible>(HashMap::from([("one", 1), ("two", 2)]));
+    /// let pool = phalanx_thread::ThreadPool::builder().threads(2).init(dictionary).build().unwrap();
+    /// let two = pool.submit(|cx| cx.with_state(|words: &mut HashMap<&str, i32>| words["two"]));
+    /// assert_eq!(two.await, Ok(Some(2)));
+    /// # });
+    /// ```
+    pub fn with_state<S: 'static, R>(&self, job: impl FnOnce(&mut S) -> R) -> Option<R> {
+        init::with_state(job)
     }
 
     /// Lends the job a value that belongs to its thread: made by `Default` the first time, reused by later jobs of the
@@ -62,12 +89,7 @@ impl JobContext {
     /// # });
     /// ```
     pub fn with_scratch<S: Default + 'static, R>(&self, job: impl FnOnce(&mut S) -> R) -> R {
-        let taken = SCRATCH.with_borrow_mut(|scratch| scratch.remove(&TypeId::of::<S>()));
-        let mut scratch = taken.and_then(|any| any.downcast::<S>().ok()).unwrap_or_default();
-        let result = job(&mut scratch);
-        let replaced = SCRATCH.with_borrow_mut(|all| all.insert(TypeId::of::<S>(), scratch));
-        drop(replaced);
-        result
+        init::with_scratch(job)
     }
 
     /// Runs something that blocks (a read, a lock, another job's result) without holding a core's permit meanwhile.
@@ -79,9 +101,9 @@ impl JobContext {
         }
     }
 
-    /// The error of a job that returned after it should have stopped.
-    pub(crate) fn why_stopped(&self) -> Option<JobError> {
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+    /// The error of a job that returned at `ended`, after it should have stopped.
+    pub(crate) fn why_stopped(&self, ended: Nanos) -> Option<JobError> {
+        if ended >= self.deadline {
             Some(JobError::TimedOut(Phase::Run))
         } else if self.job.0.core().given_up.load(Ordering::Relaxed) {
             Some(JobError::Cancelled)
@@ -93,10 +115,9 @@ impl JobContext {
 
 impl fmt::Debug for JobContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobContext").field("deadline", &self.deadline).field("cancelled", &self.is_cancelled()).finish()
+        f.debug_struct("JobContext")
+            .field("deadline", &self.deadline())
+            .field("cancelled", &self.is_cancelled())
+            .finish()
     }
-}
-
-thread_local! {
-    static SCRATCH: RefCell<HashMap<TypeId, Box<dyn Any>>> = RefCell::new(HashMap::new());
 }

@@ -1,101 +1,134 @@
 //! What all handles and all threads of a pool share, and what a thread does.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::panic;
+use crate::pool::clock::{Keeper, NEVER, Nanos, Watched, nanos};
 use crate::pool::context::JobContext;
-use crate::pool::deadlines::{Alarm, Deadlines};
 use crate::pool::dispatcher::Dispatcher;
 use crate::pool::error::{JobError, Phase, Refusal};
 use crate::pool::histogram::Distribution;
+use crate::pool::init::{self, Init};
 use crate::pool::job::{End, Job, Ran};
 use crate::pool::lanes::Entry;
 use crate::pool::metrics::{Counters, Metrics, ThreadRecord};
 use crate::pool::pace::Finished;
 use crate::pool::share::CoreShare;
 use crate::pool::spin::Spinner;
+use crate::pool::staff::Size;
+use crate::pool::start::Outfit;
+use crate::sync::checked::Bed;
 use crate::sync::lock;
 
 pub(crate) struct Core {
     pub(crate) dispatcher: Dispatcher<Job>,
-    pub(crate) deadlines: Deadlines,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) counters: Counters,
     pub(crate) share: Option<CoreShare>,
+    pub(crate) size: Size,
+    pub(crate) outfit: Outfit,
+    pub(crate) init: Option<Init>,
     /// Set when the pool does not wait for its jobs any longer.
     pub(crate) given_up: AtomicBool,
     pub(crate) queue_limit: usize,
-    pub(crate) records: Box<[ThreadRecord]>,
+    /// By the number of the thread; made by the first one of that number.
+    pub(crate) records: Box<[OnceLock<ThreadRecord>]>,
     /// Cores that spinning may use; 0 if it must not spin.
     pub(crate) spin_cores: usize,
     pub(crate) spinning: AtomicUsize,
     pub(crate) started: Instant,
-    /// Tasks that wait for all threads to end.
-    pub(crate) draining: Mutex<Vec<Waker>>,
+    /// Tasks that wait for all threads to end, each with its deadline.
+    pub(crate) draining: Mutex<Vec<(Nanos, Waker)>>,
 }
 
 /// The event loop that the jobs come from: it is busy too when it matters.
 const EVENT_LOOP: usize = 1;
 
+/// How a thread goes on after a job.
+enum After {
+    /// With this job, or with what comes.
+    Next(Option<Job>),
+    /// It lost its state to a panic, and has to make a new one.
+    StartAgain,
+}
+
 impl Core {
-    /// The life of thread `worker`.
-    pub(crate) fn work(self: Arc<Core>, worker: usize) {
+    pub(crate) fn at(&self, time: Instant) -> Nanos {
+        nanos(time.saturating_duration_since(self.started))
+    }
+
+    /// The life of thread `worker` from the moment when it is ready; whether it lost its state.
+    pub(crate) fn work(self: &Arc<Self>, worker: usize, bed: &Arc<Bed>) -> bool {
         let mut spinner = Spinner::new();
-        let mut following = None;
         loop {
-            let next = following.take().or_else(|| self.dispatcher.next(worker, |_| self.linger(&mut spinner)));
-            let Some(job) = next else { break };
-            following = self.run(worker, job);
+            let Some((mut job, call)) = self.dispatcher.next(worker, bed, |_| self.linger(&mut spinner)) else {
+                return false;
+            };
+            self.answer(call);
+            loop {
+                match self.run(worker, job) {
+                    After::Next(Some(following)) => job = following,
+                    After::Next(None) => break,
+                    After::StartAgain => return true,
+                }
+            }
         }
-        self.wake_draining();
     }
 
     /// Runs one job and takes the next, if one waits.
-    fn run(&self, worker: usize, job: Job) -> Option<Job> {
-        let picked = Instant::now();
+    fn run(self: &Arc<Self>, worker: usize, job: Job) -> After {
+        let picked = self.keeper.now();
         let started = match &self.share {
             Some(share) => {
                 share.enter();
-                Instant::now()
+                self.keeper.now()
             }
             None => picked,
         };
+        let record = self.record(worker);
         let ticket = job.0.ticket();
-        if ticket.deadline_from_submit.is_some_and(|deadline| deadline <= started) {
+        record.begin(started, started.saturating_sub(ticket.submitted));
+        if ticket.due <= started {
             job.0.clone().stop(JobError::TimedOut(Phase::Queue));
+        } else if ticket.time_from_start != NEVER {
+            self.keeper.note(ticket.deadline(started), self);
         }
-        let run_deadline = ticket.time_from_start.and_then(|time| started.checked_add(time));
-        let alarm = run_deadline.map(|time| job.0.clone().set_alarm(time));
-        let deadline = [ticket.deadline_from_submit, run_deadline].into_iter().flatten().min();
-
-        let record = &self.records[worker];
-        let waited = started.saturating_duration_since(ticket.submitted);
-        let context = JobContext { job, deadline };
-        record.begin(started.saturating_duration_since(self.started), waited);
-        let ran = context.job.0.run(&context);
-        let ended = Instant::now();
-        record.end(ended - started);
-
+        let context = JobContext::new(job, started);
+        let (ran, ended) = context.job.0.run(&context);
+        record.end(ended.saturating_sub(started));
         if let Some(share) = &self.share {
             share.leave();
         }
-        if let Some(alarm) = alarm {
-            self.deadlines.take_back(alarm);
-        }
         let job = context.job;
         let unestimated = ran == Ran::Whole && !job.0.ticket().estimated;
-        let following = self.dispatcher.finish(Finished {
+        let finished = Finished {
             cost: job.cost(),
-            occupied: ended - picked,
-            unestimated_run: unestimated.then_some(ended - started),
+            occupied: Duration::from_nanos(ended.saturating_sub(picked)),
+            unestimated_run: unestimated.then(|| Duration::from_nanos(ended.saturating_sub(started))),
             whole: ran == Ran::Whole,
-        });
+        };
+        let after = if self.init.is_some() && init::is_lost() {
+            self.dispatcher.finish_and_start_again(worker, finished);
+            After::StartAgain
+        } else {
+            After::Next(self.dispatcher.finish(worker, finished))
+        };
         job.0.complete();
         // Its caller may be gone meanwhile; then we drop the result, whose destructor is foreign code.
         panic::discard(job);
-        following
+        after
+    }
+
+    /// What thread `worker` records.
+    pub(crate) fn record(&self, worker: usize) -> &ThreadRecord {
+        self.records[worker].get_or_init(ThreadRecord::new)
+    }
+
+    fn records(&self) -> impl Iterator<Item = &ThreadRecord> {
+        self.records.iter().filter_map(OnceLock::get)
     }
 
     /// Spins for some microseconds if that is likely to be of use.
@@ -115,20 +148,26 @@ impl Core {
     pub(crate) fn give_up(&self) -> (usize, usize) {
         self.dispatcher.close();
         self.given_up.store(true, Ordering::Relaxed);
-        let mut queued = 0;
-        for job in self.dispatcher.take_all() {
+        let queued = self.refuse(self.dispatcher.take_all(), &JobError::Refused(Refusal::ShuttingDown));
+        (queued, self.dispatcher.load().running)
+    }
+
+    /// Refuses jobs that were taken once; tells how many were still wanted.
+    pub(crate) fn refuse(&self, jobs: Vec<Job>, why: &JobError) -> usize {
+        let mut wanted = 0;
+        for job in jobs {
             if !job.0.ticket().is_stopped() {
-                queued += 1;
-                job.0.clone().stop(JobError::Refused(Refusal::ShuttingDown));
+                wanted += 1;
+                job.0.clone().stop(why.clone());
             }
             panic::discard(job);
         }
-        (queued, self.dispatcher.load().running)
+        wanted
     }
 
     pub(crate) fn wake_draining(&self) {
         let wakers = std::mem::take(&mut *lock(&self.draining));
-        for waker in wakers {
+        for (_, waker) in wakers {
             let _ = panic::catch(|| waker.wake());
         }
     }
@@ -136,9 +175,15 @@ impl Core {
     pub(crate) fn metrics(&self) -> Metrics {
         let load = self.dispatcher.load();
         let ended = |end| self.counters.get(end);
+        let now = self.keeper.now();
         Metrics {
-            threads: self.records.len(),
+            threads: load.threads,
+            min_threads: self.size.least,
+            max_threads: self.size.most,
+            failed_starts: load.failed_starts,
+            last_failure: load.last_failure.map(|why| why.to_string()),
             queued: load.queued,
+            queued_by_priority: load.queued_by_priority,
             queue_limit: self.queue_limit,
             running: load.running,
             completed: ended(End::Completed),
@@ -148,17 +193,38 @@ impl Core {
             refused: ended(End::Refused),
             ran_without_permit: self.share.as_ref().map_or(0, CoreShare::without_permit),
             predicted_wait: self.dispatcher.predicted_wait(None),
-            busy: self.records.iter().map(|record| record.busy(self.started)).sum(),
+            busy: self.records().map(|record| record.busy(now)).sum(),
+            lived: load.lived,
             age: self.started.elapsed(),
-            wait: Distribution::merged(self.records.iter().map(|record| &record.wait)),
-            run: Distribution::merged(self.records.iter().map(|record| &record.run)),
+            wait: Distribution::merged(self.records().map(|record| &record.wait)),
+            run: Distribution::merged(self.records().map(|record| &record.run)),
         }
     }
 }
 
-/// The deadline of a drain: whoever waits for it looks again.
-impl Alarm for Core {
-    fn ring(self: Arc<Self>) {
-        self.wake_draining();
+impl Watched for Core {
+    fn tell_overdue(&self, now: Nanos) -> (Nanos, Duration) {
+        let walk = Instant::now();
+        let (overdue, mut earliest) = self.dispatcher.overdue(now, |worker| self.record(worker).running_since());
+        let walk = walk.elapsed();
+        for job in overdue {
+            job.0.clone().time_out();
+            panic::discard(job);
+        }
+        // Whoever waits for the end of a drain looks again at its deadline.
+        let mut draining = lock(&self.draining);
+        let over: Vec<_> = draining.extract_if(.., |(due, _)| *due <= now).collect();
+        earliest = draining.iter().fold(earliest, |earliest, (due, _)| earliest.min(*due));
+        drop(draining);
+        for (_, waker) in over {
+            let _ = panic::catch(|| waker.wake());
+        }
+        (earliest, walk)
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.keeper.end();
     }
 }

@@ -1,28 +1,36 @@
 //! Who gets which job when, and who sleeps: the queue, its lock, and the wake-ups.
 //!
 //! ```text
-//!                 push ──► wake a sleeper, unless somebody is searching already
+//!                 push ──► wake a sleeper, or start a thread, unless somebody is searching already
 //!                   │
 //!   searching ◄─────┴─ sleeping         a searcher spins for some microseconds, then looks once more
 //!    │      └────────────► sleeping     under the lock, in which it also goes to sleep
-//!    └─ takes a job ──► running         the last searcher to find a job wakes the next sleeper if jobs are left
+//!    └─ takes a job ──► running         the last searcher to find a job calls the next one if jobs are left
 //! ```
 //!
 //! Why no wake-up is lost: a searcher goes from "searching" to "sleeping" under the lock that `push` takes, having seen
-//! empty lanes under it; so `push` finds either a searcher who will look again, or a sleeper to wake. `model.rs` tries
-//! every order (loom).
+//! an empty queue under it; so `push` finds either a searcher who will look again, or a sleeper to wake, or a thread
+//! that starts and looks when it is ready. `model.rs` tries every order (loom).
 //!
-//! One lock and two plain queues instead of lock-free ones: measured no slower for jobs that are worth a thread, and
-//! only so can the bound, the ageing rule, the sums of costs and the withdrawal of jobs be exact. The lock is held for
-//! tens of nanoseconds; nothing is dropped and nobody is woken under it.
+//! One lock and plain queues instead of lock-free ones: measured no slower for jobs that are worth a thread, and only so
+//! can the bound, the ageing rule, the sums of costs and the withdrawal of jobs be exact. The lock is held for tens of
+//! nanoseconds; nothing is dropped and nobody is woken under it. The walk for deadlines alone holds it for longer
+//! (`clock.rs`).
 
+use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::pool::admission::Admitted;
-use crate::pool::error::Refusal;
-use crate::pool::lanes::{Entry, Lanes};
+use crate::pool::clock::{NEVER, Nanos};
+use crate::pool::error::{JobError, Refusal};
+use crate::pool::lanes::Entry;
+use crate::pool::levels::Levels;
 use crate::pool::pace::{Finished, Pace};
+use crate::pool::priority::Priority;
+use crate::pool::staff::{Size, Staff};
 use crate::pool::standing::Standing;
+use crate::pool::waiters::Waiters;
 use crate::sync::checked::{AtomicUsize, Bed, Condvar, Mutex, MutexGuard, Ordering, lock};
 
 /// Whether jobs are taken.
@@ -34,71 +42,122 @@ enum Doors {
 }
 
 struct State<J> {
-    lanes: Lanes<J>,
+    queue: Levels<J>,
     pace: Pace,
     standing: Standing,
     admitted: Admitted,
     doors: Doors,
-    /// Threads that look for work: spinning, or woken and on their way.
-    searching: usize,
-    sleepers: Vec<usize>,
+    staff: Staff,
     running: usize,
     running_cost: u64,
-    /// Threads that have not ended.
-    alive: usize,
+    /// The job of each thread, if it has a deadline.
+    on_thread: Vec<Option<J>>,
+    /// Who waits for room in the queue.
+    waiters: Waiters,
 }
 
 pub(crate) struct Dispatcher<J> {
     state: Mutex<State<J>>,
-    /// As many as wait in the lanes, to be read without the lock.
+    /// As many as wait in the queue, to be read without the lock.
     queued: AtomicUsize,
     /// As many as run, to be read without the lock.
     running: AtomicUsize,
-    /// One per thread.
-    beds: Box<[Bed]>,
     thread_ended: Condvar,
 }
 
+/// Whom a change calls to work; to be answered when the lock is free again.
+#[must_use = "jobs wait for somebody who was not called"]
+pub(crate) enum Call {
+    Nobody,
+    Wake(Arc<Bed>),
+    /// A thread with this number has to be started.
+    Start(usize),
+}
+
 /// How full the pool is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Load {
     pub(crate) queued: usize,
+    pub(crate) queued_by_priority: [usize; Priority::COUNT],
     pub(crate) running: usize,
+    pub(crate) threads: usize,
+    pub(crate) lived: Duration,
+    pub(crate) failed_starts: u64,
+    pub(crate) last_failure: Option<Arc<str>>,
 }
 
 impl<J: Entry> Dispatcher<J> {
-    pub(crate) fn new(threads: usize, cores: usize, queue_limit: usize, standing: Standing) -> Dispatcher<J> {
+    pub(crate) fn new(size: Size, cores: usize, queue_limit: usize, standing: Standing) -> Dispatcher<J> {
         Dispatcher {
             state: Mutex::new(State {
-                lanes: Lanes::new(queue_limit),
-                pace: Pace::new(threads, cores),
+                queue: Levels::new(queue_limit),
+                pace: Pace::new(size.most, cores),
                 standing,
                 admitted: Admitted::default(),
                 doors: Doors::Open,
-                searching: 0,
-                sleepers: Vec::with_capacity(threads),
+                staff: Staff::new(size),
                 running: 0,
                 running_cost: 0,
-                alive: threads,
+                on_thread: (0..size.most).map(|_| None).collect(),
+                waiters: Waiters::default(),
             }),
             queued: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
-            beds: (0..threads).map(|_| Bed::new()).collect(),
             thread_ended: Condvar::new(),
         }
     }
 
     /// Queues the job, unless it is refused. Without a cost it gets the usual one.
-    pub(crate) fn push(&self, job: &J, cost: Option<u64>) -> Result<(), Refusal> {
+    pub(crate) fn push(&self, job: &J, cost: Option<u64>, now: Instant) -> Result<Call, JobError> {
         let mut state = lock(&self.state);
+        self.enqueue(&mut state, job, cost, now)?;
+        Ok(state.call())
+    }
+
+    /// As [`push`](Dispatcher::push); if there is no room, `waker` is woken when it is worth another try.
+    pub(crate) fn push_or_wait(
+        &self,
+        job: &J,
+        cost: Option<u64>,
+        now: Instant,
+        waker: &Waker,
+    ) -> Result<Call, JobError> {
+        let mut state = lock(&self.state);
+        match self.enqueue(&mut state, job, cost, now) {
+            Ok(()) => Ok(state.call()),
+            Err(error) => {
+                if error.is_for_now() {
+                    state.waiters.add(waker);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Queues many at once, in their order; tells for each why it was not taken, and calls as many as are needed.
+    pub(crate) fn push_many(
+        &self,
+        jobs: &[J],
+        cost: Option<u64>,
+        now: Instant,
+    ) -> (Vec<Result<(), JobError>>, Vec<Call>) {
+        let mut state = lock(&self.state);
+        let results: Vec<_> = jobs.iter().map(|job| self.enqueue(&mut state, job, cost, now)).collect();
+        let taken = results.iter().filter(|result| result.is_ok()).count();
+        let wanted = taken.saturating_sub(state.staff.searching);
+        let calls = (0..wanted).map_while(|_| state.call_another()).collect();
+        (results, calls)
+    }
+
+    fn enqueue(&self, state: &mut State<J>, job: &J, cost: Option<u64>, now: Instant) -> Result<(), JobError> {
         let cost = cost.unwrap_or_else(|| state.pace.usual_cost());
-        self.admission(&mut state, cost, Instant::now())?;
+        state.admission(job.priority(), cost, now)?;
+        if let Some(trouble) = state.staff.trouble() {
+            return Err(JobError::NoThread { reason: trouble.to_string() });
+        }
         job.set_cost(cost);
-        state.lanes.push(job.clone());
-        self.publish(&state);
-        let sleeper = self.next_to_wake(&mut state);
-        drop(state);
-        wake(sleeper);
+        state.queue.push(job.clone());
+        self.publish(state);
         Ok(())
     }
 
@@ -106,88 +165,98 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn admit(&self, cost: u64) -> Result<u64, Refusal> {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        self.admission(&mut state, cost, now)?;
+        state.admission(Priority::DEFAULT, cost, now)?;
         Ok(state.admitted.add(cost, now))
     }
 
     /// What was let in under this number is about to be submitted, or never will be.
     pub(crate) fn forget_admitted(&self, number: u64) {
-        lock(&self.state).admitted.remove(number);
+        let mut state = lock(&self.state);
+        state.admitted.remove(number);
+        let waiters = state.waiters.take();
+        drop(state);
+        waiters.wake();
     }
 
     /// How long a job of this cost (without one: a heavy job) would wait if it came now.
     pub(crate) fn predicted_wait(&self, cost: Option<u64>) -> Duration {
-        predicted_wait(&mut lock(&self.state), cost.unwrap_or(u64::MAX), Instant::now())
+        lock(&self.state).predicted_wait(Priority::DEFAULT, cost.unwrap_or(u64::MAX), Instant::now())
     }
 
-    fn admission(&self, state: &mut State<J>, cost: u64, now: Instant) -> Result<(), Refusal> {
-        if state.doors == Doors::Closed {
-            return Err(Refusal::ShuttingDown);
-        }
-        if state.lanes.is_full() {
-            return Err(Refusal::Full { queued: state.lanes.len(), limit: state.lanes.limit() });
-        }
-        let predicted = predicted_wait(state, cost, now);
-        let limit = state.standing.limit(predicted, now);
-        if predicted > limit {
-            let retry_after = predicted.saturating_sub(limit / 2);
-            return Err(Refusal::TooLongWait { predicted, limit, retry_after });
-        }
-        Ok(())
+    /// Counts the job of thread `worker` as finished and takes the next one if any waits.
+    pub(crate) fn finish(&self, worker: usize, finished: Finished) -> Option<J> {
+        self.leave_job(worker, finished, |state, husks| self.take(worker, state, husks))
     }
 
-    /// Counts a job as finished and takes the next one if any waits.
-    pub(crate) fn finish(&self, finished: Finished) -> Option<J> {
+    /// Counts the job of thread `worker` as finished; the thread has to start anew.
+    pub(crate) fn finish_and_start_again(&self, worker: usize, finished: Finished) {
+        self.leave_job(worker, finished, |state, _| {
+            state.staff.is_starting_again();
+            None
+        });
+    }
+
+    fn leave_job(
+        &self,
+        worker: usize,
+        finished: Finished,
+        then: impl FnOnce(&mut State<J>, &mut Vec<J>) -> Option<J>,
+    ) -> Option<J> {
         let mut husks = Vec::new();
         let mut state = lock(&self.state);
+        let left = state.on_thread[worker].take();
         state.running -= 1;
         state.running_cost = state.running_cost.saturating_sub(finished.cost);
         state.pace.record(finished);
-        let next = self.take(&mut state, &mut husks);
+        let next = then(&mut state, &mut husks);
         self.publish(&state);
+        let waiters = state.waiters.take();
         drop(state);
+        waiters.wake();
+        drop(left);
         next
     }
 
-    /// The next job for thread `worker`, which sleeps until there is one; `None` when the thread shall end. `linger` is
-    /// called before it goes to sleep: it may spin while the queue [`looks_empty`](Dispatcher::looks_empty).
-    pub(crate) fn next(&self, worker: usize, mut linger: impl FnMut(&Self)) -> Option<J> {
+    /// The next job for thread `worker`, which sleeps in `bed` until there is one, and whom to call for those that are
+    /// left; `None` when the thread has ended. `linger` is called before it goes to sleep: it may spin while the queue
+    /// [`looks_empty`](Dispatcher::looks_empty).
+    pub(crate) fn next(&self, worker: usize, bed: &Arc<Bed>, mut linger: impl FnMut(&Self)) -> Option<(J, Call)> {
         let mut husks = Vec::new();
         let mut state = lock(&self.state);
-        state.searching += 1;
+        let longest_sleep = state.staff.size.longest_sleep();
+        state.staff.searching += 1;
+        let mut has_lingered = false;
+        let mut has_idled_for_long = false;
         loop {
-            if state.doors == Doors::Open {
+            if let Some(job) = self.take(worker, &mut state, &mut husks) {
+                state.staff.searching -= 1;
+                return Some((job, state.call()));
+            }
+            if state.doors == Doors::Closed || (has_idled_for_long && state.staff.is_one_too_many()) {
+                state.staff.searching -= 1;
+                self.end(worker, state);
+                return None;
+            }
+            if !has_lingered {
+                has_lingered = true;
                 drop(state);
                 husks.clear();
                 linger(self);
                 state = lock(&self.state);
+                continue;
             }
-            if let Some(job) = self.take(&mut state, &mut husks) {
-                state.searching -= 1;
-                let sleeper = self.next_to_wake(&mut state);
-                drop(state);
-                wake(sleeper);
-                return Some(job);
-            }
-            state.searching -= 1;
-            if state.doors == Doors::Closed {
-                self.end(state);
-                return None;
-            }
-            self.beds[worker].lie_down();
-            state.sleepers.push(worker);
+            state.staff.lies_down(bed);
             drop(state);
-            husks.clear();
-            self.beds[worker].sleep();
-            // Whoever woke us counted us as searching.
+            let was_woken = bed.sleep(longest_sleep);
             state = lock(&self.state);
-            if let Some(job) = self.take(&mut state, &mut husks) {
-                state.searching -= 1;
-                let sleeper = self.next_to_wake(&mut state);
+            has_idled_for_long = !was_woken && state.staff.gets_up(bed);
+            if !was_woken && !has_idled_for_long {
+                // Somebody wakes it just now; the next sleep must not end by that.
                 drop(state);
-                wake(sleeper);
-                return Some(job);
+                bed.sleep(None);
+                state = lock(&self.state);
             }
+            has_lingered = has_idled_for_long;
         }
     }
 
@@ -195,44 +264,101 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn withdraw(&self, job: &J) -> bool {
         let mut husks = Vec::new();
         let mut state = lock(&self.state);
-        let withdrawn = state.lanes.withdraw(job, &mut husks);
+        let withdrawn = state.queue.withdraw(job, &mut husks);
         self.publish(&state);
+        let waiters = state.waiters.take();
         drop(state);
+        waiters.wake();
         withdrawn
+    }
+
+    /// Those for which it is too late at `now`, and the earliest deadline of the others. `started` tells when the job
+    /// of a thread began.
+    pub(crate) fn overdue(&self, now: Nanos, started: impl Fn(usize) -> Option<Nanos>) -> (Vec<J>, Nanos) {
+        let mut overdue = Vec::new();
+        let state = lock(&self.state);
+        let mut earliest = state.queue.overdue(now, &mut overdue);
+        for (worker, job) in state.on_thread.iter().enumerate() {
+            let Some(job) = job else { continue };
+            match job.due_on_thread(started(worker)) {
+                NEVER => {}
+                due if due > now => earliest = earliest.min(due),
+                _ => overdue.push(job.clone()),
+            }
+        }
+        (overdue, earliest)
     }
 
     /// No new jobs from now on; the threads finish what is queued and end.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.doors = Doors::Closed;
-        let sleepers: Vec<_> = state.sleepers.drain(..).collect();
-        state.searching += sleepers.len();
+        let sleepers: Vec<_> = std::iter::from_fn(|| state.staff.rouse()).collect();
+        let waiters = state.waiters.take();
         drop(state);
-        sleepers.into_iter().for_each(|worker| self.beds[worker].wake());
+        waiters.wake();
+        sleepers.into_iter().for_each(|bed| bed.wake());
     }
 
     /// Takes everything out of the queue (after [`close`](Dispatcher::close)).
     pub(crate) fn take_all(&self) -> Vec<J> {
         let mut state = lock(&self.state);
-        let jobs = state.lanes.take_all();
+        let jobs = state.queue.take_all();
         self.publish(&state);
         jobs
     }
 
-    /// Threads that a failed start will never bring.
-    pub(crate) fn forget_threads(&self, threads: usize) {
-        lock(&self.state).alive -= threads;
+    /// The number of a thread that is to be started, if there may be one more.
+    pub(crate) fn hire(&self) -> Option<usize> {
+        lock(&self.state).staff.hire()
     }
 
+    /// A thread that was starting looks for work now.
+    pub(crate) fn is_ready(&self) {
+        lock(&self.state).staff.is_ready();
+    }
+
+    /// A starting thread failed: how long to wait before the next try; else it has ended, and with the last thread go
+    /// the jobs that nobody will run.
+    pub(crate) fn init_failed(&self, worker: usize, why: &Arc<str>) -> Result<Duration, Vec<J>> {
+        let mut state = lock(&self.state);
+        match state.staff.init_failed(worker, why.clone()) {
+            Some(wait) if state.doors == Doors::Open => Ok(wait),
+            Some(_) => {
+                state.staff.cannot_start(worker, why.clone());
+                Err(self.abandoned(state))
+            }
+            None => Err(self.abandoned(state)),
+        }
+    }
+
+    /// A thread could not be started; with the last thread go the jobs that nobody will run.
+    pub(crate) fn cannot_start(&self, worker: usize, why: &Arc<str>) -> Vec<J> {
+        let mut state = lock(&self.state);
+        state.staff.cannot_start(worker, why.clone());
+        self.abandoned(state)
+    }
+
+    fn abandoned(&self, mut state: MutexGuard<'_, State<J>>) -> Vec<J> {
+        let jobs = if state.staff.alive() == 0 { state.queue.take_all() } else { Vec::new() };
+        self.publish(&state);
+        let waiters = state.waiters.take();
+        drop(state);
+        waiters.wake();
+        self.thread_ended.notify_all();
+        jobs
+    }
+
+    /// Threads that have not ended.
     pub(crate) fn alive(&self) -> usize {
-        lock(&self.state).alive
+        lock(&self.state).staff.alive()
     }
 
     /// Blocks until all threads have ended, or until `deadline`.
     #[cfg(not(loom))]
     pub(crate) fn wait_until_ended(&self, deadline: Instant) {
         let mut state = lock(&self.state);
-        while state.alive > 0 {
+        while state.staff.alive() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -246,14 +372,23 @@ impl<J: Entry> Dispatcher<J> {
     #[cfg(loom)]
     pub(crate) fn wait_until_ended(&self, _deadline: Instant) {
         let mut state = lock(&self.state);
-        while state.alive > 0 {
+        while state.staff.alive() > 0 {
             state = self.thread_ended.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
 
     pub(crate) fn load(&self) -> Load {
         let state = lock(&self.state);
-        Load { queued: state.lanes.len(), running: state.running }
+        let (failed_starts, last_failure) = state.staff.failures();
+        Load {
+            queued: state.queue.len(),
+            queued_by_priority: state.queue.len_by_priority(),
+            running: state.running,
+            threads: state.staff.alive(),
+            lived: state.staff.lived(),
+            failed_starts,
+            last_failure,
+        }
     }
 
     /// Whether nothing waits, to the best of a glance without the lock.
@@ -266,50 +401,75 @@ impl<J: Entry> Dispatcher<J> {
         self.running.load(Ordering::Relaxed)
     }
 
-    fn take(&self, state: &mut State<J>, husks: &mut Vec<J>) -> Option<J> {
-        let job = state.lanes.pop(husks)?;
+    fn take(&self, worker: usize, state: &mut State<J>, husks: &mut Vec<J>) -> Option<J> {
+        let job = state.queue.pop(husks)?;
         state.running += 1;
         state.running_cost = state.running_cost.saturating_add(job.cost());
+        if job.has_deadline() {
+            state.on_thread[worker] = Some(job.clone());
+        }
         self.publish(state);
         Some(job)
     }
 
     fn publish(&self, state: &State<J>) {
-        self.queued.store(state.lanes.len(), Ordering::Relaxed);
+        self.queued.store(state.queue.len(), Ordering::Relaxed);
         self.running.store(state.running, Ordering::Relaxed);
     }
 
-    /// A sleeper that has to wake up because there is work and nobody looks for it.
-    fn next_to_wake(&self, state: &mut State<J>) -> Option<&Bed> {
-        if state.searching > 0 || state.lanes.len() == 0 {
-            return None;
-        }
-        // The one that slept last: its stack and caches are the warmest.
-        let worker = state.sleepers.pop()?;
-        state.searching += 1;
-        Some(&self.beds[worker])
-    }
-
-    fn end(&self, mut state: MutexGuard<'_, State<J>>) {
-        state.alive -= 1;
+    fn end(&self, worker: usize, mut state: MutexGuard<'_, State<J>>) {
+        state.staff.has_ended(worker);
         drop(state);
         self.thread_ended.notify_all();
     }
 }
 
-fn wake(sleeper: Option<&Bed>) {
-    if let Some(bed) = sleeper {
-        bed.wake();
+impl<J: Entry> State<J> {
+    /// Calls somebody if there is work and nobody looks for it.
+    fn call(&mut self) -> Call {
+        if self.staff.searching > 0 || self.queue.is_empty() {
+            return Call::Nobody;
+        }
+        self.call_another().unwrap_or(Call::Nobody)
     }
-}
 
-/// Nothing while a thread is free; else what waits ahead, what was let in, and on average half of what runs.
-fn predicted_wait<J: Entry>(state: &mut State<J>, cost: u64, now: Instant) -> Duration {
-    let idle = state.alive.saturating_sub(state.running);
-    let (admitted, admitted_cost) = state.admitted.sum(now);
-    if idle > state.lanes.len() + admitted {
-        return Duration::ZERO;
+    /// Calls one more, if there is one.
+    fn call_another(&mut self) -> Option<Call> {
+        if let Some(bed) = self.staff.rouse() {
+            return Some(Call::Wake(bed));
+        }
+        if self.doors == Doors::Open && self.staff.too_few_start_for(self.queue.len()) {
+            return self.staff.hire().map(Call::Start);
+        }
+        None
     }
-    let ahead = state.lanes.cost_ahead_of(cost).saturating_add(admitted_cost);
-    state.pace.time_for(ahead.saturating_add(state.running_cost / 2))
+
+    fn admission(&mut self, priority: Priority, cost: u64, now: Instant) -> Result<(), Refusal> {
+        if self.doors == Doors::Closed {
+            return Err(Refusal::ShuttingDown);
+        }
+        if self.queue.is_full() {
+            return Err(Refusal::Full { queued: self.queue.len(), limit: self.queue.limit() });
+        }
+        let predicted = self.predicted_wait(priority, cost, now);
+        let limit = self.standing.limit(predicted, now);
+        if predicted > limit {
+            let retry_after = predicted.saturating_sub(limit / 2);
+            return Err(Refusal::TooLongWait { predicted, limit, retry_after });
+        }
+        Ok(())
+    }
+
+    /// Nothing while a thread is free or can be had; else what waits ahead, what was let in, and on average half of what
+    /// runs.
+    fn predicted_wait(&mut self, priority: Priority, cost: u64, now: Instant) -> Duration {
+        let strength = self.staff.strength();
+        let idle = strength.saturating_sub(self.running);
+        let (admitted, admitted_cost) = self.admitted.sum(now);
+        if idle > self.queue.len() + admitted {
+            return Duration::ZERO;
+        }
+        let ahead = self.queue.cost_ahead_of(priority, cost).saturating_add(admitted_cost);
+        self.pace.time_for(ahead.saturating_add(self.running_cost / 2), strength)
+    }
 }

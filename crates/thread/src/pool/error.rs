@@ -61,8 +61,23 @@ pub enum JobError {
     Refused(Refusal),
     /// One of its deadlines passed. A job that was running was told so and goes on until it looks.
     TimedOut(Phase),
-    /// [`Submission::cancel`](crate::Submission::cancel) was called, or the pool was given up while the job ran.
+    /// [`Submission::cancel`](crate::Submission::cancel) or its [`Cancellation`](crate::Cancellation) was called, or the
+    /// pool was given up while the job ran.
     Cancelled,
+    /// The pool has no thread left and could start none: the system gave none, or what was given to
+    /// [`Builder::init`](crate::Builder::init) failed five times in a row. It is tried again with the first job after a
+    /// second. Nothing of this one ran.
+    NoThread {
+        /// Why the last start failed.
+        reason: String,
+    },
+}
+
+impl JobError {
+    /// Whether the job was not taken only because there is no room now.
+    pub(crate) fn is_for_now(&self) -> bool {
+        matches!(self, JobError::Refused(Refusal::Full { .. } | Refusal::TooLongWait { .. }))
+    }
 }
 
 /// Where a job was when its deadline passed.
@@ -121,6 +136,9 @@ impl fmt::Display for JobError {
             }
             JobError::TimedOut(Phase::Run) => f.write_str("the deadline of the job passed while it ran"),
             JobError::Cancelled => f.write_str("the job was cancelled"),
+            JobError::NoThread { reason } => {
+                write!(f, "the job was refused: no thread of the pool could be started: {reason}; try again later")
+            }
         }
     }
 }

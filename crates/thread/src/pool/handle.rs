@@ -1,25 +1,22 @@
 //! [`ThreadPool`]: the handle.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::pool::admission::Admission;
 use crate::pool::builder::Builder;
+use crate::pool::cancellation::Cancellation;
 use crate::pool::context::JobContext;
 use crate::pool::core::Core;
-use crate::pool::deadlines::{Alarm, AlarmKey};
-use crate::pool::error::Refusal;
-use crate::pool::job::{Awaited, Cell, End, Job, Ticket, watch};
+use crate::pool::drain::{Drain, Leftover};
+use crate::pool::error::{JobError, Refusal};
+use crate::pool::map::Map;
 use crate::pool::metrics::Metrics;
+use crate::pool::priority::Priority;
+use crate::pool::scope::{self, Scope};
 use crate::pool::submission::Submission;
-use crate::sync::lock;
-
-/// Longer estimates are taken for this; sums of them stay far from any overflow.
-const DEAREST: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::pool::terms::{DEAREST, Terms, cost_of};
 
 /// Threads for work that burns a processor, beside an event loop that must not.
 ///
@@ -81,13 +78,55 @@ impl ThreadPool {
     /// # });
     /// ```
     pub fn job(&self) -> JobBuilder<'_> {
-        JobBuilder { pool: self, cost: None, from_submit: None, from_start: None }
+        JobBuilder { pool: self, terms: Terms::default() }
+    }
+
+    /// Submits many jobs at once: one lock, and as many threads woken as are needed. Each has its own result; what does
+    /// not fit into the queue any more is refused job by job, the others run.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let pool = phalanx_thread::ThreadPool::builder().build().unwrap();
+    /// let squares = pool.submit_many((1..=3_u32).map(|n| move |_: &_| n * n));
+    /// let mut sum = 0;
+    /// for square in squares {
+    ///     sum += square.await.unwrap();
+    /// }
+    /// assert_eq!(sum, 14);
+    /// # });
+    /// ```
+    pub fn submit_many<T, F>(&self, works: impl IntoIterator<Item = F>) -> Vec<Submission<T>>
+    where
+        F: FnOnce(&JobContext) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.job().submit_many(works)
+    }
+
+    /// Runs `work` for each of the items, however many: results come in the order of the items, a bounded number is in
+    /// flight, and no item is taken before there is room for it. See [`Map`].
+    pub fn map<I, F, T>(&self, items: I, work: F) -> Map<I::IntoIter, F, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(&JobContext, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.job().map(items, work)
+    }
+
+    /// Jobs that may borrow: blocks until all that `body` submitted are over. See [`Scope`].
+    pub fn scope<'env, R>(
+        &self,
+        body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    ) -> Result<R, JobError> {
+        self.job().scope(body)
     }
 
     /// Lets in a job of this cost that is submitted a little later: a check before the body of a request is even read.
     /// What was let in counts as waiting until the [`Admission`] is dropped, but for a quarter of a second at most.
     pub fn admit(&self, cost: Duration) -> Result<Admission, Refusal> {
-        let number = self.core().dispatcher.admit(nanos(cost))?;
+        let number = self.core().dispatcher.admit(cost_of(cost))?;
         Ok(Admission::new(self.core().clone(), number))
     }
 
@@ -109,10 +148,7 @@ impl ThreadPool {
     pub fn drain(&self, within: Duration) -> Drain {
         let core = self.core().clone();
         core.dispatcher.close();
-        let deadline = deadline_in(within);
-        let as_alarm: Arc<dyn Alarm> = core.clone();
-        let alarm = core.deadlines.set(deadline, Arc::downgrade(&as_alarm));
-        Drain { core, deadline, alarm }
+        Drain::new(core, deadline_in(within))
     }
 
     /// As [`drain`](ThreadPool::drain), but blocks the calling thread. Not for a thread of this pool.
@@ -120,19 +156,8 @@ impl ThreadPool {
         let core = self.core();
         core.dispatcher.close();
         core.dispatcher.wait_until_ended(deadline_in(within));
-        leftover(core)
+        Leftover::of(core)
     }
-}
-
-/// Nothing if all threads have ended; else gives up on the rest.
-fn leftover(core: &Core) -> Leftover {
-    let (queued, running) = if core.dispatcher.alive() == 0 { (0, 0) } else { core.give_up() };
-    Leftover { queued, running }
-}
-
-fn nanos(cost: Duration) -> u64 {
-    // At most a day: fits.
-    cost.min(DEAREST).as_nanos() as u64
 }
 
 /// A time too far away to be represented is as good as a day.
@@ -144,37 +169,52 @@ fn deadline_in(time: Duration) -> Instant {
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let load = self.core().dispatcher.load();
-        f.debug_struct("ThreadPool").field("queued", &load.queued).field("running", &load.running).finish()
+        f.debug_struct("ThreadPool")
+            .field("threads", &load.threads)
+            .field("queued", &load.queued)
+            .field("running", &load.running)
+            .finish()
     }
 }
 
 /// A job that is being described; made by [`ThreadPool::job`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing happens before submit()"]
 pub struct JobBuilder<'p> {
     pool: &'p ThreadPool,
-    cost: Option<Duration>,
-    from_submit: Option<Duration>,
-    from_start: Option<Duration>,
+    terms: Terms,
 }
 
 impl JobBuilder<'_> {
     /// How long it will probably run, alone on a core. Estimates that are all wrong by the same factor do no harm.
     /// Below 5 ms it takes the lane of cheap jobs.
     pub fn cost(mut self, estimate: Duration) -> Self {
-        self.cost = Some(estimate);
+        self.terms.cost = Some(estimate);
         self
     }
 
-    /// The job must be done this long after it was submitted. One that still waits then is dropped unrun.
+    /// Who goes first. Default [`Priority::DEFAULT`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.terms.priority = priority;
+        self
+    }
+
+    /// The job must be done this long after it was submitted. One that still waits then is dropped unrun. The caller is
+    /// told within about a millisecond, also while every thread is stuck.
     pub fn deadline_from_submit(mut self, time: Duration) -> Self {
-        self.from_submit = Some(time);
+        self.terms.from_submit = Some(time);
         self
     }
 
     /// The job must be done this long after it began to run.
     pub fn deadline_from_start(mut self, time: Duration) -> Self {
-        self.from_start = Some(time);
+        self.terms.from_start = Some(time);
+        self
+    }
+
+    /// The job ends when this is said, with many others perhaps.
+    pub fn cancelled_by(mut self, cancellation: &Cancellation) -> Self {
+        self.terms.cancelled_by = Some(cancellation.clone());
         self
     }
 
@@ -184,68 +224,34 @@ impl JobBuilder<'_> {
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let core = self.pool.core();
-        let now = Instant::now();
-        let mut ticket = Ticket::new(self.cost.is_some(), now);
-        let deadline = self.from_submit.and_then(|time| now.checked_add(time));
-        ticket.deadline_from_submit = deadline;
-        ticket.time_from_start = self.from_start;
-        let cell: Arc<Cell<F, T>> = Cell::new(ticket, core.clone(), work);
-        let job = Job(cell.clone());
-        if let Err(refusal) = core.dispatcher.push(&job, self.cost.map(nanos)) {
-            core.counters.count(End::Refused);
-            return Submission::refused(refusal);
-        }
-        if let Some(deadline) = deadline {
-            watch(&job, deadline);
-        }
-        let awaited: Arc<dyn Awaited<T>> = cell;
-        Submission::taken(awaited)
+        self.terms.submit(self.pool.core(), work)
     }
-}
 
-/// A pool that drains; made by [`ThreadPool::drain`].
-#[must_use = "the pool drains anyway, but only the awaited future ends it at its deadline"]
-pub struct Drain {
-    core: Arc<Core>,
-    deadline: Instant,
-    alarm: AlarmKey,
-}
-
-/// What a drain did not finish in its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Leftover {
-    /// Jobs that never ran; their submissions are refused.
-    pub queued: usize,
-    /// Jobs that still ran; they were told to stop.
-    pub running: usize,
-}
-
-impl Future for Drain {
-    type Output = Leftover;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Leftover> {
-        let mut draining = lock(&self.core.draining);
-        if !draining.iter().any(|waker| waker.will_wake(context.waker())) {
-            draining.push(context.waker().clone());
-        }
-        drop(draining);
-        // After the waker is in place: a thread that ends now wakes us.
-        if self.core.dispatcher.alive() == 0 || Instant::now() >= self.deadline {
-            return Poll::Ready(leftover(&self.core));
-        }
-        Poll::Pending
+    /// As [`ThreadPool::submit_many`], each on these terms.
+    pub fn submit_many<T, F>(self, works: impl IntoIterator<Item = F>) -> Vec<Submission<T>>
+    where
+        F: FnOnce(&JobContext) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.terms.submit_many(self.pool.core(), works)
     }
-}
 
-impl Drop for Drain {
-    fn drop(&mut self) {
-        self.core.deadlines.take_back(self.alarm);
+    /// As [`ThreadPool::map`], each on these terms.
+    pub fn map<I, F, T>(self, items: I, work: F) -> Map<I::IntoIter, F, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(&JobContext, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        Map::new(self.pool.clone(), self.terms, items.into_iter(), work)
     }
-}
 
-impl fmt::Debug for Drain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drain").field("deadline", &self.deadline).finish()
+    /// As [`ThreadPool::scope`], each job on these terms.
+    pub fn scope<'env, R>(
+        self,
+        body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    ) -> Result<R, JobError> {
+        scope::run(self.pool.core(), self.terms, body)
     }
 }

@@ -1,4 +1,4 @@
-//! Times in buckets: one writer, any readers, no locks, 8 KiB.
+//! Times in buckets: one writer, any readers, no locks, 4.6 KiB.
 //!
 //! Below 32 ns each nanosecond has its bucket; above, each power of two is cut into 16 (an error of at most 6.25 %), up
 //! to 18 minutes. Recording costs one `leading_zeros` and four plain loads and stores.
@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::pool::clock::Nanos;
 
 /// 2^4 buckets per power of two.
 const CUT_BITS: u32 = 4;
@@ -27,8 +29,7 @@ impl Histogram {
     }
 
     /// Only one thread may record; others may read meanwhile.
-    pub(crate) fn record(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    pub(crate) fn record(&self, nanos: Nanos) {
         add(&self.buckets[bucket_of(nanos)], 1);
         add(&self.sum, nanos);
         if nanos > self.longest.load(Ordering::Relaxed) {
@@ -57,7 +58,10 @@ fn top_of(bucket: usize) -> u64 {
 
 /// How long something took, over many times: counts in buckets, merged over all threads.
 ///
-/// Values are exact to 6.25 %, upwards; [`max`](Distribution::max) is exact.
+/// Resolution: below 32 ns each nanosecond has its own bucket; above, each power of two is cut into 16 (as an HDR
+/// histogram with 4 bits), so every quantile is at or above the true one by at most 6.25 %. What took longer than 18
+/// minutes counts as 18 minutes; [`max`](Distribution::max) and [`mean`](Distribution::mean) are exact. One thread has
+/// two of them, 4.6 KiB each.
 #[derive(Clone)]
 pub struct Distribution {
     buckets: Box<[u64]>,
@@ -140,7 +144,7 @@ mod tests {
     #[test]
     fn quantiles_of_a_known_row() {
         let histogram = Histogram::new();
-        (1..=1000).for_each(|micros| histogram.record(Duration::from_micros(micros)));
+        (1..=1000).for_each(|micros| histogram.record(micros * 1000));
         let times = Distribution::merged([&histogram].into_iter());
         assert_eq!((times.count(), times.max()), (1000, Duration::from_micros(1000)));
         let within = |found: Duration, exact: u64| {

@@ -10,47 +10,66 @@
 //! destructors goes further.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use crate::panic;
+use crate::pool::clock::{NEVER, Nanos};
 use crate::pool::context::JobContext;
 use crate::pool::core::Core;
-use crate::pool::deadlines::{Alarm, AlarmKey};
 use crate::pool::error::{JobError, Phase};
 use crate::pool::lanes::{Entry, Place};
+use crate::pool::priority::Priority;
 use crate::sync::lock;
 
 /// What the pool knows of a job without knowing its types.
 pub(crate) struct Ticket {
     cost: AtomicU64,
     place: Place,
+    priority: Priority,
     /// Whether the caller gave the cost.
     pub(crate) estimated: bool,
-    pub(crate) submitted: Instant,
-    pub(crate) deadline_from_submit: Option<Instant>,
-    pub(crate) time_from_start: Option<Duration>,
-    alarm: OnceLock<AlarmKey>,
+    pub(crate) submitted: Nanos,
+    /// The deadline from submit.
+    pub(crate) due: Nanos,
+    pub(crate) time_from_start: Nanos,
     stopped: AtomicBool,
+    /// Set once its caller can have the result.
+    over: AtomicBool,
 }
 
 impl Ticket {
-    pub(crate) fn new(estimated: bool, submitted: Instant) -> Ticket {
+    pub(crate) fn new(
+        priority: Priority,
+        estimated: bool,
+        submitted: Nanos,
+        due: Nanos,
+        time_from_start: Nanos,
+    ) -> Ticket {
         Ticket {
             cost: AtomicU64::new(0),
             place: Place::default(),
+            priority,
             estimated,
             submitted,
-            deadline_from_submit: None,
-            time_from_start: None,
-            alarm: OnceLock::new(),
+            due,
+            time_from_start,
             stopped: AtomicBool::new(false),
+            over: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// The earlier of both deadlines for a job that began at `started`.
+    pub(crate) fn deadline(&self, started: Nanos) -> Nanos {
+        self.due.min(started.saturating_add(self.time_from_start))
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 }
 
@@ -69,6 +88,28 @@ impl Entry for Job {
 
     fn place(&self) -> &Place {
         &self.0.ticket().place
+    }
+
+    fn priority(&self) -> Priority {
+        self.0.ticket().priority
+    }
+
+    fn due_in_queue(&self) -> Nanos {
+        self.0.ticket().due
+    }
+
+    fn due_on_thread(&self, started: Option<Nanos>) -> Nanos {
+        let ticket = self.0.ticket();
+        match started {
+            _ if ticket.is_stopped() => NEVER,
+            Some(started) => ticket.deadline(started),
+            None => ticket.due,
+        }
+    }
+
+    fn has_deadline(&self) -> bool {
+        let ticket = self.0.ticket();
+        ticket.due != NEVER || ticket.time_from_start != NEVER
     }
 }
 
@@ -100,24 +141,23 @@ impl End {
             Err(JobError::Panicked { .. }) => End::Panicked,
             Err(JobError::TimedOut(_)) => End::TimedOut,
             Err(JobError::Cancelled) => End::Cancelled,
-            Err(JobError::Refused(_)) => End::Refused,
+            Err(JobError::Refused(_) | JobError::NoThread { .. }) => End::Refused,
         }
     }
 }
 
 /// A job as the pool's threads see it.
-pub(crate) trait Queued: Alarm {
+pub(crate) trait Queued: Send + Sync {
     fn ticket(&self) -> &Ticket;
     fn core(&self) -> &Arc<Core>;
-    /// Runs it if nobody stopped it.
-    fn run(&self, context: &JobContext) -> Ran;
+    /// Runs it if nobody stopped it; also tells when it ended.
+    fn run(&self, context: &JobContext) -> (Ran, Nanos);
     /// Hands the result over.
     fn complete(&self);
     /// Ends it with an error, if it has no result yet.
     fn stop(self: Arc<Self>, why: JobError);
-    /// Rings at `time`; see [`Alarm`].
-    fn set_alarm(self: Arc<Self>, time: Instant) -> AlarmKey;
-    fn is_over(&self) -> bool;
+    /// One of its deadlines has passed.
+    fn time_out(self: Arc<Self>);
 }
 
 /// A job as its caller sees it.
@@ -167,15 +207,13 @@ where
             return None;
         }
         let old = std::mem::replace(&mut slot.stage, next);
-        let waker = if matches!(slot.stage, Stage::Done(_) | Stage::Spent) { slot.waker.take() } else { None };
-        Some((old, waker))
-    }
-
-    fn over(&self, end: End) {
-        if let Some(key) = self.ticket.alarm.get() {
-            self.core.deadlines.take_back(*key);
+        let is_over = matches!(slot.stage, Stage::Done(_) | Stage::Spent);
+        let waker = if is_over { slot.waker.take() } else { None };
+        drop(slot);
+        if is_over {
+            self.ticket.over.store(true, Ordering::Release);
         }
-        self.core.counters.count(end);
+        Some((old, waker))
     }
 
     /// Stops the job; `next` is what its caller finds.
@@ -186,21 +224,10 @@ where
         if matches!(old, Stage::Queued(_)) {
             self.core.dispatcher.withdraw(&Job(self.clone()));
         }
-        self.over(end);
+        self.core.counters.count(end);
         // The closure, with all it captured, goes now, wherever its husk still lies.
         panic::discard(old);
         wake(waker);
-    }
-}
-
-impl<F, T> Alarm for Cell<F, T>
-where
-    F: FnOnce(&JobContext) -> T + Send + 'static,
-    T: Send + 'static,
-{
-    fn ring(self: Arc<Self>) {
-        let phase = if matches!(lock(&self.slot).stage, Stage::Queued(_)) { Phase::Queue } else { Phase::Run };
-        self.stop(JobError::TimedOut(phase));
     }
 }
 
@@ -217,13 +244,14 @@ where
         &self.core
     }
 
-    fn run(&self, context: &JobContext) -> Ran {
+    fn run(&self, context: &JobContext) -> (Ran, Nanos) {
         let Some((Stage::Queued(work), _)) = self.advance(Stage::Running, |stage| matches!(stage, Stage::Queued(_)))
         else {
-            return Ran::Never;
+            return (Ran::Never, self.core.keeper.now());
         };
         let mut result = panic::catch(|| work(context));
-        let too_late = context.why_stopped();
+        let ended = self.core.keeper.now();
+        let too_late = context.why_stopped(ended);
         let whole = result.is_ok() && too_late.is_none();
         if let (Ok(_), Some(error)) = (&result, too_late) {
             // It may have stopped half-way when it saw that; whatever it made, nobody shall take it for a result.
@@ -240,7 +268,7 @@ where
         drop(slot);
         let wanted = result.is_none();
         panic::discard(result);
-        if whole && wanted { Ran::Whole } else { Ran::Cut }
+        (if whole && wanted { Ran::Whole } else { Ran::Cut }, ended)
     }
 
     fn complete(&self) {
@@ -256,7 +284,8 @@ where
         slot.stage = Stage::Done(result);
         let waker = slot.waker.take();
         drop(slot);
-        self.over(end);
+        self.ticket.over.store(true, Ordering::Release);
+        self.core.counters.count(end);
         wake(waker);
     }
 
@@ -266,13 +295,9 @@ where
         self.halt(Stage::Done(result), end);
     }
 
-    fn set_alarm(self: Arc<Self>, time: Instant) -> AlarmKey {
-        let alarm: Arc<dyn Alarm> = self.clone();
-        self.core.deadlines.set(time, Arc::downgrade(&alarm))
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(lock(&self.slot).stage, Stage::Done(_) | Stage::Spent)
+    fn time_out(self: Arc<Self>) {
+        let phase = if matches!(lock(&self.slot).stage, Stage::Queued(_)) { Phase::Queue } else { Phase::Run };
+        self.stop(JobError::TimedOut(phase));
     }
 }
 
@@ -309,14 +334,5 @@ where
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         let _ = panic::catch(|| waker.wake());
-    }
-}
-
-/// Sets the alarm of a queued job's deadline, and takes it back if the job was faster.
-pub(crate) fn watch(job: &Job, deadline: Instant) {
-    let key = job.0.clone().set_alarm(deadline);
-    let _ = job.0.ticket().alarm.set(key);
-    if job.0.is_over() {
-        job.0.core().deadlines.take_back(key);
     }
 }

@@ -1,10 +1,10 @@
-//! The queue: bounded, first in first out, in two lanes.
+//! Two queues of one priority: cheap jobs and heavy ones, each first in, first out.
 //!
 //! Jobs that should take less than [`CHEAP`] have a lane of their own, so that they need not wait behind heavy ones.
 //! **The rule:** while jobs wait in both lanes, cheap ones go first, but after [`CHEAP_PER_HEAVY`] of them in a row one
 //! heavy job goes. So the heavy job at position *p* of its lane is overtaken by at most `8 × p` cheap jobs, and a cheap
 //! job at position *p* of its lane by at most `p / 8 + 1` heavy ones that were submitted later. Inside a lane nobody
-//! overtakes.
+//! overtakes. (Between priorities: `levels.rs`.)
 //!
 //! A job that is withdrawn (its caller is gone) leaves the counts at once; its husk leaves when it is reached, or
 //! earlier when husks outnumber jobs.
@@ -12,6 +12,9 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
+
+use crate::pool::clock::{NEVER, Nanos};
+use crate::pool::priority::Priority;
 
 /// Jobs estimated below this are cheap.
 pub(crate) const CHEAP: Duration = Duration::from_millis(5);
@@ -45,11 +48,19 @@ pub(crate) trait Entry: Clone {
     /// Called before it is pushed, never after.
     fn set_cost(&self, nanos: u64);
     fn place(&self) -> &Place;
+    fn priority(&self) -> Priority;
+    /// When it is too late for it while it waits.
+    fn due_in_queue(&self) -> Nanos;
+    /// When it is too late for it on its thread, where it began at `started` or is about to begin.
+    fn due_on_thread(&self, started: Option<Nanos>) -> Nanos;
+    /// Whether it can ever be too late for it.
+    fn has_deadline(&self) -> bool;
 }
 
 #[derive(Debug)]
 struct Lane<J> {
-    entries: VecDeque<J>,
+    /// Beside each the time when it is too late for it, so that a walk over the times touches nothing else.
+    entries: VecDeque<(Nanos, J)>,
     /// Those that were not withdrawn, and the sum of their costs.
     waiting: usize,
     cost: u64,
@@ -60,25 +71,16 @@ pub(crate) struct Lanes<J> {
     cheap: Lane<J>,
     heavy: Lane<J>,
     cheap_in_a_row: u64,
-    limit: usize,
 }
 
 impl<J: Entry> Lanes<J> {
-    pub(crate) fn new(limit: usize) -> Lanes<J> {
-        Lanes { cheap: Lane::new(), heavy: Lane::new(), cheap_in_a_row: 0, limit }
+    pub(crate) fn new() -> Lanes<J> {
+        Lanes { cheap: Lane::new(), heavy: Lane::new(), cheap_in_a_row: 0 }
     }
 
     /// How many jobs wait.
     pub(crate) fn len(&self) -> usize {
         self.cheap.waiting + self.heavy.waiting
-    }
-
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.len() >= self.limit
     }
 
     /// The cost that will be worked off before a new job of `cost` starts.
@@ -98,7 +100,7 @@ impl<J: Entry> Lanes<J> {
         self.cheap.cost.saturating_add(self.heavy.cost)
     }
 
-    /// Appends a job. The caller asked [`is_full`](Lanes::is_full) under the same lock.
+    /// Appends a job.
     pub(crate) fn push(&mut self, job: J) {
         job.place().set(WAITING);
         let lane = if is_cheap(job.cost()) { &mut self.cheap } else { &mut self.heavy };
@@ -129,18 +131,29 @@ impl<J: Entry> Lanes<J> {
         true
     }
 
-    /// Empties both lanes.
-    pub(crate) fn take_all(&mut self) -> Vec<J> {
+    /// Empties both lanes into `jobs`; the husks come last.
+    pub(crate) fn take_all(&mut self, jobs: &mut Vec<J>) {
         let mut husks = Vec::new();
-        let mut jobs = Vec::with_capacity(self.len());
         while let Some(job) = self.pop(&mut husks) {
             jobs.push(job);
         }
-        for lane in [&mut self.cheap, &mut self.heavy] {
-            jobs.extend(lane.entries.drain(..));
-        }
         jobs.append(&mut husks);
-        jobs
+        for lane in [&mut self.cheap, &mut self.heavy] {
+            jobs.extend(lane.entries.drain(..).map(|(_, husk)| husk));
+        }
+    }
+
+    /// Puts clones of those for which it is too late into `overdue`; the earliest time among the others.
+    pub(crate) fn overdue(&self, now: Nanos, overdue: &mut Vec<J>) -> Nanos {
+        let mut earliest = NEVER;
+        for (due, job) in self.cheap.entries.iter().chain(&self.heavy.entries) {
+            if *due > now {
+                earliest = earliest.min(*due);
+            } else if job.place().get() == WAITING {
+                overdue.push(job.clone());
+            }
+        }
+        earliest
     }
 }
 
@@ -152,7 +165,7 @@ impl<J: Entry> Lane<J> {
     fn push(&mut self, job: J) {
         self.waiting += 1;
         self.cost = self.cost.saturating_add(job.cost());
-        self.entries.push_back(job);
+        self.entries.push_back((job.due_in_queue(), job));
     }
 
     fn leave(&mut self, job: &J) {
@@ -161,7 +174,7 @@ impl<J: Entry> Lane<J> {
     }
 
     fn pop(&mut self, husks: &mut Vec<J>) -> Option<J> {
-        while let Some(job) = self.entries.pop_front() {
+        while let Some((_, job)) = self.entries.pop_front() {
             let was_waiting = job.place().get() == WAITING;
             job.place().set(OUTSIDE);
             if was_waiting {
@@ -180,8 +193,8 @@ impl<J: Entry> Lane<J> {
         }
         for _ in 0..self.entries.len() {
             match self.entries.pop_front() {
-                Some(job) if job.place().get() == WAITING => self.entries.push_back(job),
-                Some(husk) => husks.push(husk),
+                Some((due, job)) if job.place().get() == WAITING => self.entries.push_back((due, job)),
+                Some((_, husk)) => husks.push(husk),
                 None => break,
             }
         }
@@ -219,6 +232,22 @@ mod tests {
         fn place(&self) -> &Place {
             &self.0.2
         }
+
+        fn priority(&self) -> Priority {
+            Priority::DEFAULT
+        }
+
+        fn due_in_queue(&self) -> Nanos {
+            NEVER
+        }
+
+        fn due_on_thread(&self, _started: Option<Nanos>) -> Nanos {
+            NEVER
+        }
+
+        fn has_deadline(&self) -> bool {
+            false
+        }
     }
 
     fn pop(lanes: &mut Lanes<Job>) -> Option<u32> {
@@ -227,7 +256,7 @@ mod tests {
 
     #[test]
     fn cheap_jobs_overtake_heavy_ones_but_at_most_eight_in_a_row() {
-        let mut lanes = Lanes::new(100);
+        let mut lanes = Lanes::new();
         (0..3).for_each(|name| lanes.push(Job::new(1000 + name, 50 * MS)));
         (0..20).for_each(|name| lanes.push(Job::new(name, MS)));
         let order: Vec<_> = std::iter::from_fn(|| pop(&mut lanes)).collect();
@@ -237,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_cheap_job_waits_for_few_heavy_ones_and_a_heavy_one_for_all() {
-        let mut lanes = Lanes::new(100);
+        let mut lanes = Lanes::new();
         (0..4).for_each(|name| lanes.push(Job::new(name, 100 * MS)));
         assert_eq!(lanes.cost_ahead_of(MS), 0);
         assert_eq!(lanes.cost_ahead_of(100 * MS), 400 * MS);
@@ -247,7 +276,7 @@ mod tests {
 
     #[test]
     fn withdrawn_jobs_do_not_pile_up() {
-        let mut lanes = Lanes::new(100_000);
+        let mut lanes = Lanes::new();
         for name in 0..10_000 {
             let job = Job::new(name, MS);
             lanes.push(job.clone());
@@ -275,15 +304,14 @@ mod tests {
     }
 
     proptest! {
-        /// Against two plain lists: no job is lost, none comes twice, each lane keeps its order, the bound holds.
+        /// Against two plain lists: no job is lost, none comes twice, each lane keeps its order.
         #[test]
-        fn lanes_behave_like_two_lists(steps in steps(), limit in 1_usize..40) {
-            let mut lanes = Lanes::new(limit);
+        fn lanes_behave_like_two_lists(steps in steps()) {
+            let mut lanes = Lanes::new();
             let mut model: Vec<Job> = Vec::new();
             let mut cheap_in_a_row = 0;
             for (name, step) in steps.into_iter().enumerate() {
                 match step {
-                    Step::Push(_) if lanes.is_full() => prop_assert_eq!(model.len(), limit),
                     Step::Push(cost) => {
                         let job = Job::new(name as u32, cost);
                         lanes.push(job.clone());
@@ -305,9 +333,10 @@ mod tests {
                     Step::Withdraw(_) => {}
                 }
                 prop_assert_eq!(lanes.len(), model.len());
-                prop_assert!(lanes.len() <= limit);
             }
-            let rest = lanes.take_all().into_iter().filter(|job| model.iter().any(|kept| kept.0.0 == job.0.0)).count();
+            let mut rest = Vec::new();
+            lanes.take_all(&mut rest);
+            let rest = rest.into_iter().filter(|job| model.iter().any(|kept| kept.0.0 == job.0.0)).count();
             prop_assert_eq!(rest, model.len());
         }
     }

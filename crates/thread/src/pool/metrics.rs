@@ -1,10 +1,12 @@
 //! [`Metrics`]: what a pool has done and does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::pool::clock::Nanos;
 use crate::pool::histogram::{Distribution, Histogram, add};
 use crate::pool::job::End;
+use crate::pool::priority::Priority;
 
 /// A pool at one moment.
 ///
@@ -14,10 +16,20 @@ use crate::pool::job::End;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Threads of the pool.
+    /// Threads that there are now.
     pub threads: usize,
+    /// How many there are at least, once started.
+    pub min_threads: usize,
+    /// How many there may be.
+    pub max_threads: usize,
+    /// Starts of threads that failed: the system gave none, or `init` failed.
+    pub failed_starts: u64,
+    /// Why the last start failed, until one has succeeded.
+    pub last_failure: Option<String>,
     /// Jobs that wait for a thread.
     pub queued: usize,
+    /// How many of each priority, 0 to 9.
+    pub queued_by_priority: [usize; Priority::COUNT],
     /// How many may.
     pub queue_limit: usize,
     /// Jobs that have a thread (one may still wait for a permit).
@@ -38,6 +50,8 @@ pub struct Metrics {
     pub predicted_wait: Duration,
     /// Time that all threads together have spent in jobs since the pool was built.
     pub busy: Duration,
+    /// Time for which all threads together have existed.
+    pub lived: Duration,
     /// Time since the pool was built.
     pub age: Duration,
     /// From submit to the moment the job began to run.
@@ -49,18 +63,18 @@ pub struct Metrics {
 impl Metrics {
     /// The share of the threads' time spent in jobs since the pool was built, 0 to 1.
     pub fn utilisation(&self) -> f64 {
-        share(self.busy, self.age, self.threads)
+        share(self.busy, self.lived)
     }
 
     /// The share of the threads' time spent in jobs since `earlier`, 0 to 1: for a dashboard that looks once a second.
     pub fn utilisation_since(&self, earlier: &Metrics) -> f64 {
-        share(self.busy.saturating_sub(earlier.busy), self.age.saturating_sub(earlier.age), self.threads)
+        share(self.busy.saturating_sub(earlier.busy), self.lived.saturating_sub(earlier.lived))
     }
 }
 
-fn share(busy: Duration, age: Duration, threads: usize) -> f64 {
-    let possible = age.as_secs_f64() * threads as f64;
-    if possible > 0.0 { (busy.as_secs_f64() / possible).min(1.0) } else { 0.0 }
+fn share(busy: Duration, lived: Duration) -> f64 {
+    let lived = lived.as_secs_f64();
+    if lived > 0.0 { (busy.as_secs_f64() / lived).min(1.0) } else { 0.0 }
 }
 
 /// Ends of jobs. Written by any thread.
@@ -112,27 +126,28 @@ impl ThreadRecord {
         }
     }
 
-    pub(crate) fn begin(&self, since_start: Duration, waited: Duration) {
+    /// The thread has a job since `started`; it waited so long.
+    pub(crate) fn begin(&self, started: Nanos, waited: Nanos) {
         self.wait.record(waited);
-        self.running_since.store(nanos(since_start) + 1, Ordering::Relaxed);
+        // Before the thread looks whether the keeper of deadlines must wake up earlier: see `Keeper::note`.
+        self.running_since.store(started.saturating_add(1), Ordering::SeqCst);
     }
 
-    pub(crate) fn end(&self, ran: Duration) {
+    pub(crate) fn end(&self, ran: Nanos) {
         self.run.record(ran);
-        add(&self.busy_nanos, nanos(ran));
-        self.running_since.store(0, Ordering::Relaxed);
+        add(&self.busy_nanos, ran);
+        // Before the thread gives its job back, under a lock: nobody takes it for the start of the next one.
+        self.running_since.store(0, Ordering::Release);
+    }
+
+    /// When the running job began, if there is one.
+    pub(crate) fn running_since(&self) -> Option<Nanos> {
+        self.running_since.load(Ordering::SeqCst).checked_sub(1)
     }
 
     /// Time spent in jobs up to now, the running one included.
-    pub(crate) fn busy(&self, pool_started: Instant) -> Duration {
-        let running = match self.running_since.load(Ordering::Relaxed) {
-            0 => 0,
-            since => nanos(pool_started.elapsed()).saturating_sub(since - 1),
-        };
-        Duration::from_nanos(self.busy_nanos.load(Ordering::Relaxed) + running)
+    pub(crate) fn busy(&self, now: Nanos) -> Duration {
+        let running = self.running_since().map_or(0, |since| now.saturating_sub(since));
+        Duration::from_nanos(self.busy_nanos.load(Ordering::Relaxed).saturating_add(running))
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2)
 }

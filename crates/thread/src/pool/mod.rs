@@ -2,29 +2,46 @@
 
 mod admission;
 mod builder;
+mod cancellation;
+mod clock;
 mod context;
 mod core;
-mod deadlines;
 mod dispatcher;
+mod drain;
 mod error;
 mod handle;
 mod histogram;
+mod init;
 mod job;
 mod lanes;
+mod levels;
+mod map;
 mod metrics;
 #[cfg(all(test, loom))]
 mod model;
 mod pace;
+mod priority;
+#[allow(unsafe_code)]
+mod scope;
 mod share;
 mod spin;
+mod staff;
 mod standing;
+mod start;
 mod submission;
+mod terms;
+mod waiters;
 
 pub use admission::Admission;
 pub use builder::Builder;
+pub use cancellation::Cancellation;
 pub use context::JobContext;
+pub use drain::{Drain, Leftover};
 pub use error::{Error, JobError, Phase, Refusal};
-pub use handle::{Drain, JobBuilder, Leftover, ThreadPool};
+pub use handle::{JobBuilder, ThreadPool};
 pub use histogram::Distribution;
+pub use map::Map;
 pub use metrics::Metrics;
+pub use priority::Priority;
+pub use scope::{Scope, ScopedJob};
 pub use submission::Submission;

@@ -1,7 +1,7 @@
 //! How fast the pool works off its queue: estimated cost per second of wall clock, measured.
 //!
 //! Each finished job adds its *estimate* to one sum and the wall time for which it occupied a thread (waiting for a
-//! core included) to another. Their ratio, times the threads, is the rate at which a full pool drains its queue.
+//! core included) to another. Their ratio, times the threads that there are, is the rate at which a full pool drains its queue.
 //! Estimates that are wrong by a constant factor cancel out, since the queue is counted in the same estimates; and when
 //! other processes take the cores, the same estimate occupies a thread for longer and the rate falls. Old measurements
 //! fade with [`MEMORY`].
@@ -35,6 +35,7 @@ pub(crate) struct Finished {
 
 #[derive(Debug)]
 pub(crate) struct Pace {
+    /// As many as there may be.
     threads: f64,
     cost: f64,
     time: f64,
@@ -84,14 +85,14 @@ impl Pace {
         self.cost / self.time
     }
 
-    /// Estimated cost that a full pool works off per second of wall clock.
-    pub(crate) fn rate(&self) -> f64 {
-        (self.efficiency() * self.threads).max(SLOWEST)
+    /// Estimated cost that so many threads work off per second of wall clock.
+    pub(crate) fn rate(&self, threads: usize) -> f64 {
+        (self.efficiency() * threads as f64).max(SLOWEST)
     }
 
-    /// How long a full pool takes for `cost` nanoseconds of estimates.
-    pub(crate) fn time_for(&self, cost: u64) -> Duration {
-        Duration::from_nanos((cost as f64 / self.rate()) as u64)
+    /// How long so many threads take for `cost` nanoseconds of estimates.
+    pub(crate) fn time_for(&self, cost: u64, threads: usize) -> Duration {
+        Duration::from_nanos((cost as f64 / self.rate(threads)) as u64)
     }
 
     /// What a job without an estimate is taken to cost, in nanoseconds.
@@ -119,9 +120,9 @@ mod tests {
 
     #[test]
     fn it_starts_with_the_cores_or_the_threads_whichever_are_fewer() {
-        assert_eq!(Pace::new(4, 2).rate(), 2.0);
-        assert_eq!(Pace::new(2, 8).rate(), 2.0);
-        assert_eq!(Pace::new(2, 8).time_for(4000 * MS), Duration::from_secs(2));
+        assert_eq!(Pace::new(4, 2).rate(4), 2.0);
+        assert_eq!(Pace::new(2, 8).rate(2), 2.0);
+        assert_eq!(Pace::new(2, 8).time_for(4000 * MS, 2), Duration::from_secs(2));
     }
 
     #[test]
@@ -129,23 +130,23 @@ mod tests {
         // 30 ms estimated, 10 ms true: 100 queued jobs are 500 ms of work for two threads.
         let mut pace = Pace::new(2, 2);
         work(&mut pace, 2_000, 30, 10);
-        assert!(close(pace.time_for(100 * 30 * MS).as_secs_f64(), 0.5), "{:?}", pace.time_for(100 * 30 * MS));
+        assert!(close(pace.time_for(100 * 30 * MS, 2).as_secs_f64(), 0.5), "{:?}", pace.time_for(100 * 30 * MS, 2));
     }
 
     #[test]
     fn it_slows_down_when_others_take_the_cores_and_recovers() {
         let mut pace = Pace::new(2, 2);
         work(&mut pace, 600, 10, 20);
-        assert!(close(pace.rate(), 1.0), "{}", pace.rate());
+        assert!(close(pace.rate(2), 1.0), "{}", pace.rate(2));
         work(&mut pace, 1_000, 10, 10);
-        assert!(close(pace.rate(), 2.0), "{}", pace.rate());
+        assert!(close(pace.rate(2), 2.0), "{}", pace.rate(2));
     }
 
     #[test]
     fn lone_jobs_do_not_make_a_pool_of_four_look_slow() {
         let mut pace = Pace::new(4, 4);
         work(&mut pace, 2_000, 10, 10);
-        assert!(close(pace.rate(), 4.0), "{}", pace.rate());
+        assert!(close(pace.rate(4), 4.0), "{}", pace.rate(4));
     }
 
     #[test]
@@ -153,9 +154,9 @@ mod tests {
         let mut pace = Pace::new(1, 1);
         let stopped = |occupied| Finished { cost: 100 * MS, occupied, unestimated_run: None, whole: false };
         (0..100).for_each(|_| pace.record(stopped(Duration::from_millis(5))));
-        assert_eq!(pace.rate(), 1.0);
+        assert_eq!(pace.rate(1), 1.0);
         (0..100).for_each(|_| pace.record(stopped(Duration::from_millis(400))));
-        assert!(close(pace.rate(), 0.25), "{}", pace.rate());
+        assert!(close(pace.rate(1), 0.25), "{}", pace.rate(1));
     }
 
     #[test]
@@ -173,9 +174,9 @@ mod tests {
         let mut pace = Pace::new(1, 1);
         let free = Finished { cost: 0, occupied: Duration::from_secs(100), unestimated_run: None, whole: true };
         (0..100).for_each(|_| pace.record(free));
-        assert!(pace.time_for(u64::MAX) > Duration::from_secs(1));
+        assert!(pace.time_for(u64::MAX, 1) > Duration::from_secs(1));
         let dear = Finished { cost: u64::MAX, occupied: Duration::ZERO, unestimated_run: None, whole: true };
         (0..100).for_each(|_| pace.record(dear));
-        assert!(pace.rate().is_finite());
+        assert!(pace.rate(1).is_finite());
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::pool::error::{JobError, Refusal};
+use crate::pool::error::JobError;
 use crate::pool::job::Awaited;
 
 /// A submitted job: a future of its result. It runs whether or not it is awaited.
@@ -19,14 +19,14 @@ pub struct Submission<T: Send + 'static> {
 }
 
 enum State<T: Send + 'static> {
-    Refused(Refusal),
+    Failed(JobError),
     Taken(Arc<dyn Awaited<T>>),
     Over,
 }
 
 impl<T: Send + 'static> Submission<T> {
-    pub(crate) fn refused(refusal: Refusal) -> Submission<T> {
-        Submission { state: State::Refused(refusal) }
+    pub(crate) fn failed(error: JobError) -> Submission<T> {
+        Submission { state: State::Failed(error) }
     }
 
     pub(crate) fn taken(job: Arc<dyn Awaited<T>>) -> Submission<T> {
@@ -43,8 +43,8 @@ impl<T: Send + 'static> Submission<T> {
     /// Whether a result (or an error) is there to be awaited without waiting.
     pub fn is_finished(&self) -> bool {
         match &self.state {
-            State::Taken(job) => job.is_over(),
-            State::Refused(_) | State::Over => true,
+            State::Taken(job) => job.ticket().is_over(),
+            State::Failed(_) | State::Over => true,
         }
     }
 
@@ -60,7 +60,7 @@ impl<T: Send + 'static> Future for Submission<T> {
     /// After it was ready once, it is ready with [`JobError::Cancelled`].
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let result = match &self.state {
-            State::Refused(refusal) => Err(JobError::Refused(*refusal)),
+            State::Failed(error) => Err(error.clone()),
             State::Taken(job) => match job.poll(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(result) => result,

@@ -1,0 +1,288 @@
+//! The queue: bounded, and served by priority without starving anybody.
+//!
+//! Each priority has a level: two lanes (`lanes.rs`). **The rule:** the highest level that waits goes first; but once
+//! [`PATIENCE`] jobs have started since a level had its turn (or since it began to wait), its turn has come; of several
+//! such, the one that was passed over most.
+//!
+//! **The bound:** a level that waits is passed over at most `PATIENCE + 9` times in a row, since each of the nine others
+//! can come before it once at most when its turn has come: after that it was passed over less. So the job at position
+//! *p* of a level (by the rule inside the level) starts after at most `41 × p` jobs of other levels.
+
+use crate::pool::clock::{NEVER, Nanos};
+use crate::pool::lanes::{Entry, Lanes};
+use crate::pool::priority::Priority;
+
+/// How many jobs start before the turn of a level has come. With all ten levels full, the highest still gets
+/// 1 − 9/32 = 72 % of the starts.
+pub(crate) const PATIENCE: u64 = 32;
+
+#[derive(Debug)]
+pub(crate) struct Levels<J> {
+    levels: [Lanes<J>; Priority::COUNT],
+    /// One bit for each level in which jobs wait.
+    waiting: u16,
+    len: usize,
+    limit: usize,
+    /// Jobs that have started.
+    turns: u64,
+    /// Of each level that waits: the turn since which it has been passed over.
+    since: [u64; Priority::COUNT],
+}
+
+impl<J: Entry> Levels<J> {
+    pub(crate) fn new(limit: usize) -> Levels<J> {
+        let levels = std::array::from_fn(|_| Lanes::new());
+        Levels { levels, waiting: 0, len: 0, limit, turns: 0, since: [0; Priority::COUNT] }
+    }
+
+    /// How many jobs wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len >= self.limit
+    }
+
+    /// How many wait of each priority.
+    pub(crate) fn len_by_priority(&self) -> [usize; Priority::COUNT] {
+        std::array::from_fn(|level| self.levels[level].len())
+    }
+
+    /// The cost that will be worked off before a new job starts, but for the turns of lower levels.
+    pub(crate) fn cost_ahead_of(&self, priority: Priority, cost: u64) -> u64 {
+        let own = self.levels[priority.index()].cost_ahead_of(cost);
+        let above = bits(self.waiting).filter(|level| *level > priority.index());
+        above.fold(own, |sum, level| sum.saturating_add(self.levels[level].total_cost()))
+    }
+
+    /// Appends a job. The caller asked [`is_full`](Levels::is_full) under the same lock.
+    pub(crate) fn push(&mut self, job: J) {
+        let level = job.priority().index();
+        if self.waiting & (1 << level) == 0 {
+            self.waiting |= 1 << level;
+            self.since[level] = self.turns;
+        }
+        self.len += 1;
+        self.levels[level].push(job);
+    }
+
+    /// The next job by the rule; husks on the way are put into `husks`, to be dropped outside of the lock.
+    pub(crate) fn pop(&mut self, husks: &mut Vec<J>) -> Option<J> {
+        let level = self.next_level()?;
+        let job = self.levels[level].pop(husks)?;
+        self.turns += 1;
+        self.since[level] = self.turns;
+        self.leave(level);
+        Some(job)
+    }
+
+    /// Takes a job out of the counts; false if it was not waiting (any more).
+    pub(crate) fn withdraw(&mut self, job: &J, husks: &mut Vec<J>) -> bool {
+        let level = job.priority().index();
+        let withdrawn = self.levels[level].withdraw(job, husks);
+        if withdrawn {
+            self.leave(level);
+        }
+        withdrawn
+    }
+
+    /// Takes everything out, husks too.
+    pub(crate) fn take_all(&mut self) -> Vec<J> {
+        let mut jobs = Vec::with_capacity(self.len);
+        self.levels.iter_mut().rev().for_each(|level| level.take_all(&mut jobs));
+        (self.waiting, self.len) = (0, 0);
+        jobs
+    }
+
+    /// Puts clones of those for which it is too late into `overdue`; the earliest time among the others.
+    pub(crate) fn overdue(&self, now: Nanos, overdue: &mut Vec<J>) -> Nanos {
+        bits(self.waiting).map(|level| self.levels[level].overdue(now, overdue)).min().unwrap_or(NEVER)
+    }
+
+    fn next_level(&self) -> Option<usize> {
+        let highest = self.waiting.checked_ilog2()? as usize;
+        let passed_over = |level: usize| self.turns - self.since[level];
+        bits(self.waiting & !(1 << highest))
+            .filter(|level| passed_over(*level) >= PATIENCE)
+            .max_by_key(|level| passed_over(*level))
+            .or(Some(highest))
+    }
+
+    /// A job of this level no longer waits.
+    fn leave(&mut self, level: usize) {
+        self.len -= 1;
+        if self.levels[level].len() == 0 {
+            self.waiting &= !(1 << level);
+        }
+    }
+}
+
+/// The numbers of the bits that are set, the lowest first.
+fn bits(mut set: u16) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros() as usize)?;
+        set &= set - 1;
+        Some(lowest)
+    })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::pool::lanes::Place;
+    use proptest::prelude::*;
+    use std::rc::Rc;
+
+    #[derive(Debug, Clone)]
+    struct Job(Rc<(usize, Priority, Nanos, Place)>);
+
+    impl Job {
+        fn new(name: usize, level: u8, due: Nanos) -> Job {
+            Job(Rc::new((name, Priority::new(level), due, Place::default())))
+        }
+    }
+
+    impl Entry for Job {
+        fn cost(&self) -> u64 {
+            1
+        }
+
+        fn set_cost(&self, _nanos: u64) {}
+
+        fn place(&self) -> &Place {
+            &self.0.3
+        }
+
+        fn priority(&self) -> Priority {
+            self.0.1
+        }
+
+        fn due_in_queue(&self) -> Nanos {
+            self.0.2
+        }
+
+        fn due_on_thread(&self, _started: Option<Nanos>) -> Nanos {
+            self.0.2
+        }
+
+        fn has_deadline(&self) -> bool {
+            self.0.2 != NEVER
+        }
+    }
+
+    fn pop(levels: &mut Levels<Job>) -> Option<Job> {
+        levels.pop(&mut Vec::new())
+    }
+
+    #[test]
+    fn the_highest_goes_first_and_equals_in_their_order() {
+        let mut levels = Levels::new(100);
+        for (name, level) in [0, 9, 4, 9, 0, 200].into_iter().enumerate() {
+            levels.push(Job::new(name, level, NEVER));
+        }
+        let order: Vec<_> = std::iter::from_fn(|| pop(&mut levels)).map(|job| job.0.0).collect();
+        assert_eq!(order, [1, 3, 5, 2, 0, 4]);
+    }
+
+    #[test]
+    fn with_all_levels_full_the_highest_gets_most_and_each_gets_its_turn() {
+        let mut levels = Levels::new(10_000);
+        (0..10_000).for_each(|name| levels.push(Job::new(name, (name % 10) as u8, NEVER)));
+        let mut starts = [0; Priority::COUNT];
+        (0..990).for_each(|_| starts[pop(&mut levels).unwrap().priority().index()] += 1);
+        assert!(starts[9] > 600, "{starts:?}");
+        assert!(starts[..9].iter().all(|starts| *starts >= 990 / 42), "{starts:?}");
+    }
+
+    #[test]
+    fn what_is_overdue_is_found_and_the_next_time_too() {
+        let mut levels = Levels::new(100);
+        let jobs: Vec<_> = [(9, 50), (0, 10), (4, 70), (4, NEVER)]
+            .into_iter()
+            .enumerate()
+            .map(|(name, (level, due))| Job::new(name, level, due))
+            .collect();
+        jobs.iter().for_each(|job| levels.push(job.clone()));
+        let mut overdue = Vec::new();
+        assert_eq!(levels.overdue(20, &mut overdue), 50);
+        assert_eq!(overdue.iter().map(|job| job.0.0).collect::<Vec<_>>(), [1]);
+        levels.withdraw(&jobs[1], &mut Vec::new());
+        overdue.clear();
+        assert_eq!((levels.overdue(60, &mut overdue), overdue.len()), (70, 1), "one that was withdrawn is not told");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Push(u8),
+        Pop,
+        Withdraw(prop::sample::Index),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            6 => prop_oneof![Just(9), 0_u8..10].prop_map(Step::Push),
+            5 => Just(Step::Pop),
+            1 => any::<prop::sample::Index>().prop_map(Step::Withdraw),
+        ];
+        prop::collection::vec(step, 0..600)
+    }
+
+    proptest! {
+        /// Against a plain list, in which each job knows how often its level was passed over: the rule is kept to the
+        /// letter, nothing is lost, nothing comes twice, and nobody is passed over more often than the bound says.
+        #[test]
+        fn levels_behave_like_a_plain_list(steps in steps(), limit in 1_usize..200) {
+            let mut levels = Levels::new(limit);
+            let mut model: Vec<Job> = Vec::new();
+            let mut passed_over = [0_u64; Priority::COUNT];
+            for (name, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Push(_) if levels.is_full() => prop_assert_eq!(model.len(), limit),
+                    Step::Push(level) => {
+                        let job = Job::new(name, level, NEVER);
+                        levels.push(job.clone());
+                        model.push(job);
+                    }
+                    Step::Pop => {
+                        let waits = |level: usize| model.iter().any(|job| job.priority().index() == level);
+                        let highest = (0..Priority::COUNT).rev().find(|level| waits(*level));
+                        let due = (0..Priority::COUNT).filter(|level| waits(*level) && Some(*level) != highest);
+                        let due = due.filter(|level| passed_over[*level] >= PATIENCE);
+                        let chosen = due.max_by_key(|level| passed_over[*level]).or(highest);
+                        let expected = chosen.and_then(|level| model.iter().position(|job| job.priority().index() == level));
+                        let expected = expected.map(|index| model.remove(index).0.0);
+                        prop_assert_eq!(pop(&mut levels).map(|job| job.0.0), expected);
+                        if let Some(chosen) = chosen {
+                            passed_over.iter_mut().for_each(|times| *times += 1);
+                            passed_over[chosen] = 0;
+                        }
+                    }
+                    Step::Withdraw(index) if !model.is_empty() => {
+                        let job = model.remove(index.index(model.len()));
+                        prop_assert!(levels.withdraw(&job, &mut Vec::new()));
+                    }
+                    Step::Withdraw(_) => {}
+                }
+                for (level, times) in passed_over.iter_mut().enumerate() {
+                    if !model.iter().any(|job| job.priority().index() == level) {
+                        *times = 0;
+                    }
+                    prop_assert!(*times <= PATIENCE + 9, "level {} was passed over {} times", level, times);
+                }
+                prop_assert_eq!(levels.len(), model.len());
+                prop_assert_eq!(levels.len_by_priority().iter().sum::<usize>(), model.len());
+            }
+            prop_assert_eq!(levels.take_all().len() >= model.len(), true);
+            prop_assert!(levels.is_empty());
+        }
+    }
+}
