@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use cases::Settings;
 use cases::ipc::IpcSettings;
 use cases::spawn::SpawnSettings;
+use cases::thread::ThreadSettings;
 use clap::{Parser, Subcommand};
 
 /// Phalanx beside its peers, in one run, as Markdown
@@ -46,6 +47,8 @@ enum Case {
     Ipc(IpcSettings),
     /// Starting a program and waiting for it, beside std, tokio and child_process.spawn; also from a large parent
     Spawn(SpawnSettings),
+    /// A pool, worker threads, ports, shared words and a ring, beside tokio, rayon, bare futexes, iceoryx2 and Node
+    Thread(ThreadSettings),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ async fn run(case: Case) {
         Case::Gate(settings) => cases::gate::run(&settings).await,
         Case::Ipc(settings) => cases::ipc::run(&settings).await,
         Case::Spawn(settings) => cases::spawn::run(&settings).await,
+        Case::Thread(settings) => cases::thread::run(&settings).await,
     }
 }
 

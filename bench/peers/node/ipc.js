@@ -4,6 +4,7 @@
 'use strict';
 
 const { fork } = require('node:child_process');
+const { Meter } = require('./meter.js');
 
 const UNACCEPTED_AT_MOST = 256;
 const UNREAD_MESSAGES = 100_000;
@@ -98,35 +99,6 @@ function sumOfWords(message) {
   const words = new Float64Array(message.buffer, message.byteOffset + skipped, (message.length - skipped) >> 3);
   for (let i = 0; i < words.length; i += 1) sum += words[i];
   return sum;
-}
-
-/** Counts, after a time to warm up, for `seconds`; looks at the clock every `lookEvery` messages. */
-class Meter {
-  constructor(seconds, warmUp, lookEvery) {
-    this.messages = 0;
-    this.lookEvery = lookEvery;
-    this.seconds = seconds;
-    this.warmUp = warmUp;
-    this.start = performance.now() + warmUp * 1e3;
-    this.counting = false;
-  }
-
-  /** The messages a second once the time is over; undefined before. */
-  oneMore() {
-    this.messages += 1;
-    if (this.messages % this.lookEvery !== 0) return undefined;
-    const now = performance.now();
-    if (!this.counting) {
-      if (now >= this.start) {
-        this.counting = true;
-        this.start = now;
-        this.messages = 0;
-      }
-      return undefined;
-    }
-    const elapsed = (now - this.start) / 1e3;
-    return elapsed >= this.seconds ? this.messages / elapsed : undefined;
-  }
 }
 
 const [role, ...rest] = process.argv.slice(2);

@@ -6,9 +6,11 @@ pub(crate) mod hello;
 pub(crate) mod ipc;
 pub(crate) mod overload;
 pub(crate) mod process;
+mod results;
 mod sample;
 mod settings;
 pub(crate) mod spawn;
+pub(crate) mod thread;
 pub(crate) mod upload;
 
 pub(crate) use sample::{Sample, closed_loop, of_samples};

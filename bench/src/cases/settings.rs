@@ -35,6 +35,11 @@ impl Timing {
         Duration::from_secs_f64(seconds.clamp(0.1, 3600.0))
     }
 
+    /// Of something that is counted, not timed.
+    pub(crate) fn count_or_quick(&self, default: u32, quick: u32) -> u32 {
+        if self.quick { quick } else { default }
+    }
+
     pub(crate) fn warm_up(&self) -> Duration {
         if self.quick { QUICK_WARM_UP } else { FULL_WARM_UP }
     }

@@ -9,11 +9,8 @@
 //! `pin` starts any program on one core, Node included, so that every rival is pinned in the same way.
 
 mod connections;
-mod failure;
 mod message;
-mod meter;
 mod peer;
-mod pin;
 mod stalled;
 
 use std::ffi::OsString;
@@ -23,7 +20,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use connections::Connection;
-use meter::Schedule;
+use measuring::{Schedule, become_pinned};
 
 #[derive(Parser)]
 #[command(name = "phalanx-bench-ipc")]
@@ -87,7 +84,7 @@ impl Measure {
 
 fn main() -> ExitCode {
     let done = match CommandLine::parse().role {
-        Role::Pin { core, program, arguments } => pin::run(core, &program, &arguments),
+        Role::Pin { core, program, arguments } => become_pinned(core, &program, &arguments),
         Role::Drive { connection, measure, seconds, warm_up_seconds, peer_core } => {
             let schedule = Schedule {
                 warm_up: Duration::from_secs_f64(warm_up_seconds),

@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
+use measuring::{During, Failure};
 use rustix::process::{Pid, Signal};
 
 use crate::Measure;
 use crate::connections::Connection;
-use crate::failure::{During, Failure};
 
 pub(crate) struct Peer(Child);
 

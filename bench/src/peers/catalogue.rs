@@ -144,10 +144,7 @@ fn node(
     options: &[(&'static str, &'static str)],
 ) -> Result<Launch, Absent> {
     let program = node_program()?;
-    let scripts = node_folder();
-    if !scripts.join("node_modules").is_dir() {
-        return Err(Absent("its packages are not installed: run `npm ci` in bench/peers/node".into()));
-    }
+    let script = node_script_with_packages(script)?;
     let folder = folder()?;
     let mut environment = vec![
         ("PORT", address.port().to_string().into()),
@@ -156,7 +153,7 @@ fn node(
         ("NODE_ENV", "production".into()),
     ];
     environment.extend(options.iter().map(|(name, value)| (*name, OsString::from(value))));
-    Ok(Launch { program, arguments: vec![scripts.join(script).into()], environment, ready_path, folder })
+    Ok(Launch { program, arguments: vec![script.into()], environment, ready_path, folder })
 }
 
 pub(super) fn folder() -> Result<tempfile::TempDir, Absent> {
@@ -187,6 +184,15 @@ pub(crate) fn node_script(name: &str) -> PathBuf {
     node_folder().join(name)
 }
 
+/// A script that needs the packages of `package.json`.
+pub(crate) fn node_script_with_packages(name: &str) -> Result<PathBuf, Absent> {
+    if node_folder().join("node_modules").is_dir() {
+        Ok(node_script(name))
+    } else {
+        Err(Absent("its packages are not installed: run `npm ci` in bench/peers/node".into()))
+    }
+}
+
 pub(crate) fn node_version() -> String {
     let version = first_line(Command::new("node").arg("--version")).unwrap_or_default();
     format!("node {}", version.trim_start_matches('v'))
@@ -204,10 +210,22 @@ fn node_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/node")
 }
 
-fn package_version(package: &str) -> Option<String> {
+/// Of a Node package that is installed.
+pub(crate) fn package_version(package: &str) -> Option<String> {
     let file = node_folder().join("node_modules").join(package).join("package.json");
     let manifest: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
     Some(manifest.get("version")?.as_str()?.to_owned())
+}
+
+/// Of a crate that this program is built with.
+pub(crate) fn crate_version(name: &str) -> Option<String> {
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).ok()?;
+    locked_version(&lock, name)
+}
+
+fn locked_version(lock: &str, name: &str) -> Option<String> {
+    let (_, after) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(after.split_once('"')?.0.to_owned())
 }
 
 /// Our own programs are built into the folder in which this one stands.
@@ -227,5 +245,17 @@ fn commit() -> String {
     match git.output() {
         Ok(output) if output.status.success() => format!(" ({})", String::from_utf8_lossy(&output.stdout).trim()),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crate_has_the_version_that_is_locked() {
+        let lock = "[[package]]\nname = \"kanal-sys\"\nversion = \"9.0.0\"\n\n[[package]]\nname = \"kanal\"\nversion = \"0.1.1\"\n";
+        assert_eq!(locked_version(lock, "kanal").as_deref(), Some("0.1.1"));
+        assert_eq!(locked_version(lock, "rayon"), None);
     }
 }

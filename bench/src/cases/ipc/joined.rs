@@ -4,10 +4,7 @@ use std::process::Command;
 
 use super::plan::{Measure, Measurement, Schedule};
 use crate::cases::cores::Cores;
-use crate::peers::{Absent, built_beside_us, node_program, node_script, node_version, phalanx_version};
-
-/// The release that `bench/Cargo.toml` names; cargo takes the newest that fits.
-const IPC_CHANNEL: &str = "ipc-channel 0.23";
+use crate::peers::{Absent, built_beside_us, crate_version, node_program, node_script, node_version, phalanx_version};
 
 /// Two processes and what joins them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -51,7 +48,7 @@ impl Joined {
         match self {
             Self::Phalanx => phalanx_version(),
             Self::Socketpair | Self::SocketpairBlocking => "64 bytes, nothing encoded, no event loop".into(),
-            Self::IpcChannel => IPC_CHANNEL.into(),
+            Self::IpcChannel => format!("ipc-channel {}", crate_version("ipc-channel").unwrap_or_default()),
             Self::NodeJson | Self::NodeAdvanced => node_version(),
         }
     }

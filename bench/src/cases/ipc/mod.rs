@@ -5,11 +5,10 @@ mod joined;
 mod plan;
 mod report;
 
-use std::collections::BTreeMap;
-
 use super::cores::Cores;
+use super::results::Results;
 use super::settings::Timing;
-use super::{in_turn, of_samples, progress};
+use super::{in_turn, progress};
 use crate::peers::{Absent, figures};
 use crate::table::number;
 use joined::Joined;
@@ -39,37 +38,7 @@ struct Sample {
     messages: f64,
 }
 
-/// What came of all rounds.
-#[derive(Default)]
-struct Results(BTreeMap<(Measurement, Joined), Result<Vec<Sample>, Absent>>);
-
-impl Results {
-    /// The median figure.
-    fn figure(&self, measurement: Measurement, joined: Joined) -> Option<f64> {
-        of_samples(self.samples(measurement, joined), |sample| Some(sample.figure))
-    }
-
-    fn messages(&self, measurement: Measurement, joined: Joined) -> Option<f64> {
-        of_samples(self.samples(measurement, joined), |sample| Some(sample.messages))
-    }
-
-    fn samples(&self, measurement: Measurement, joined: Joined) -> &[Sample] {
-        self.0.get(&(measurement, joined)).and_then(|samples| samples.as_deref().ok()).unwrap_or_default()
-    }
-
-    fn absent(&self, measurement: Measurement, joined: Joined) -> Option<&Absent> {
-        self.0.get(&(measurement, joined))?.as_ref().err()
-    }
-
-    fn add(&mut self, measurement: Measurement, joined: Joined, sample: Result<Sample, Absent>) {
-        let samples = self.0.entry((measurement, joined)).or_insert_with(|| Ok(Vec::new()));
-        match (samples.as_mut(), sample) {
-            (Ok(samples), Ok(sample)) => samples.push(sample),
-            (_, Err(absent)) => *samples = Err(absent),
-            (Err(_), Ok(_)) => {}
-        }
-    }
-}
+type Samples = Results<(Measurement, Joined), Sample>;
 
 /// Runs the case and prints its tables.
 pub(crate) async fn run(settings: &IpcSettings) {
@@ -79,7 +48,7 @@ pub(crate) async fn run(settings: &IpcSettings) {
         warm_up: settings.timing.warm_up(),
         counted: settings.timing.duration_or_quick(SECONDS, QUICK_SECONDS),
     };
-    let mut results = Results::default();
+    let mut results = Samples::new();
     for round in 0..rounds {
         for measurement in Measurement::ALL.into_iter().filter(|measurement| settings.wants(measurement.measure)) {
             for joined in in_turn(&settings.contenders(measurement.measure), round) {
@@ -95,7 +64,7 @@ pub(crate) async fn run(settings: &IpcSettings) {
                     measurement.placement,
                     joined.name()
                 ));
-                results.add(measurement, joined, sample);
+                results.add((measurement, joined), sample);
             }
         }
     }

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipc_channel::ipc::{self, IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcReceiver, IpcSender};
+use measuring::{During, Failure, Meter, Report, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::Connection;
 use crate::Measure;
-use crate::failure::{During, Failure};
 use crate::message::{Record, Small, UNREAD_MESSAGES, is_whole_payload, payload};
-use crate::meter::{Meter, Report, Schedule};
 use crate::peer::Peer;
 use crate::stalled;
 

@@ -5,10 +5,9 @@ mod phalanx;
 mod socketpair;
 
 use clap::ValueEnum;
+use measuring::{Failure, Report, Schedule};
 
 use crate::Measure;
-use crate::failure::Failure;
-use crate::meter::{Report, Schedule};
 
 /// A way to join two processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

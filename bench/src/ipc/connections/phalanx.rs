@@ -3,15 +3,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use measuring::{During, Failure, Meter, Report, Schedule};
 use phalanx_channel::{Attachments, Channel, End};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Connection;
 use crate::Measure;
-use crate::failure::{During, Failure};
 use crate::message::{Record, Small, UNREAD_MESSAGES, is_whole_payload, payload};
-use crate::meter::{Meter, Report, Schedule};
 use crate::peer::{Peer, inherited};
 use crate::stalled;
 

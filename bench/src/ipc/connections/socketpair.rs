@@ -4,13 +4,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use measuring::{During, Failure, Meter, Report, Schedule};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::Connection;
 use crate::Measure;
-use crate::failure::{During, Failure};
-use crate::meter::{Meter, Report, Schedule};
 use crate::peer::{Peer, inherited};
 
 const MESSAGE_BYTES: usize = 64;

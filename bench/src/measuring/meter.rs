@@ -4,28 +4,33 @@ use std::time::{Duration, Instant};
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Schedule {
-    pub(crate) warm_up: Duration,
-    pub(crate) counted: Duration,
+pub struct Schedule {
+    /// What comes before is not counted.
+    pub warm_up: Duration,
+    /// From then on, so long.
+    pub counted: Duration,
     /// Messages between two looks at the clock.
-    pub(crate) look_every: u64,
+    pub look_every: u64,
 }
 
 /// What the measuring side found.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Report {
-    pub(crate) figure: f64,
-    pub(crate) messages: u64,
+pub struct Report {
+    /// Messages a second.
+    pub figure: f64,
+    /// Messages that were counted.
+    pub messages: u64,
 }
 
 impl Report {
-    pub(crate) fn print(self) {
+    /// Prints one line of JSON.
+    pub fn print(self) {
         println!("{}", serde_json::json!({ "figure": self.figure, "messages": self.messages }));
     }
 }
 
 /// Counts messages, after a time to warm up.
-pub(crate) struct Meter {
+pub struct Meter {
     schedule: Schedule,
     messages: u64,
     begins: Instant,
@@ -33,12 +38,18 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn start(schedule: Schedule) -> Self {
+    /// Begins to warm up now.
+    pub fn start(schedule: Schedule) -> Self {
         Self { schedule, messages: 0, begins: Instant::now() + schedule.warm_up, counting: false }
     }
 
+    /// Whether the time to warm up is over.
+    pub fn is_counting(&self) -> bool {
+        self.counting
+    }
+
     /// One more message has come; the report once the time is over.
-    pub(crate) fn one_more(&mut self) -> Option<Report> {
+    pub fn one_more(&mut self) -> Option<Report> {
         self.messages += 1;
         if self.messages.is_multiple_of(self.schedule.look_every) { self.look(Instant::now()) } else { None }
     }

@@ -4,13 +4,16 @@ use std::fmt::{self, Display};
 
 /// What was attempted, and what came back.
 #[derive(Debug)]
-pub(crate) struct Failure(String);
+pub struct Failure(String);
 
 impl Failure {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
+    /// A failure that says `what`.
+    pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }
+
+impl std::error::Error for Failure {}
 
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,7 +22,8 @@ impl Display for Failure {
 }
 
 /// Says what was attempted when it failed.
-pub(crate) trait During<T> {
+pub trait During<T> {
+    /// As it was, or with `attempt` in words: "cannot ATTEMPT: …".
     fn during(self, attempt: &str) -> Result<T, Failure>;
 }
 
