@@ -1,28 +1,37 @@
-//! What a job costs: a lone empty job from submit to result, and the rate with 64 in flight, beside
-//! `tokio::task::spawn_blocking` in the same run.
+//! What a job costs: a lone empty job from submit to result, and the rate with 64 in flight: bare, and with both
+//! deadlines, a priority and a cancellation, beside `tokio::task::spawn_blocking` in the same run.
 //!
-//! `cargo run --release -p phalanx-thread --example latency [threads]`
+//! `cargo run --release -p phalanx-thread --example latency [threads] [rounds]`
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use phalanx_thread::ThreadPool;
+use phalanx_thread::{Cancellation, Priority, ThreadPool};
 
 const ROUNDS: usize = 5;
 const LONE_JOBS: usize = 20_000;
 const CROWD_JOBS: usize = 200_000;
 const IN_FLIGHT: usize = 64;
+const DEADLINE: Duration = Duration::from_secs(10);
 
 fn main() {
-    let threads = std::env::args().nth(1).and_then(|threads| threads.parse().ok()).unwrap_or(1);
+    let mut arguments = std::env::args().skip(1).filter_map(|argument| argument.parse().ok());
+    let threads = arguments.next().unwrap_or(1);
+    let rounds = arguments.next().unwrap_or(ROUNDS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(threads).build();
     let runtime = runtime.expect("a runtime");
     let pool = ThreadPool::builder().threads(threads).build().expect("a pool");
+    let cancellation = Cancellation::new();
     println!("{threads} thread(s), current-thread runtime; rounds alternate");
     println!("{:<16}{:>12}{:>12}{:>14}{:>16}", "", "p50", "p99", "lone jobs/s", "64 at once/s");
     runtime.block_on(async {
-        for _ in 0..ROUNDS {
-            row("ThreadPool", || async { pool.submit(|_| ()).await.is_ok() }).await;
+        for _ in 0..rounds {
+            row("bare", || async { pool.submit(|_| ()).await.is_ok() }).await;
+            let full = || {
+                let job = pool.job().priority(Priority::new(6)).cancelled_by(&cancellation);
+                job.deadline_from_submit(DEADLINE).deadline_from_start(DEADLINE)
+            };
+            row("full", || async { full().submit(|_| ()).await.is_ok() }).await;
             row("spawn_blocking", || async { tokio::task::spawn_blocking(|| ()).await.is_ok() }).await;
         }
         let metrics = pool.metrics();
