@@ -53,5 +53,5 @@ pub use error::Error;
 pub use messages::{RingReceiver, RingSender};
 pub use permits::{Generation, Owner, Permit, Permits, SlotIndex};
 pub use ring::{Freed, RingReader, RingWriter};
-pub use scoreboard::{Field, Slot};
+pub use scoreboard::{Field, Slot, Snapshot};
 pub use segment::{Segment, SharedWord};

@@ -8,15 +8,20 @@
 //!
 //! One [`Slot`] is one sealed memory file. It outlives the worker that writes it: the primary creates it, hands it to
 //! each worker that takes the slot, and calls [`Slot::vacate`] when that worker is gone. Every value is a single
-//! atomic word, so no reader can see a torn one; words of one slot are not snapshotted together.
+//! atomic word, so no reader can see a torn one; words of one slot are not snapshotted together, but
+//! [`Slot::snapshot`] sees to it that all of them are of one and the same worker.
+//!
+//! The layout, in words of 64 bits: word 0 is the mark with the version, word `n` is the [`Field`] of number `n`, word 64
+//! counts the changes of occupants (odd while one is being made). There are no pointers in it. Fields are only ever added
+//! behind the last; a reader of another version sees zero in those that it knows and the writer does not.
 //!
 //! Errors: those of [`Segment`]; `InvalidData` when the layout is of another version.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::Segment;
+use crate::{Generation, Segment};
 
 /// Bytes of a slot: one page.
 const SLOT_BYTES: usize = 4096;
@@ -54,8 +59,49 @@ pub enum Field {
     Deferred = 12,
 }
 
+impl Field {
+    /// Every field, in the order of the layout.
+    pub const ALL: [Field; LAST_FIELD] = [
+        Field::Pid,
+        Field::Worker,
+        Field::Heartbeat,
+        Field::Accepting,
+        Field::Connections,
+        Field::Accepted,
+        Field::Requests,
+        Field::InFlight,
+        Field::BusyThreads,
+        Field::QueueDepth,
+        Field::ResidentBytes,
+        Field::Deferred,
+    ];
+}
+
 /// Fields beyond [`Field::Pid`] that [`Slot::vacate`] sets to zero.
 const LAST_FIELD: usize = Field::Deferred as usize;
+/// Word that counts the changes of occupants, twice each; far behind the fields, on a cache line of its own.
+const CHANGES_AT: usize = 64;
+/// Attempts to see one occupant only. Who replaces workers faster than a few words can be read is broken.
+const SNAPSHOT_ATTEMPTS: usize = 1000;
+
+/// All fields of one worker. See [`Slot::snapshot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    generation: Generation,
+    values: [u64; LAST_FIELD],
+}
+
+impl Snapshot {
+    /// Which of the workers that the slot has had.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The value of `field`.
+    pub fn get(&self, field: Field) -> u64 {
+        self.values[field as usize - 1]
+    }
+}
 
 /// One worker's page of the scoreboard.
 #[derive(Debug)]
@@ -75,7 +121,7 @@ impl Slot {
     pub fn open(descriptor: OwnedFd) -> io::Result<Slot> {
         let segment = Segment::map(descriptor)?;
         let words = segment.words::<AtomicU64>();
-        if words.len() <= LAST_FIELD || words[0].load(Ordering::Acquire) != LAYOUT_VERSION {
+        if words.len() <= CHANGES_AT || words[0].load(Ordering::Acquire) != LAYOUT_VERSION {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the scoreboard slot has another layout: it was made by another version of this program",
@@ -120,13 +166,58 @@ impl Slot {
         }
     }
 
-    /// Sets every field to zero: the worker that wrote here is gone.
+    /// Sets every field to zero: the worker that wrote here is gone, and the next [generation](Slot::generation) begins.
     pub fn vacate(&self) {
-        if self.segment.is_writable() {
-            for word in &self.segment.words::<AtomicU64>()[1..=LAST_FIELD] {
-                word.store(0, Ordering::Relaxed);
-            }
+        if !self.segment.is_writable() {
+            return;
         }
+        let changes = self.changes();
+        // Odd, also if somebody was killed in the middle of this.
+        let under_way = changes.load(Ordering::Relaxed) | 1;
+        changes.store(under_way, Ordering::Relaxed);
+        fence(Ordering::Release);
+        for word in &self.segment.words::<AtomicU64>()[1..=LAST_FIELD] {
+            word.store(0, Ordering::Relaxed);
+        }
+        changes.store(under_way.wrapping_add(1), Ordering::Release);
+    }
+
+    /// How many workers this slot has had before the one that writes it now. A reader who sees another one than before
+    /// knows that the worker was replaced, and that its counters began anew.
+    pub fn generation(&self) -> Generation {
+        Generation((self.changes().load(Ordering::Acquire) / 2) as u32)
+    }
+
+    /// All fields, of one and the same worker: none of one that was replaced while we read. `None` only if the primary was
+    /// killed while it made a change, until it makes the next one.
+    ///
+    /// ```
+    /// use phalanx_shared::{Field, Generation, Slot};
+    ///
+    /// let slot = Slot::create()?; // in the primary
+    /// let worker = Slot::open(slot.descriptor()?)?; // in the worker
+    /// worker.add(Field::Requests, 3);
+    /// let seen = slot.snapshot().expect("nobody changes the occupant now");
+    /// assert_eq!((seen.generation(), seen.get(Field::Requests)), (Generation(0), 3));
+    /// slot.vacate(); // the worker has ended
+    /// assert_eq!(slot.generation(), Generation(1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        for _ in 0..SNAPSHOT_ATTEMPTS {
+            let before = self.changes().load(Ordering::Acquire);
+            let values = Field::ALL.map(|field| self.get(field));
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && self.changes().load(Ordering::Relaxed) == before {
+                return Some(Snapshot { generation: Generation((before / 2) as u32), values });
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+
+    fn changes(&self) -> &AtomicU64 {
+        &self.segment.words()[CHANGES_AT]
     }
 
     fn word(&self, field: Field) -> &AtomicU64 {
@@ -154,8 +245,71 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_can_tell_that_the_writer_was_replaced() {
+        let primary = Slot::create().unwrap();
+        let sibling = Slot::open(primary.read_only_descriptor().unwrap()).unwrap();
+        let first = sibling.generation();
+        primary.set(Field::Requests, 5);
+        assert_eq!(sibling.snapshot().map(|seen| (seen.generation(), seen.get(Field::Requests))), Some((first, 5)));
+        primary.vacate();
+        let second = sibling.snapshot().unwrap();
+        assert_eq!((second.generation(), second.get(Field::Requests)), (Generation(first.0 + 1), 0));
+        sibling.vacate();
+        assert_eq!(primary.generation(), second.generation());
+    }
+
+    #[test]
+    fn a_snapshot_never_mixes_two_workers() {
+        let primary = Slot::create().unwrap();
+        let sibling = Slot::open(primary.read_only_descriptor().unwrap()).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for worker in 1..=20_000u64 {
+                    // A worker says the same in every field, once.
+                    Field::ALL.iter().for_each(|field| primary.set(*field, worker));
+                    primary.vacate();
+                }
+                stop.store(true, Ordering::Release);
+            });
+            while !stop.load(Ordering::Acquire) {
+                let Some(seen) = sibling.snapshot() else { continue };
+                let expected = u64::from(seen.generation().0) + 1;
+                for field in Field::ALL {
+                    let value = seen.get(field);
+                    assert!(value == 0 || value == expected, "{field:?} of worker {value} beside worker {expected}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_primary_that_was_killed_in_the_middle_leaves_a_slot_that_the_next_can_vacate() {
+        let slot = Slot::create().unwrap();
+        slot.changes().store(3, Ordering::Release);
+        assert_eq!(slot.snapshot(), None);
+        slot.set(Field::Pid, 5);
+        assert_eq!(slot.get(Field::Pid), 5);
+        slot.vacate();
+        assert_eq!(slot.snapshot().map(|seen| (seen.generation(), seen.get(Field::Pid))), Some((Generation(2), 0)));
+    }
+
+    #[test]
+    fn every_field_is_where_it_was() {
+        // Processes of different versions read each other's slots: whoever changes this changes the mark too.
+        let slot = Slot::create().unwrap();
+        for (index, field) in Field::ALL.into_iter().enumerate() {
+            slot.set(field, 100 + index as u64);
+            assert_eq!(slot.segment.words::<AtomicU64>()[1 + index].load(Ordering::Relaxed), 100 + index as u64);
+        }
+        assert_eq!(slot.segment.words::<AtomicU64>()[0].load(Ordering::Relaxed), LAYOUT_VERSION);
+    }
+
+    #[test]
     fn memory_of_another_layout_is_refused() {
-        let other = Segment::create("other", SLOT_BYTES).unwrap();
-        assert_eq!(Slot::open(other.descriptor().unwrap()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        for bytes in [8, 512, SLOT_BYTES] {
+            let other = Segment::create("other", bytes).unwrap();
+            assert_eq!(Slot::open(other.descriptor().unwrap()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
     }
 }

@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,16 +65,19 @@ fn begin(view: &View<i32>, indices: impl IntoIterator<Item = usize>) -> Vec<(usi
     indices.into_iter().map(|index| (index, Box::pin(view.wait_async(index, 0, Some(GIVE_UP * 3))) as Wait)).collect()
 }
 
-/// Says so and is true where the kernel (or valgrind in its place) cannot do it.
-fn unsupported() -> bool {
-    let unsupported = check_supported().err();
-    if let Some(error) = &unsupported {
+/// One of these tests at a time: all waits of the process share the thread that sleeps, and what it does for one test
+/// another would see in its counts. `None`, and says so, where the kernel (or valgrind in its place) cannot do it.
+fn alone() -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
+    if let Err(error) = check_supported() {
         println!("skipped: {error}");
+        return None;
     }
-    unsupported.is_some()
+    Some(TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Until `count` waits sleep in the kernel, a notify of fewer would not say what it would wake.
+/// Until exactly `count` sleep on the element and nothing is under way that would change that: only then does a notify
+/// tell exactly whom it woke.
 fn until_armed(view: &View<i32>, index: usize, count: usize) {
     // Nobody but the kernel knows who sleeps; moving sleepers from a word to itself counts them and wakes nobody.
     let word = view.atomic(index).unwrap();
@@ -83,12 +86,21 @@ fn until_armed(view: &View<i32>, index: usize, count: usize) {
     let deadline = Instant::now() + GIVE_UP;
     loop {
         let flags = rustix::thread::futex::Flags::empty();
-        if rustix::thread::futex::cmp_requeue(word, flags, 0, i32::MAX as u32, word, 0).unwrap() == count {
+        // First the threads: one that was kicked runs, until it has armed its waits again.
+        let quiet = sleepers_sleep();
+        if quiet && rustix::thread::futex::cmp_requeue(word, flags, 0, i32::MAX as u32, word, 0).unwrap() == count {
             return;
         }
         assert!(Instant::now() < deadline, "{count} waits were never armed");
         thread::yield_now();
     }
+}
+
+fn sleepers_sleep() -> bool {
+    std::fs::read_dir("/proc/self/task").unwrap().flatten().all(|task| {
+        let said = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        !said.contains("(phalanx-waits)") || said.contains("(phalanx-waits) S ")
+    })
 }
 
 #[test]
@@ -104,9 +116,7 @@ fn a_wait_that_need_not_begin_is_ready_at_once() {
 
 #[test]
 fn a_wait_times_out_and_not_too_early() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let begun = Instant::now();
     assert_eq!(block_on(view(1).wait_async(0, 0, Some(SHORT))), Waited::TimedOut);
     assert!(begun.elapsed() >= SHORT);
@@ -114,9 +124,7 @@ fn a_wait_times_out_and_not_too_early() {
 
 #[test]
 fn a_wait_that_sleeps_for_ever_does_not_keep_the_others_from_timing_out() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(2);
     let mut waits = begin(&view, [0]);
     for _ in 0..3 {
@@ -128,9 +136,7 @@ fn a_wait_that_sleeps_for_ever_does_not_keep_the_others_from_timing_out() {
 
 #[test]
 fn a_notify_right_after_the_wait_began_is_never_lost() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(1);
     for _ in 0..2_000 {
         // Not polled yet, not armed yet, and the element does not change.
@@ -142,9 +148,7 @@ fn a_notify_right_after_the_wait_began_is_never_lost() {
 
 #[test]
 fn a_notify_of_one_ends_one_wait_in_the_order_in_which_they_began() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(1);
     let mut waits: Vec<(usize, Wait)> = begin(&view, [0; 3]);
     waits.iter_mut().enumerate().for_each(|(number, (place, _))| *place = number);
@@ -157,9 +161,7 @@ fn a_notify_of_one_ends_one_wait_in_the_order_in_which_they_began() {
 
 #[test]
 fn a_notify_counts_the_waits_of_both_kinds() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(1);
     let mut waits = begin(&view, [0; 3]);
     let other = view.clone();
@@ -172,9 +174,7 @@ fn a_notify_counts_the_waits_of_both_kinds() {
 
 #[test]
 fn of_many_waits_notified_at_once_none_is_lost_on_equal_and_different_words() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     const ELEMENTS: usize = 40;
     let view = view(ELEMENTS);
     for round in 0..50 {
@@ -194,9 +194,7 @@ fn of_many_waits_notified_at_once_none_is_lost_on_equal_and_different_words() {
 
 #[test]
 fn tasks_that_pass_a_turn_around_never_stop() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     const TASKS: i32 = 8;
     const TURNS: i32 = 4_000;
     let view = view(1);
@@ -228,9 +226,7 @@ fn tasks_that_pass_a_turn_around_never_stop() {
 
 #[test]
 fn more_waits_than_one_thread_can_sleep_for_get_further_threads() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(1000);
     let mut waits = begin(&view, 0..1000);
     for index in 0..1000 {
@@ -241,9 +237,7 @@ fn more_waits_than_one_thread_can_sleep_for_get_further_threads() {
 
 #[test]
 fn a_wait_that_is_dropped_takes_no_notify_from_the_others() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(1);
     for round in 0..500 {
         let mut waits = begin(&view, [0, 0]);
@@ -262,9 +256,7 @@ fn a_wait_that_is_dropped_takes_no_notify_from_the_others() {
 
 #[test]
 fn what_is_dropped_is_gone_from_the_kernel_too() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(1);
     let waits = begin(&view, [0; 10]);
     until_armed(&view, 0, 10);
@@ -275,9 +267,7 @@ fn what_is_dropped_is_gone_from_the_kernel_too() {
 
 #[test]
 fn a_wait_is_woken_only_when_it_has_ended() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(2);
     let waker = unpark();
     let mut quiet = begin(&view, [1]);
@@ -297,9 +287,7 @@ fn a_wait_is_woken_only_when_it_has_ended() {
 
 #[test]
 fn a_waker_that_panics_ends_nobody_elses_wait() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
@@ -316,9 +304,7 @@ fn a_waker_that_panics_ends_nobody_elses_wait() {
 
 #[test]
 fn another_process_wakes_a_wait_without_changing_the_element() {
-    if unsupported() {
-        return;
-    }
+    let Some(_alone) = alone() else { return };
     let view = view(2);
     let mut waits = begin(&view, [0; 5]);
     until_armed(&view, 0, 5);
