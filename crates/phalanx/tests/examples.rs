@@ -206,3 +206,39 @@ fn kill_tree_leaves_nothing() {
 fn process_group_ends_all_when_one_fails() {
     assert_eq!(last_line_of("process_group"), "3 ended, first failure was child 2");
 }
+
+#[test]
+fn thread_message_gets_the_squares_back() {
+    let output = output_of("thread_message");
+    assert!(output.contains(r#"the worker heard "Hello, worker!""#), "{output}");
+    assert_eq!(output.lines().last(), Some("[1,4,9,16,25]"));
+}
+
+#[test]
+fn thread_service_turns_an_exit_code_into_an_error_and_a_message_into_the_result() {
+    assert_eq!(output_of("thread_service"), "error: the worker stopped with exit code 3\nhello worker\n");
+}
+
+#[test]
+fn thread_sum_sums_the_range_of_its_worker_data() {
+    assert_eq!(last_line_of("thread_sum"), "499999500000");
+}
+
+#[test]
+fn shared_counter_is_counted_by_a_thread_and_by_a_process() {
+    assert_eq!(last_line_of("shared_counter"), "15 15");
+}
+
+#[test]
+fn thread_broadcast_reaches_all_but_the_speaker() {
+    let output = output_of("thread_broadcast");
+    for number in 1..=3 {
+        assert!(output.contains(&format!("worker {number} heard \"the cache is stale\"\n")), "{output}");
+    }
+    assert_eq!(output.lines().last(), Some("3 heard it, the speaker heard nothing"));
+}
+
+#[test]
+fn pool_deadline_runs_nothing_that_nobody_waits_for() {
+    assert_eq!(last_line_of("pool_deadline"), "sum 5050; 1 done, 2 timed out, 1 cancelled");
+}
