@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use tokio::task::coop::unconstrained;
+
 /// Polls `future` until it is ready or the time is over; then it is dropped. Blocks this thread.
 pub(crate) fn wait_for<F: Future>(future: F, deadline: Duration) -> Option<F::Output> {
     thread_local! {
@@ -15,7 +17,8 @@ pub(crate) fn wait_for<F: Future>(future: F, deadline: Duration) -> Option<F::Ou
     // A deadline beyond what the clock can say is none.
     let until = Instant::now().checked_add(deadline);
     let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    // Inside a task, its budget would run out here and never come back: this thread gives nobody a turn.
+    let mut future = pin!(unconstrained(future));
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);

@@ -60,7 +60,9 @@ impl fmt::Display for BroadcastError {
                 "cannot join the broadcast channel {name:?} for values of type {wanted}: its members use another type; \
                  choose another name or the same type"
             ),
-            BroadcastError::Closed => f.write_str("the broadcast channel was closed on this side; make a new one to join again"),
+            BroadcastError::Closed => {
+                f.write_str("the broadcast channel was closed on this side; make a new one to join again")
+            }
             BroadcastError::Lagged(missed) => write!(
                 f,
                 "{missed} messages of the broadcast channel were dropped because this side read too slowly; receive again \
@@ -159,7 +161,10 @@ impl<T: Clone + Send + 'static> Drop for BroadcastChannel<T> {
 
 impl<T: Clone + Send + 'static> fmt::Debug for BroadcastChannel<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BroadcastChannel").field("name", &self.name).field("queued", &self.queued()).finish_non_exhaustive()
+        f.debug_struct("BroadcastChannel")
+            .field("name", &self.name)
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
     }
 }
 

@@ -33,7 +33,9 @@ impl<T> fmt::Display for PostError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PostError::Full(_) => "the message was not posted: the port is full; wait for room with post, or try again",
-            PostError::Closed(_) => "the message was not posted: the other side is closed or gone, nobody would receive it",
+            PostError::Closed(_) => {
+                "the message was not posted: the other side is closed or gone, nobody would receive it"
+            }
         })
     }
 }

@@ -10,8 +10,10 @@ use crate::port::PostError;
 use crate::port::waiters::{Left, Ticket, Waiters, wake};
 use crate::sync::checked::{AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 
-/// In what is seen without the lock: no more is taken. The other bits are the number of queued values.
-const CLOSED: usize = 1 << (usize::BITS - 1);
+/// In what is seen without the lock: the last value is queued, or was received.
+const ENDED: usize = 1 << (usize::BITS - 1);
+/// Nothing more is taken, except what is forced in. The bits below are the number of queued values.
+const SHUT: usize = 1 << (usize::BITS - 2);
 
 pub(crate) struct Lane<T> {
     /// What `state` says of length and end, for those who look without the lock. A hint: who acts on it looks again.
@@ -22,49 +24,55 @@ pub(crate) struct Lane<T> {
 
 struct State<T> {
     queue: VecDeque<T>,
-    closed: bool,
+    door: Door,
     receivers: Waiters,
     senders: Waiters,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Door {
+    Open,
+    /// Senders are turned away; receivers wait for what is still forced in.
+    Shut,
+    /// Receivers get what is queued, and then the end.
+    Ended,
 }
 
 impl<T> Lane<T> {
     /// A lane for at most `bound` values, at least one.
     pub(crate) fn new(bound: usize) -> Lane<T> {
-        let state = State {
-            queue: VecDeque::new(),
-            closed: false,
-            receivers: Waiters::default(),
-            senders: Waiters::default(),
-        };
+        let state =
+            State { queue: VecDeque::new(), door: Door::Open, receivers: Waiters::default(), senders: Waiters::default() };
         Lane { seen: AtomicUsize::new(0), state: Mutex::new(state), bound: bound.max(1) }
     }
 
     // ---- without the lock ----
 
     pub(crate) fn len(&self) -> usize {
-        self.seen.load(Ordering::Acquire) & !CLOSED
+        self.seen.load(Ordering::Acquire) & !(ENDED | SHUT)
     }
 
+    /// Whether senders are turned away.
     pub(crate) fn is_closed(&self) -> bool {
-        self.seen.load(Ordering::Acquire) & CLOSED != 0
+        self.seen.load(Ordering::Acquire) & (ENDED | SHUT) != 0
     }
 
     /// A receiver need not wait: something is there, or nothing will come.
     pub(crate) fn is_settled_for_receivers(&self) -> bool {
-        self.seen.load(Ordering::Acquire) != 0
+        self.seen.load(Ordering::Acquire) & !SHUT != 0
     }
 
     /// A sender need not wait: there is room, or nothing more is taken.
     pub(crate) fn is_settled_for_senders(&self) -> bool {
         let seen = self.seen.load(Ordering::Acquire);
-        seen & CLOSED != 0 || seen < self.bound
+        seen & (ENDED | SHUT) != 0 || seen < self.bound
     }
 
     // ---- putting in ----
 
     pub(crate) fn try_push(&self, value: T) -> Result<(), PostError<T>> {
         let mut state = lock(&self.state);
-        if state.closed {
+        if state.door > Door::Open {
             return Err(PostError::Closed(value));
         }
         if state.queue.len() >= self.bound {
@@ -83,13 +91,13 @@ impl<T> Lane<T> {
         slot: &mut Option<T>,
     ) -> Poll<Result<(), PostError<T>>> {
         let mut state = lock(&self.state);
-        if !state.closed && state.queue.len() >= self.bound {
+        if state.door == Door::Open && state.queue.len() >= self.bound {
             state.senders.enroll(ticket, context.waker());
             return Poll::Pending;
         }
         state.senders.leave(ticket);
         match slot.take() {
-            Some(value) if state.closed => return Poll::Ready(Err(PostError::Closed(value))),
+            Some(value) if state.door > Door::Open => return Poll::Ready(Err(PostError::Closed(value))),
             Some(value) => state.queue.push_back(value),
             None => return Poll::Ready(Ok(())),
         }
@@ -108,7 +116,7 @@ impl<T> Lane<T> {
     /// it and the new value behind. Nothing if it is closed.
     pub(crate) fn push_over(&self, value: T, merge: impl FnOnce(&T, &mut T)) -> Result<Option<T>, PostError<T>> {
         let mut state = lock(&self.state);
-        if state.closed {
+        if state.door > Door::Open {
             return Err(PostError::Closed(value));
         }
         state.queue.push_back(value);
@@ -138,7 +146,7 @@ impl<T> Lane<T> {
             self.call_sender(state);
             return Poll::Ready(Some(taken));
         }
-        if state.closed {
+        if state.door == Door::Ended {
             state.receivers.leave(ticket);
             return Poll::Ready(None);
         }
@@ -157,17 +165,26 @@ impl<T> Lane<T> {
                 self.call_sender(state);
                 Poll::Ready(Some(taken))
             }
-            None if state.closed => Poll::Ready(None),
+            None if state.door == Door::Ended => Poll::Ready(None),
             None => Poll::Pending,
         }
     }
 
     // ---- the end ----
 
+    /// Senders are turned away. What is queued or forced in can be received; the end is yet to come.
+    pub(crate) fn shut(&self) {
+        self.turn(Door::Shut);
+    }
+
     /// Nothing more is taken; what is queued can still be received.
     pub(crate) fn close(&self) {
+        self.turn(Door::Ended);
+    }
+
+    fn turn(&self, door: Door) {
         let mut state = lock(&self.state);
-        state.closed = true;
+        state.door = state.door.max(door);
         self.note(&state);
         let (receivers, senders) = (state.receivers.call_all(), state.senders.call_all());
         drop(state);
@@ -213,8 +230,12 @@ impl<T> Lane<T> {
     // ---- inside ----
 
     fn note(&self, state: &State<T>) {
-        let closed = if state.closed { CLOSED } else { 0 };
-        self.seen.store(state.queue.len() | closed, Ordering::Release);
+        let door = match state.door {
+            Door::Open => 0,
+            Door::Shut => SHUT,
+            Door::Ended => ENDED,
+        };
+        self.seen.store(state.queue.len() | door, Ordering::Release);
     }
 
     fn call_receiver(&self, mut state: MutexGuard<'_, State<T>>) {

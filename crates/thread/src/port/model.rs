@@ -65,6 +65,26 @@ fn close_wakes_who_sends_and_who_receives() {
 }
 
 #[test]
+fn last_words_that_are_forced_in_after_the_door_is_shut_come_before_the_end() {
+    check(|| {
+        let lane = Arc::new(Lane::new(1));
+        let speaker = Arc::clone(&lane);
+        let speaking = thread::spawn(move || {
+            let _ = speaker.try_push(1);
+            speaker.force(2);
+            speaker.close();
+        });
+        lane.shut();
+        let first = block_on(pull(&lane)).unwrap();
+        if first == 1 {
+            assert_eq!(block_on(pull(&lane)), Some(2));
+        }
+        assert_eq!(block_on(pull(&lane)), None);
+        speaking.join().unwrap();
+    });
+}
+
+#[test]
 fn a_receiver_that_gives_up_passes_its_call_on() {
     check(|| {
         let lane = Arc::new(Lane::new(2));

@@ -148,6 +148,9 @@ impl<In, Out> WorkerBuilder<In, Out> {
 
 impl<In, Out> fmt::Debug for WorkerBuilder<In, Out> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkerBuilder").field("name", &self.name).field("stack_size", &self.stack_size).finish_non_exhaustive()
+        f.debug_struct("WorkerBuilder")
+            .field("name", &self.name)
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
     }
 }

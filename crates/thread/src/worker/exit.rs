@@ -16,6 +16,7 @@ pub(crate) const FAILURE: i32 = 1;
 /// | `()` | 0 | |
 /// | an `i32` or `u8` | that number | |
 /// | `Ok(value)` | what the value says | |
+/// | nothing, it never ends by itself (`!`) | | |
 /// | `Err(error)` | 1 | the text of the error, as [`WorkerEvent::Error`](crate::WorkerEvent::Error) |
 pub trait ExitValue {
     /// The exit code; `Err` is the text of an error.
@@ -44,6 +45,24 @@ impl ExitValue for Infallible {
     fn exit_code(self) -> Result<i32, String> {
         match self {}
     }
+}
+
+/// A body that ends in [`exit`](crate::WorkerScope::exit) or `loop {}`. The type `!` cannot be named here yet; what a
+/// function that never returns returns can.
+impl ExitValue for <fn() -> ! as Returns>::Type {
+    fn exit_code(self) -> Result<i32, String> {
+        self
+    }
+}
+
+/// What a function returns.
+pub trait Returns {
+    /// That type.
+    type Type;
+}
+
+impl<T> Returns for fn() -> T {
+    type Type = T;
 }
 
 impl<T: ExitValue, E: Display> ExitValue for Result<T, E> {

@@ -47,7 +47,8 @@ impl<In, Out> Link<In, Out> {
     pub(crate) fn terminate(&self) {
         self.stop.request(Request::Terminate);
         self.inbox.lane().close();
-        self.events.lane().close();
+        // Its last words are still to come.
+        self.events.lane().shut();
         self.close_output();
     }
 
@@ -56,11 +57,12 @@ impl<In, Out> Link<In, Out> {
         discard(self.inbox.lane().close_and_take());
         self.close_output();
         let events = self.events.lane();
-        events.close();
+        events.shut();
         if let Some(error) = &ended.error {
             events.force(WorkerEvent::Error(error.clone()));
         }
         events.force(WorkerEvent::Exit(ended.code));
+        events.close();
         self.outcome.settle(ended);
         if self.unattended.load(Ordering::SeqCst) {
             self.report_unseen_error();

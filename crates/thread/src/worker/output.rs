@@ -77,7 +77,9 @@ impl WorkerOutput {
             Some(pipe) => pieces(&whole).try_for_each(|piece| {
                 pipe.post_blocking(piece.to_vec(), PIPE_DEADLINE).map_err(|refused| match refused {
                     PostError::Closed(_) => io::Error::new(ErrorKind::BrokenPipe, "nobody reads the worker's output"),
-                    PostError::Full(_) => io::Error::new(ErrorKind::TimedOut, "the parent does not read the worker's output"),
+                    PostError::Full(_) => {
+                        io::Error::new(ErrorKind::TimedOut, "the parent does not read the worker's output")
+                    }
                 })
             }),
         }

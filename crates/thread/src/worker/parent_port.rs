@@ -134,6 +134,9 @@ impl<Out, In> Clone for ParentPort<Out, In> {
 
 impl<Out, In> fmt::Debug for ParentPort<Out, In> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ParentPort").field("worker", &self.link.number).field("queued", &self.queued()).finish_non_exhaustive()
+        f.debug_struct("ParentPort")
+            .field("worker", &self.link.number)
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
     }
 }
