@@ -94,11 +94,13 @@ mod child {
                 let (held, ours) = message_channel::<(), ()>();
                 let worker = Worker::<(), ()>::builder().name("the-culprit").spawn(held, async |scope| {
                     let (held, _scope) = scope.into_worker_data();
+                    held.post(()).await.unwrap();
                     // Until the parent has let go.
                     held.recv().await;
                     panic!("a planted panic");
                 });
                 let worker: Worker<(), ()> = worker.unwrap();
+                assert_eq!(ours.recv_blocking(GIVE_UP), Ok(Some(())));
                 worker.detach();
                 drop(ours);
                 wait_for_the_end_of_its_thread();

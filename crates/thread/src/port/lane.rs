@@ -41,8 +41,12 @@ enum Door {
 impl<T> Lane<T> {
     /// A lane for at most `bound` values, at least one.
     pub(crate) fn new(bound: usize) -> Lane<T> {
-        let state =
-            State { queue: VecDeque::new(), door: Door::Open, receivers: Waiters::default(), senders: Waiters::default() };
+        let state = State {
+            queue: VecDeque::new(),
+            door: Door::Open,
+            receivers: Waiters::default(),
+            senders: Waiters::default(),
+        };
         Lane { seen: AtomicUsize::new(0), state: Mutex::new(state), bound: bound.max(1) }
     }
 

@@ -1,5 +1,8 @@
 //! Messages between threads: [`MessagePort`] from one to one, [`BroadcastChannel`] from one to all.
 
+// The models use the lane alone.
+#![cfg_attr(loom, allow(dead_code, unreachable_pub))]
+
 #[cfg(not(loom))]
 pub(crate) mod blocking;
 #[cfg(not(loom))]
@@ -22,4 +25,6 @@ pub(crate) mod waiters;
 pub use broadcast::{BroadcastChannel, BroadcastError};
 #[cfg(not(loom))]
 pub use channel::{DEFAULT_BOUND, MessageChannel, MessagePort, message_channel};
-pub use error::{Closed, PostError};
+#[cfg(not(loom))]
+pub use error::Closed;
+pub use error::PostError;

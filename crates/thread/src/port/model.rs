@@ -2,15 +2,44 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::{Context, Poll, Wake, Waker};
 
-use loom::future::block_on;
-use loom::sync::Arc;
+use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 use crate::port::PostError;
 use crate::port::lane::Lane;
 use crate::port::waiters::Ticket;
+
+/// Where a thread sleeps until it is woken.
+struct Sleeper {
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wake for Sleeper {
+    fn wake(self: std::sync::Arc<Self>) {
+        *self.woken.lock().unwrap() = true;
+        self.changed.notify_one();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let sleeper = std::sync::Arc::new(Sleeper { woken: Mutex::new(false), changed: Condvar::new() });
+    let waker = Waker::from(std::sync::Arc::clone(&sleeper));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        let mut woken = sleeper.woken.lock().unwrap();
+        while !std::mem::take(&mut *woken) {
+            woken = sleeper.changed.wait(woken).unwrap();
+        }
+    }
+}
 
 async fn push(lane: &Lane<u32>, value: u32) -> Result<(), PostError<u32>> {
     let (mut ticket, mut slot) = (Ticket::default(), Some(value));
@@ -92,7 +121,7 @@ fn a_receiver_that_gives_up_passes_its_call_on() {
         let receiving = thread::spawn(move || block_on(pull(&other)));
         // Stands in line or takes the value, and then goes away.
         let mut ticket = Ticket::default();
-        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         let taken = lane.poll_take(&mut context, &mut ticket, VecDeque::pop_front);
         assert_eq!(taken, Poll::Pending);
         lane.try_push(7).unwrap();
@@ -109,7 +138,7 @@ fn a_sender_that_gives_up_passes_its_call_on() {
         let other = Arc::clone(&lane);
         let sending = thread::spawn(move || block_on(push(&other, 1)).unwrap());
         let (mut ticket, mut slot) = (Ticket::default(), Some(2));
-        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(Waker::noop());
         assert!(lane.poll_push(&mut context, &mut ticket, &mut slot).is_pending());
         assert_eq!(block_on(pull(&lane)), Some(0));
         lane.sender_left(&mut ticket);
