@@ -61,29 +61,34 @@ pub(crate) mod checked {
 
     /// Not loom's `park`: its token is lost when the thread blocks on a lock meanwhile, unlike the real one.
     pub(crate) struct Bed {
-        woken: Mutex<bool>,
+        state: Mutex<Rest>,
         changed: Condvar,
+    }
+
+    struct Rest {
+        woken: bool,
+        /// loom knows no time: the first sleep that is not for ever is over at once, the later ones last.
+        timed_out_once: bool,
     }
 
     impl Bed {
         pub(crate) fn new() -> Bed {
-            Bed { woken: Mutex::new(false), changed: Condvar::new() }
+            Bed { state: Mutex::new(Rest { woken: false, timed_out_once: false }), changed: Condvar::new() }
         }
 
-        /// loom knows no time: a sleep that is not for ever is over at once.
         pub(crate) fn sleep(&self, longest: Option<std::time::Duration>) -> bool {
-            let mut woken = lock(&self.woken);
-            while !std::mem::take(&mut *woken) {
-                if longest.is_some() {
+            let mut state = lock(&self.state);
+            while !std::mem::take(&mut state.woken) {
+                if longest.is_some() && !std::mem::replace(&mut state.timed_out_once, true) {
                     return false;
                 }
-                woken = self.changed.wait(woken).unwrap_or_else(std::sync::PoisonError::into_inner);
+                state = self.changed.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
             true
         }
 
         pub(crate) fn wake(&self) {
-            *lock(&self.woken) = true;
+            lock(&self.state).woken = true;
             self.changed.notify_one();
         }
     }

@@ -28,6 +28,7 @@ mod spin;
 mod staff;
 mod standing;
 mod start;
+mod state;
 mod submission;
 mod terms;
 mod waiters;

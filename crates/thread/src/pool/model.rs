@@ -2,23 +2,28 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p phalanx-thread --release --lib loom`
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use loom::sync::Arc;
-use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
+use crate::pool::clock::{NEVER, Nanos};
 use crate::pool::dispatcher::Dispatcher;
 use crate::pool::lanes::{Entry, Place};
 use crate::pool::pace::Finished;
+use crate::pool::priority::Priority;
+use crate::pool::staff::Size;
 use crate::pool::standing::Standing;
+use crate::pool::state::Call;
+use crate::sync::checked::Bed;
 
 #[derive(Clone)]
-struct Job(std::sync::Arc<(usize, Place)>);
+struct Job(Arc<(usize, Place)>);
 
 impl Job {
     fn new(name: usize) -> Job {
-        Job(std::sync::Arc::new((name, Place::default())))
+        Job(Arc::new((name, Place::default())))
     }
 }
 
@@ -32,110 +37,175 @@ impl Entry for Job {
     fn place(&self) -> &Place {
         &self.0.1
     }
-}
 
-/// Runs what comes until the pool is closed; counts each job by its name.
-fn work(dispatcher: &Dispatcher<Job>, worker: usize, runs: &[AtomicUsize], linger: impl Fn(&Dispatcher<Job>)) {
-    let mut following = None;
-    while let Some(job) = following.take().or_else(|| dispatcher.next(worker, &linger)) {
-        runs[job.0.0].fetch_add(1, Ordering::Relaxed);
-        let finished = Finished { cost: 1, occupied: Duration::ZERO, unestimated_run: None, whole: true };
-        following = dispatcher.finish(finished);
+    /// Each of another level.
+    fn priority(&self) -> Priority {
+        Priority::new(self.0.0 as u8)
+    }
+
+    fn due_in_queue(&self) -> Nanos {
+        NEVER
+    }
+
+    fn due_on_thread(&self, _started: Option<Nanos>) -> Nanos {
+        NEVER
+    }
+
+    fn has_deadline(&self) -> bool {
+        true
     }
 }
 
-/// `threads` threads, jobs submitted one by one by the main thread; then the doors close.
-fn every_job_runs_once(threads: usize, jobs: usize, linger: impl Fn(&Dispatcher<Job>) + Copy + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(move || {
-        let dispatcher = Arc::new(Dispatcher::new(threads, threads, jobs, Standing::new(Duration::MAX, Duration::MAX)));
-        let runs: Arc<Vec<_>> = Arc::new((0..jobs).map(|_| AtomicUsize::new(0)).collect());
-        let workers: Vec<_> = (0..threads)
-            .map(|worker| {
-                let (dispatcher, runs) = (dispatcher.clone(), runs.clone());
-                thread::spawn(move || work(&dispatcher, worker, &runs, linger))
-            })
-            .collect();
-        for name in 0..jobs {
-            dispatcher.push(&Job::new(name), None).expect("there is room");
+const FINISHED: Finished = Finished { cost: 1, occupied: Duration::ZERO, unestimated_run: None, whole: true };
+
+/// A pool whose jobs count how often each ran; the last of them closes the doors, if it is told so.
+struct Pool {
+    dispatcher: Dispatcher<Job>,
+    runs: Vec<AtomicUsize>,
+    ran: AtomicUsize,
+    closes_itself: bool,
+    /// How many jobs must have begun before any of them ends.
+    meeting: usize,
+    met: (loom::sync::Mutex<usize>, loom::sync::Condvar),
+}
+
+/// Threads, all of which are joined at the end of an execution.
+type Threads = Arc<loom::sync::Mutex<Vec<thread::JoinHandle<()>>>>;
+
+impl Pool {
+    fn new(size: Size, jobs: usize, closes_itself: bool, meeting: usize) -> Arc<Pool> {
+        let standing = Standing::new(Duration::MAX, Duration::MAX);
+        Arc::new(Pool {
+            dispatcher: Dispatcher::new(size, size.most, jobs, standing),
+            runs: (0..jobs).map(|_| AtomicUsize::new(0)).collect(),
+            ran: AtomicUsize::new(0),
+            closes_itself,
+            meeting,
+            met: (loom::sync::Mutex::new(0), loom::sync::Condvar::new()),
+        })
+    }
+
+    fn submit(self: &Arc<Pool>, name: usize, threads: &Threads) {
+        let call = self.dispatcher.push(&Job::new(name), None, Instant::now());
+        self.answer(call.expect("there is room"), threads);
+    }
+
+    fn answer(self: &Arc<Pool>, call: Call, threads: &Threads) {
+        match call {
+            Call::Nobody => {}
+            Call::Wake(bed) => bed.wake(),
+            Call::Start(worker) => self.start(worker, threads),
         }
-        dispatcher.close();
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
-        assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1), "each job runs once");
+    }
+
+    fn start(self: &Arc<Pool>, worker: usize, threads: &Threads) {
+        let (pool, all) = (self.clone(), threads.clone());
+        let started = thread::spawn(move || pool.work(worker, &all));
+        threads.lock().unwrap().push(started);
+    }
+
+    fn meet(&self) {
+        if self.meeting < 2 {
+            return;
+        }
+        let mut here = self.met.0.lock().unwrap();
+        *here += 1;
+        self.met.1.notify_all();
+        while *here < self.meeting {
+            here = self.met.1.wait(here).unwrap();
+        }
+    }
+
+    fn work(self: &Arc<Pool>, worker: usize, threads: &Threads) {
+        let bed = Arc::new(Bed::new());
+        self.dispatcher.is_ready();
+        let mut following = None;
+        loop {
+            let job = following.take().or_else(|| {
+                let (job, call) = self.dispatcher.next(worker, &bed, |dispatcher| drop(dispatcher.looks_empty()))?;
+                self.answer(call, threads);
+                Some(job)
+            });
+            let Some(job) = job else { return };
+            self.runs[job.0.0].fetch_add(1, Ordering::Relaxed);
+            self.meet();
+            following = self.dispatcher.finish(worker, FINISHED);
+            if self.ran.fetch_add(1, Ordering::AcqRel) + 1 == self.runs.len() && self.closes_itself {
+                self.dispatcher.close();
+            }
+        }
+    }
+}
+
+fn join_all(threads: &Threads) {
+    loop {
+        let next = threads.lock().unwrap().pop();
+        let Some(thread) = next else { return };
+        thread.join().unwrap();
+    }
+}
+
+/// Jobs submitted one by one by the main thread. Either it closes the doors then, or the last job does, so that nothing
+/// but `push` and the other threads can wake a sleeper.
+fn every_job_runs_once(size: Size, jobs: usize, closes_itself: bool, meeting: usize, preemptions: usize) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(move || {
+        let pool = Pool::new(size, jobs, closes_itself, meeting);
+        let threads = Threads::default();
+        for _ in 0..size.least {
+            let worker = pool.dispatcher.hire().expect("one of the least number");
+            pool.start(worker, &threads);
+        }
+        (0..jobs).for_each(|name| pool.submit(name, &threads));
+        if !closes_itself {
+            pool.dispatcher.close();
+        }
+        join_all(&threads);
+        assert!(pool.runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1), "each job runs once");
+        assert_eq!(pool.dispatcher.alive(), 0);
     });
+}
+
+/// In the model the first sleep of a thread is over at once: any moment may be the one at which it finds itself one too
+/// many.
+fn elastic(least: usize, most: usize) -> Size {
+    Size { least, most, idle_timeout: Duration::ZERO }
 }
 
 #[test]
 fn loom_one_thread_misses_no_job() {
-    every_job_runs_once(1, 3, |_| {});
+    every_job_runs_once(Size::fixed(1), 3, false, 0, 3);
 }
 
 #[test]
 fn loom_two_threads_miss_no_job() {
-    every_job_runs_once(2, 2, |_| {});
+    every_job_runs_once(Size::fixed(2), 2, false, 0, 3);
 }
 
-#[test]
-fn loom_a_thread_that_glances_before_it_sleeps_misses_no_job() {
-    every_job_runs_once(2, 2, |dispatcher| {
-        let _ = dispatcher.looks_empty();
-    });
-}
-
-/// The doors stay open until the jobs have run, so nothing but `push` and the other thread can wake a sleeper.
 #[test]
 fn loom_sleepers_are_woken_by_jobs_alone() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(|| {
-        const JOBS: u64 = 2;
-        let dispatcher = Arc::new(Dispatcher::new(2, 2, 8, Standing::new(Duration::MAX, Duration::MAX)));
-        let done = Arc::new(AtomicU64::new(0));
-        let workers: Vec<_> = (0..2)
-            .map(|worker| {
-                let (dispatcher, done) = (dispatcher.clone(), done.clone());
-                thread::spawn(move || {
-                    let mut following = None;
-                    while let Some(_job) = following.take().or_else(|| dispatcher.next(worker, |_| {})) {
-                        let finished =
-                            Finished { cost: 1, occupied: Duration::ZERO, unestimated_run: None, whole: true };
-                        following = dispatcher.finish(finished);
-                        if done.fetch_add(1, Ordering::AcqRel) + 1 == JOBS {
-                            dispatcher.close();
-                        }
-                    }
-                })
-            })
-            .collect();
-        (0..JOBS as usize).for_each(|name| dispatcher.push(&Job::new(name), None).expect("there is room"));
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
-    });
+    every_job_runs_once(Size::fixed(2), 2, true, 0, 3);
 }
 
-/// Two jobs that wait for each other need two threads: a thread that takes one must wake another for the second.
+#[test]
+fn loom_a_pool_that_grows_and_shrinks_misses_no_job() {
+    every_job_runs_once(elastic(1, 2), 2, true, 0, 3);
+}
+
+/// Two jobs that wait for each other need two threads: a thread that takes one must call another for the second.
 #[test]
 fn loom_jobs_that_wait_for_each_other_get_a_thread_each() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(|| {
-        let dispatcher = Arc::new(Dispatcher::new(2, 2, 8, Standing::new(Duration::MAX, Duration::MAX)));
-        let met = Arc::new((loom::sync::Mutex::new(0), loom::sync::Condvar::new()));
-        let workers: Vec<_> = (0..2)
-            .map(|worker| {
-                let (dispatcher, met) = (dispatcher.clone(), met.clone());
-                thread::spawn(move || {
-                    let _job = dispatcher.next(worker, |_| {}).expect("a job");
-                    let mut here = met.0.lock().unwrap();
-                    *here += 1;
-                    met.1.notify_all();
-                    while *here < 2 {
-                        here = met.1.wait(here).unwrap();
-                    }
-                })
-            })
-            .collect();
-        (0..2).for_each(|name| dispatcher.push(&Job::new(name), None).expect("there is room"));
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
-    });
+    every_job_runs_once(Size::fixed(2), 2, true, 2, 2);
+}
+
+#[test]
+fn loom_a_pool_grows_for_jobs_that_wait_for_each_other() {
+    every_job_runs_once(elastic(1, 2), 2, true, 2, 2);
+}
+
+/// One that finds itself one too many at the moment when a job comes for it.
+#[test]
+fn loom_a_thread_that_gives_up_leaves_no_job_behind() {
+    every_job_runs_once(elastic(1, 2), 3, true, 2, 2);
 }

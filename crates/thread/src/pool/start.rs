@@ -8,10 +8,10 @@ use std::time::Duration;
 use rustix::thread::CpuSet;
 
 use crate::pool::core::Core;
-use crate::pool::dispatcher::Call;
 use crate::pool::error::JobError;
 use crate::pool::init;
 use crate::pool::scope;
+use crate::pool::state::Call;
 use crate::sync::checked::Bed;
 
 /// What each thread of a pool sets for itself.

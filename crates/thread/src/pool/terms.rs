@@ -7,10 +7,10 @@ use crate::pool::cancellation::Cancellation;
 use crate::pool::clock::{NEVER, Nanos, nanos};
 use crate::pool::context::JobContext;
 use crate::pool::core::Core;
-use crate::pool::dispatcher::Call;
 use crate::pool::error::JobError;
 use crate::pool::job::{Awaited, Cell, End, Job, Ticket};
 use crate::pool::priority::Priority;
+use crate::pool::state::Call;
 use crate::pool::submission::Submission;
 
 /// Longer estimates are taken for this; sums of them stay far from any overflow.
