@@ -25,7 +25,8 @@ mod parent {
         lines_of_workers_reach_the_output_of_the_process_whole_while_main_blocks_and_before_it_exits();
         an_error_that_nobody_asked_for_is_written_when_the_handle_is_gone_and_once();
         an_error_that_somebody_saw_is_not_written();
-        println!("4 promises kept");
+        a_thread_that_the_system_refuses_is_an_error_and_gives_nothing_away();
+        println!("5 promises kept");
     }
 
     fn the_main_thread_is_number_0_and_no_other_is_it() {
@@ -65,6 +66,10 @@ mod parent {
         }
     }
 
+    fn a_thread_that_the_system_refuses_is_an_error_and_gives_nothing_away() {
+        assert_eq!(String::from_utf8(child("no-thread").stdout).unwrap(), "refused, data dropped\n");
+    }
+
     fn an_error_that_somebody_saw_is_not_written() {
         assert_eq!(String::from_utf8(child("panic-seen").stderr).unwrap(), "");
     }
@@ -74,9 +79,11 @@ mod parent {
 mod child {
     use std::fs;
     use std::io::Write;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use phalanx_thread::{Worker, message_channel};
+    use phalanx_thread::{SpawnError, Worker, message_channel};
+    use rustix::process::{Resource, Rlimit, setrlimit};
 
     const GIVE_UP: Duration = Duration::from_secs(30);
 
@@ -105,7 +112,22 @@ mod child {
                 drop(ours);
                 wait_for_the_end_of_its_thread();
             }
+            "no-thread" => no_thread(),
             other => panic!("unknown: {other}"),
+        }
+    }
+
+    /// A stack for which there is no address space.
+    fn no_thread() {
+        let limit = Rlimit { current: Some(256 << 20), maximum: Some(256 << 20) };
+        setrlimit(Resource::As, limit).unwrap();
+        let data = Arc::new(());
+        let moved = Arc::clone(&data);
+        let refused = Worker::<(), ()>::builder().stack_size(1 << 30).spawn(moved, async |_| ());
+        assert!(matches!(&refused, Err(SpawnError::Thread { source, .. }) if source.raw_os_error().is_some()));
+        drop(refused);
+        if Arc::strong_count(&data) == 1 {
+            println!("refused, data dropped");
         }
     }
 

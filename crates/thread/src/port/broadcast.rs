@@ -12,10 +12,11 @@ use crate::port::registry::{self, Hub, OtherType, Parcel};
 /// One of any number of channels with the same name, in any threads of this process: what is posted to one is received
 /// by all others, and not by itself.
 ///
-/// Each receiver has a queue of its own for at most [`DEFAULT_BOUND`] messages ([`with_bound`](BroadcastChannel::with_bound)).
-/// **A slow receiver never holds up the others**: when its queue is full, its oldest message is dropped, and its next
-/// receive says how many it missed ([`BroadcastError::Lagged`]); then it goes on with the oldest message it has. Who joins
-/// later does not hear what was said before. Messages of one sender keep their order.
+/// Each receiver has a queue of its own for at most [`DEFAULT_BOUND`] messages
+/// ([`with_bound`](BroadcastChannel::with_bound)). **A slow receiver never holds up the others**: when its queue is
+/// full, its oldest message is dropped, and its next receive says how many it missed ([`BroadcastError::Lagged`]); then
+/// it goes on with the oldest message it has. Who joins later does not hear what was said before. Messages of one
+/// sender keep their order.
 ///
 /// ```
 /// use phalanx_thread::BroadcastChannel;
@@ -65,8 +66,8 @@ impl fmt::Display for BroadcastError {
             }
             BroadcastError::Lagged(missed) => write!(
                 f,
-                "{missed} messages of the broadcast channel were dropped because this side read too slowly; receive again \
-                 for the next one"
+                "{missed} messages of the broadcast channel were dropped because this side read too slowly; receive \
+                 again for the next one"
             ),
         }
     }

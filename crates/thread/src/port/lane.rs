@@ -116,8 +116,8 @@ impl<T> Lane<T> {
         self.call_receiver(state);
     }
 
-    /// Puts a value in; if there is no room, takes the oldest out for it and hands it to `merge`, with the queue without
-    /// it and the new value behind. Nothing if it is closed.
+    /// Puts a value in. If that is one too many, the oldest goes, and is given back to be dropped; `merge` is shown it
+    /// and the one that is first now.
     pub(crate) fn push_over(&self, value: T, merge: impl FnOnce(&T, &mut T)) -> Result<Option<T>, PostError<T>> {
         let mut state = lock(&self.state);
         if state.door > Door::Open {

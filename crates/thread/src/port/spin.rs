@@ -1,9 +1,9 @@
 //! [`Spin`]: when to look a little longer before sleeping.
 //!
-//! To wake a sleeping thread on another core costs some 30 µs on a virtual machine; one that still looks finds the value
-//! in a tenth of a microsecond. But looking burns a core. So a wait begins with looking only where that has helped
-//! lately, only with more than one core, never under a quota, and only as long as no more threads look than there are
-//! cores. In async code the other tasks of the thread get their turn between looks.
+//! To wake a sleeping thread on another core costs some 30 µs on a virtual machine; one that still looks finds the
+//! value in a tenth of a microsecond. But looking burns a core. So a wait begins with looking only where that has
+//! helped lately, only with more than one core, never under a quota, and only as long as no more threads look than
+//! there are cores. In async code the other tasks of the thread get their turn between looks.
 
 use std::hint::spin_loop;
 use std::sync::OnceLock;
@@ -22,8 +22,8 @@ const PAUSE: u32 = 64;
 /// Threads that look right now, in the whole process.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
-/// Decides from how the last waits ended whether the next one begins with looking. The counter is a hint, so races on it
-/// do no harm.
+/// Decides from how the last waits ended whether the next one begins with looking. The counter is a hint, so races on
+/// it do no harm.
 #[derive(Debug, Default)]
 pub(crate) struct Spin {
     /// Vain attempts in a row; from [`PATIENCE`] on, those that were left out as well.
@@ -98,13 +98,19 @@ impl Drop for Look<'_> {
     }
 }
 
-/// Cores on which looking disturbs nobody; none under a quota, which counts what is burnt by looking against the work.
+/// Cores of this process; none under a quota, which counts what is burnt by looking against the work.
 fn cores_to_look_on() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| match phalanx_memory::cpu_quota() {
         Some(_) => 0,
-        None => phalanx_memory::usable_cores(),
+        None => phalanx_memory::usable_cores().max(cores_of_the_main_thread()),
     })
+}
+
+/// The thread that asks first may be bound to one core, and the others not.
+fn cores_of_the_main_thread() -> usize {
+    let mask = rustix::thread::sched_getaffinity(Some(rustix::process::getpid()));
+    mask.map_or(1, |mask| mask.count() as usize)
 }
 
 #[cfg(test)]

@@ -81,9 +81,11 @@ where
             Ok(()) => verdict(request, how),
         }
     });
-    // Its blocking calls may go on for as long as they like: nobody waits for them.
-    runtime.shutdown_background();
-    ended
+    // Drops its tasks. Its blocking calls may go on for as long as they like: nobody waits for them.
+    match catch(|| runtime.shutdown_background()) {
+        Err(panic) if ended.error.is_none() => verdict(None, How::Panicked(panic)),
+        _ => ended,
+    }
 }
 
 /// Why the body is not polled any more.

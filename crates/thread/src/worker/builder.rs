@@ -103,8 +103,8 @@ impl<In, Out> WorkerBuilder<In, Out> {
         self
     }
 
-    /// Its event loop can wait for sockets and pipes too (tokio's `net`, if the program has that feature), not for timers
-    /// and messages alone. It costs three descriptors and some time at the start.
+    /// Its event loop can wait for sockets and pipes too (tokio's `net`, if the program has that feature), not for
+    /// timers and messages alone. It costs a few descriptors and some time at the start.
     pub fn with_io(mut self) -> Self {
         self.event_loop = EventLoop::TimersAndIo;
         self

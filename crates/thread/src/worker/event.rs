@@ -12,8 +12,8 @@ pub enum WorkerEvent<Out> {
     Message(Out),
     /// Its body panicked or returned an error. The exit code will be 1.
     Error(WorkerError),
-    /// It has ended, with this exit code: 0, what it gave to [`exit`](crate::WorkerScope::exit) or returned, or 1 after an
-    /// error and after [`terminate`](crate::Worker::terminate).
+    /// It has ended, with this exit code: 0, what it gave to [`exit`](crate::WorkerScope::exit) or returned, or 1 after
+    /// an error and after [`terminate`](crate::Worker::terminate).
     Exit(i32),
 }
 
@@ -22,8 +22,8 @@ pub enum WorkerEvent<Out> {
 pub struct WorkerError {
     /// What the panic or the error said.
     pub message: String,
-    /// Where it panicked, as `file:line:column`; `None` for an error that was returned, or if the program has set a panic
-    /// hook of its own after ours.
+    /// Where it panicked, as `file:line:column`; `None` for an error that was returned, or if the program has set a
+    /// panic hook of its own after ours.
     pub location: Option<String>,
 }
 

@@ -21,8 +21,8 @@ use crate::worker::terminating::Terminating;
 ///
 /// The body is an async function of its [`WorkerScope`]; its future need not be `Send`, and it may
 /// `tokio::task::spawn_local`. It says its exit code with what it returns ([`ExitValue`]). Messages are moved; at most
-/// [`DEFAULT_BOUND`](crate::DEFAULT_BOUND) wait in each direction, then posting waits. All methods work in async code of
-/// any runtime; the `_blocking` forms are for plain threads.
+/// [`DEFAULT_BOUND`](crate::DEFAULT_BOUND) wait in each direction, then posting waits. All methods work in async code
+/// of any runtime; the `_blocking` forms are for plain threads.
 ///
 /// ```
 /// use phalanx_thread::Worker;
@@ -42,11 +42,13 @@ use crate::worker::terminating::Terminating;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// **A worker that nobody holds ends**: the drop of the handle terminates it, without waiting. [`detach`](Worker::detach)
-/// lets it go on. A worker does not keep the process alive: wait for [`exited`](Worker::exited) before `main` returns.
+/// **A worker that nobody holds ends**: the drop of the handle terminates it, without waiting.
+/// [`detach`](Worker::detach) lets it go on. A worker does not keep the process alive: wait for
+/// [`exited`](Worker::exited) before `main` returns.
 ///
 /// **A worker that fails** does not print anything: its panic or error is a [`WorkerEvent::Error`] and the error of
-/// [`exited`](Worker::exited). One that nobody asked for is written to standard error when the handle is gone.
+/// [`exited`](Worker::exited). One that nobody asked for is written to standard error when the handle is gone. A task
+/// that it spawns and that panics ends alone, as in any tokio runtime.
 pub struct Worker<In, Out> {
     link: Arc<Link<In, Out>>,
     stdout: Option<OutputLines>,
@@ -112,8 +114,8 @@ impl<In, Out> Worker<In, Out> {
         self.link.inbox.post_blocking(value, deadline)
     }
 
-    /// Waits for the next message of the worker; `None` once it has ended. Other events are passed over: how it ended is
-    /// still to be had from [`exited`](Worker::exited). Cancelling it loses nothing.
+    /// Waits for the next message of the worker; `None` once it has ended. Other events are passed over: how it ended
+    /// is still to be had from [`exited`](Worker::exited). Cancelling it loses nothing.
     pub async fn recv(&self) -> Option<Out> {
         loop {
             if let WorkerEvent::Message(value) = self.link.events.recv().await? {
@@ -178,20 +180,20 @@ impl<In, Out> Worker<In, Out> {
         self.verdict(Ending::of(&self.link.outcome).await)
     }
 
-    /// As [`exited`](Worker::exited), blocks this thread for at most `deadline`; `None` if it has not ended by then. Not
-    /// for async code.
+    /// As [`exited`](Worker::exited), blocks this thread for at most `deadline`; `None` if it has not ended by then.
+    /// Not for async code.
     pub fn exited_blocking(&self, deadline: Duration) -> Option<Result<i32, WorkerError>> {
         wait_for(Ending::of(&self.link.outcome), deadline).map(|ended| self.verdict(ended))
     }
 
-    /// Tells the worker to end, at once; the future is ready when it has, with its exit code: 1, or another if it ended by
-    /// itself meanwhile. No error event follows.
+    /// Tells the worker to end, at once; the future is ready when it has, with its exit code: 1, or another if it ended
+    /// by itself meanwhile. No error event follows.
     ///
     /// It is **cooperative**. Whatever the worker waits for wakes up, its body is dropped at its next await with its
-    /// destructors run, [`checkpoint`](WorkerScope::checkpoint) says `Err`, and [`cancelled`](WorkerScope::cancelled) is
-    /// ready. What it had posted can still be received; what it had not received is dropped. A loop that neither awaits nor
-    /// asks **cannot be stopped**, as no thread can: for such code, and for code that is not trusted, there are processes
-    /// (`phalanx_process::fork`). [`Terminating::within`] waits no longer than said.
+    /// destructors run, [`checkpoint`](WorkerScope::checkpoint) says `Err`, and [`cancelled`](WorkerScope::cancelled)
+    /// is ready. What it had posted can still be received; what it had not received is dropped. A loop that neither
+    /// awaits nor asks **cannot be stopped**, as no thread can: for such code, and for code that is not trusted, there
+    /// are processes (`phalanx_process::fork`). [`Terminating::within`] waits no longer than said.
     pub fn terminate(&self) -> Terminating {
         self.link.terminate();
         Terminating::new(Ending::of(&self.link.outcome))

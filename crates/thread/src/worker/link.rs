@@ -61,9 +61,11 @@ impl<In, Out> Link<In, Out> {
         if let Some(error) = &ended.error {
             events.force(WorkerEvent::Error(error.clone()));
         }
-        events.force(WorkerEvent::Exit(ended.code));
+        let code = ended.code;
+        self.outcome.note(ended);
+        events.force(WorkerEvent::Exit(code));
         events.close();
-        self.outcome.settle(ended);
+        self.outcome.announce();
         if self.unattended.load(Ordering::SeqCst) {
             self.report_unseen_error();
         }

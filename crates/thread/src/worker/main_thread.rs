@@ -24,9 +24,9 @@ pub fn is_main_thread() -> bool {
     rustix::thread::gettid() == rustix::process::getpid()
 }
 
-/// The number of this thread: 0 for the main thread, and small numbers for the others: for a worker
-/// [the number that its parent sees](crate::Worker::thread_id), for any other thread the next one when it first asks. No
-/// number is given twice.
+/// The number of this thread: 0 for the main thread, and small numbers for the others: for a worker [the number that
+/// its parent sees](crate::Worker::thread_id), for any other thread the next one when it first asks. No number is given
+/// twice.
 ///
 /// ```
 /// use phalanx_thread::thread_id;

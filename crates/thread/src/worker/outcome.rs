@@ -11,7 +11,14 @@ use crate::worker::event::WorkerError;
 #[derive(Default)]
 pub(crate) struct Outcome {
     ended: OnceLock<Ended>,
-    waiters: Mutex<Waiters>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// The parent has got everything that comes before.
+    announced: bool,
+    waiters: Waiters,
 }
 
 /// How a worker ended.
@@ -22,10 +29,19 @@ pub(crate) struct Ended {
 }
 
 impl Outcome {
-    pub(crate) fn settle(&self, ended: Ended) {
+    /// Writes down how it ended, before anybody is told.
+    pub(crate) fn note(&self, ended: Ended) {
+        // There is one end.
         let _ = self.ended.set(ended);
-        let waiting = lock(&self.waiters).call_all();
-        wake(waiting);
+    }
+
+    /// Tells those who wait for it, after the last event.
+    pub(crate) fn announce(&self) {
+        let mut waiting = lock(&self.waiting);
+        waiting.announced = true;
+        let called = waiting.waiters.call_all();
+        drop(waiting);
+        wake(called);
     }
 
     pub(crate) fn get(&self) -> Option<&Ended> {
@@ -50,21 +66,24 @@ impl Future for Ending {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let this = &mut *self;
-        // Whoever settles it does so before he takes this lock: none is missed.
-        let mut waiters = lock(&this.outcome.waiters);
-        if let Some(ended) = this.outcome.ended.get() {
-            waiters.leave(&mut this.ticket);
-            return Poll::Ready(ended.clone());
+        let mut waiting = lock(&this.outcome.waiting);
+        match this.outcome.ended.get() {
+            Some(ended) if waiting.announced => {
+                waiting.waiters.leave(&mut this.ticket);
+                Poll::Ready(ended.clone())
+            }
+            _ => {
+                waiting.waiters.enroll(&mut this.ticket, context.waker());
+                Poll::Pending
+            }
         }
-        waiters.enroll(&mut this.ticket, context.waker());
-        Poll::Pending
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         if self.ticket.is_used() {
-            lock(&self.outcome.waiters).leave(&mut self.ticket);
+            lock(&self.outcome.waiting).waiters.leave(&mut self.ticket);
         }
     }
 }

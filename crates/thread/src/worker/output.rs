@@ -1,7 +1,7 @@
 //! Standard output and error of a worker: [`WorkerOutput`] writes, [`OutputLines`] reads what is piped.
 //!
-//! Node sends what a worker prints through the parent's event loop, where it waits while the parent computes and is lost
-//! when the worker exits. Here a worker writes to the process's own output itself, in whole lines, at once.
+//! Node sends what a worker prints through the parent's event loop, where it waits while the parent computes and is
+//! lost when the worker exits. Here a worker writes to the process's own output itself, in whole lines, at once.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
@@ -144,8 +144,8 @@ impl fmt::Debug for WorkerOutput {
     }
 }
 
-/// What a worker writes to a [piped](Output::Piped) output, line by line, each with its line end. Lines longer than 8 KiB
-/// come in pieces. Ends when the worker has ended and everything that it wrote has been received.
+/// What a worker writes to a [piped](Output::Piped) output, line by line, each with its line end. Lines longer than 8
+/// KiB come in pieces. Ends when the worker has ended and everything that it wrote has been received.
 pub struct OutputLines {
     lines: Arc<Queue<Vec<u8>>>,
 }

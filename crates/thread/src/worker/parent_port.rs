@@ -77,16 +77,16 @@ impl<Out, In> ParentPort<Out, In> {
         self.link.events.try_post(WorkerEvent::Message(value)).or_else(returned)
     }
 
-    /// Posts a message; blocks this thread, and with it the worker's event loop, for at most `deadline` while there is no
-    /// room.
+    /// Posts a message; blocks this thread, and with it the worker's event loop, for at most `deadline` while there is
+    /// no room.
     ///
     /// Errors: [`PostError::Full`] after the deadline, [`PostError::Closed`], each with the value.
     pub fn post_blocking(&self, value: Out, deadline: Duration) -> Result<(), PostError<Out>> {
         self.link.events.post_blocking(WorkerEvent::Message(value), deadline).or_else(returned)
     }
 
-    /// Waits for the next message of the parent; `None` is the end: he has let go, or wants the worker to end. Cancelling
-    /// it loses nothing.
+    /// Waits for the next message of the parent; `None` is the end: he has let go, or wants the worker to end.
+    /// Cancelling it loses nothing.
     pub async fn recv(&self) -> Option<In> {
         self.link.inbox.recv().await
     }

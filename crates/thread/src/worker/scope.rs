@@ -11,7 +11,8 @@ use crate::worker::output::{Stream, WorkerOutput};
 use crate::worker::parent_port::ParentPort;
 use crate::worker::stop::{Cancelled, Request, Terminated};
 
-/// What the body of a [`Worker`](crate::Worker) is given: its data, the port to its parent, and the word that it shall end.
+/// What the body of a [`Worker`](crate::Worker) is given: its data, the port to its parent, and the word that it shall
+/// end.
 pub struct WorkerScope<In, Out, D = ()> {
     port: ParentPort<Out, In>,
     data: D,
@@ -85,8 +86,8 @@ impl<In, Out, D> WorkerScope<In, Out, D> {
         if self.port.link().stop.is_requested() { Err(Terminated) } else { Ok(()) }
     }
 
-    /// Ready when the worker shall end: for whatever must be stopped with it, in other threads too. Code of the body that
-    /// waits for it still runs up to its next await; then the body is dropped.
+    /// Ready when the worker shall end: for whatever must be stopped with it, in other threads too. Code of the body
+    /// that waits for it still runs up to its next await; then the body is dropped.
     pub fn cancelled(&self) -> Cancelled {
         Cancelled::new(&self.port.link().stop)
     }

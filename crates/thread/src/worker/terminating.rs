@@ -10,8 +10,8 @@ use crate::port::blocking::wait_for;
 use crate::worker::clock;
 use crate::worker::outcome::Ending;
 
-/// Ready with the exit code when the worker has ended; from [`Worker::terminate`](crate::Worker::terminate). To drop it is
-/// fine: the worker ends all the same.
+/// Ready with the exit code when the worker has ended; from [`Worker::terminate`](crate::Worker::terminate). To drop it
+/// is fine: the worker ends all the same.
 #[must_use = "the worker was told to end; await this to know when it has"]
 pub struct Terminating {
     ending: Ending,
@@ -61,16 +61,16 @@ impl fmt::Debug for Terminating {
     }
 }
 
-/// The worker had not ended when the deadline passed: it neither awaits nor asks whether it may go on. Nothing can stop a
-/// thread; it will end when it next does one of the two.
+/// The worker had not ended when the deadline passed: it neither awaits nor asks whether it may go on. Nothing can stop
+/// a thread; it will end when it next does one of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StillRunning;
 
 impl fmt::Display for StillRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "the worker was told to end and still runs: it neither awaits nor calls checkpoint; run such code in a process, \
-             which can be killed",
+            "the worker was told to end and still runs: it neither awaits nor calls checkpoint; run such code in a \
+             process, which can be killed",
         )
     }
 }

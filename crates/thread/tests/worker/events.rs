@@ -117,6 +117,21 @@ fn a_panic_in_a_destructor_of_the_body_or_in_the_text_of_its_error_is_an_error()
 
         let worker = Worker::<(), ()>::spawn((), async |_| Err::<(), _>(Unspeakable)).unwrap();
         assert_eq!(worker.exited().await.unwrap_err().message, "a bad text");
+
+        // What a task of the worker holds is dropped with the event loop; that it panics stops nothing.
+        let worker = Worker::<(), ()>::spawn((), async |_| {
+            let bomb = Bomb;
+            tokio::task::spawn_local(async move {
+                let _bomb = bomb;
+                std::future::pending::<()>().await;
+            });
+            tokio::task::yield_now().await;
+        });
+        let worker = worker.unwrap();
+        while let Some(event) = worker.event().await {
+            assert!(!matches!(event, WorkerEvent::Message(())));
+        }
+        assert!(worker.has_exited());
     });
 }
 

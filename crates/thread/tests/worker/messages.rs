@@ -109,6 +109,69 @@ fn timers_run_in_a_worker() {
 }
 
 #[test]
+fn a_worker_with_io_waits_for_sockets() {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+
+    run(async {
+        let worker = Worker::<std::os::unix::net::UnixStream, u8>::builder().with_io().spawn((), async |scope| {
+            let socket = scope.recv().await.unwrap();
+            let mut socket = UnixStream::from_std(socket)?;
+            scope.post(socket.read_u8().await?).await?;
+            Ok::<_, Box<dyn std::error::Error>>(())
+        });
+        let worker = worker.unwrap();
+        let (mut near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        far.set_nonblocking(true).unwrap();
+        worker.post(far).await.unwrap();
+        std::io::Write::write_all(&mut near, &[77]).unwrap();
+        assert_eq!(worker.recv().await, Some(77));
+        assert_eq!(worker.exited().await, Ok(0));
+    });
+}
+
+#[test]
+fn the_parent_may_use_any_executor() {
+    // The smallest there is: no runtime, no timers.
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+        let mut future = std::pin::pin!(future);
+        loop {
+            match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+                std::task::Poll::Ready(output) => return output,
+                std::task::Poll::Pending => std::thread::park(),
+            }
+        }
+    }
+    let worker = Worker::<u32, u32>::spawn((), async |scope| {
+        while let Some(number) = scope.recv().await {
+            scope.post(number).await.unwrap();
+        }
+        while scope.checkpoint().is_ok() {}
+    });
+    let worker = worker.unwrap();
+    block_on(async {
+        for number in 0..2_000 {
+            worker.post(number).await.unwrap();
+            assert_eq!(worker.recv().await, Some(number));
+        }
+    });
+    let busy = crate::gate::Flag::default();
+    let stuck = Worker::<(), u32>::spawn(busy.clone(), async |scope| scope.worker_data().wait()).unwrap();
+    let still_running = stuck.terminate().within(Duration::from_millis(3));
+    assert_eq!(block_on(still_running), Err(phalanx_thread::StillRunning));
+    busy.raise();
+    assert_eq!(block_on(stuck.terminate().within(GIVE_UP)), Ok(1));
+    assert_eq!(block_on(worker.terminate()), 1);
+}
+
+#[test]
 fn two_workers_talk_through_a_port_that_their_parent_sends() {
     run(async {
         let body = async |scope: phalanx_thread::WorkerScope<MessagePort<u32, u32>, u32>| {
