@@ -1,4 +1,68 @@
-//! A bounded pool of threads for work that burns a processor, awaited from async code of any runtime.
+//! Threads for servers: workers with an event loop and a port, channels between threads, and a bounded pool for work
+//! that burns a processor.
+//!
+//! ```text
+//!   your event loop                                                                      other threads
+//!  ─────────────────                                                       ───────────────────────────────────────
+//!   Worker::spawn(data, body) ── post ──► bounded queue ── recv ─────────►  one thread, one event loop, your body
+//!           ▲                                                                                     │
+//!           └── recv, event ◄── Online · messages · Error · Exit, in this order, bounded ◄────────┘
+//!
+//!   MessagePort<A, B>     ══ post ═► bounded queue ═ recv ═►                MessagePort<B, A>     (in any two threads)
+//!                         ◄═ recv ═ bounded queue ◄═ post ══
+//!   BroadcastChannel<T>   ── post ──► a bounded queue each ──► all others of the same name
+//!
+//!   ThreadPool::submit(job) ──► bounded, refused when full or too late ──►  n threads, one job at a time
+//!           .await ◄────────────────── result ◄───────────────────────────────────────┘
+//! ```
+//!
+//! | you want | use |
+//! |---|---|
+//! | to compute something off the event loop, and its result | [`ThreadPool`] |
+//! | something that lives on, with state and messages of its own | [`Worker`] |
+//! | two threads that talk, whoever started them | [`message_channel`] |
+//! | all threads to hear something | [`BroadcastChannel`] |
+//! | code that may crash, or must be killed | a process: `phalanx_process::fork` |
+//!
+//! What is posted is moved, never copied: a picture costs what a number costs. Every queue has a bound, and posting
+//! into a full one waits.
+//!
+//! # Workers
+//!
+//! ```
+//! use phalanx_thread::{Worker, WorkerEvent};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let worker = Worker::spawn("Hello", async |scope| {
+//!     while let Some(name) = scope.recv().await {
+//!         scope.post(format!("{}, {name}!", scope.worker_data())).await?;
+//!     }
+//!     Ok::<_, Box<dyn std::error::Error>>(())
+//! })?;
+//! worker.post("worker".to_owned()).await?;
+//! assert_eq!(worker.event().await, Some(WorkerEvent::Online));
+//! assert_eq!(worker.event().await, Some(WorkerEvent::Message("Hello, worker!".to_owned())));
+//! assert_eq!(worker.terminate().await, 1);
+//! assert_eq!(worker.event().await, Some(WorkerEvent::Exit(1)));
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Promises.** [`Online`](WorkerEvent::Online) comes first, messages in their order before an error, and
+//! [`Exit`](WorkerEvent::Exit) last; they fit also if nobody reads. A panic or an error of the body ends that worker
+//! and is a value with its text and place. What a worker posted or wrote before it ended is delivered, however it
+//! ended. A value that was not posted comes back. A channel that is closed delivers what was queued, then both sides
+//! see the end. A worker that nobody holds ends; what has ended leaves no thread, descriptor or memory behind. Whoever
+//! waits looks for 20 µs at most before it sleeps, only where that has helped lately, with turns for the other tasks of
+//! its thread, and never under a processor quota.
+//!
+//! **What it does not do.** It cannot stop a thread: [`Worker::terminate`] ends a worker at its next await or
+//! [`checkpoint`](WorkerScope::checkpoint), and a loop that has neither runs on. It does not contain crashes or bound
+//! memory: a stack overflow, an abort, an allocation that fails end the whole process, and with `panic = "abort"` so
+//! does a panic, and [`WorkerScope::exit`]. Workers share the environment variables and the working directory of the
+//! process. A worker does not keep the process alive. All that is what processes are for.
+//!
+//! # The pool
 //!
 //! An event loop that computes serves nobody meanwhile. So it hands the work over and awaits the result:
 //!
@@ -32,10 +96,10 @@
 //! ```
 //!
 //! **How it decides.** Jobs carry an estimate of their cost (or get the mean of what such jobs took). The pool measures
-//! how fast it works estimates off, in wall-clock time, and refuses what would wait longer than `max_wait` in a burst, or
-//! longer than `standing_wait` once the queue has not emptied for a while; it learns
-//! by itself that estimates are wrong by a factor, or that other processes took the cores. Cheap jobs overtake heavy
-//! ones, eight to one. With [permits](Builder::permits), all processes of a cluster share the cores.
+//! how fast it works estimates off, in wall-clock time, and refuses what would wait longer than `max_wait` in a burst,
+//! or longer than `standing_wait` once the queue has not emptied for a while; it learns by itself that estimates are
+//! wrong by a factor, or that other processes took the cores. Cheap jobs overtake heavy ones, eight to one. With
+//! [permits](Builder::permits), all processes of a cluster share the cores.
 //!
 //! **Promises.** Every submission ends: with the result, or with one [`JobError`]; also if the job panics (the thread
 //! lives on), if its deadline passes while every thread is stuck, or if the pool is dropped. The queue is bounded in
@@ -48,7 +112,8 @@
 //! crashes: for that there are processes. With `panic = "abort"` a panic is a crash. It is not for work that waits
 //! (files, sockets): that is what the runtime is for. It runs no job twice and orders nothing across its two lanes.
 //!
-//! The first pool installs a panic hook, which is quiet for jobs and hands all other panics to the hook before it.
+//! The first pool or worker installs a panic hook, which is quiet for jobs and for bodies of workers, and hands all
+//! other panics to the hook before it.
 
 // One file is allowed some: the pool's `scope.rs`.
 #![deny(unsafe_code)]
