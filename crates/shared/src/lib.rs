@@ -50,7 +50,7 @@ mod wait_async;
 pub use blob::Blob;
 pub use buffer::{Element, SharedBuffer, View, Waitable, Waited};
 pub use error::Error;
-pub use messages::{RingReceiver, RingSender};
+pub use messages::{Bell, RingReceiver, RingSender};
 pub use permits::{Generation, Owner, Permit, Permits, SlotIndex};
 pub use ring::{Freed, RingReader, RingWriter};
 pub use scoreboard::{Field, Slot, Snapshot};

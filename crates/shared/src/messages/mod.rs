@@ -13,6 +13,7 @@
 //! Errors: [`Error::TimedOut`], [`Error::Full`], [`Error::TooLarge`]; [`Error::Corrupt`] when the other side wrote
 //! positions or lengths that make no sense; [`Error::Refused`] for a descriptor that is no ring of messages.
 
+mod bell;
 #[cfg(all(test, loom))]
 mod model;
 mod parking;
@@ -29,6 +30,8 @@ use crate::{Error, bytes, fail_point};
 use parking::Parking;
 use spin::Spin;
 use words::Words;
+
+pub use bell::Bell;
 
 /// Bytes of the word that says how long a message is.
 const LENGTH_BYTES: u64 = 8;
@@ -96,8 +99,8 @@ impl RingSender {
 
     /// How long a wait looks for space before it sleeps; 20 µs if not said, zero for never.
     ///
-    /// It stops looking by itself where that does not help, and where this process has one core only. Under a CPU quota
-    /// set it to zero: what is burnt by looking counts.
+    /// Where looking does not help (the other side is slow, or shares our core) it is given up, and tried again for 5 % of
+    /// the time. Under a CPU quota set it to zero: what is burnt by looking counts.
     pub fn with_spin(mut self, longest: Duration) -> RingSender {
         self.spin = Spin::new(longest);
         self
@@ -174,6 +177,15 @@ impl RingSender {
     }
 
     fn put(&mut self, message: &[u8], needed: u64) -> Result<(), Error> {
+        if self.place(message, needed) {
+            fail_point::reach("ring: the message is announced and the receiver not woken");
+            self.words.wake_receiver()?;
+        }
+        Ok(())
+    }
+
+    /// Copies the message in and announces it, once it is whole. True if the receiver sleeps and must be woken.
+    fn place(&mut self, message: &[u8], needed: u64) -> bool {
         let (front, back) = self.words.runs(self.head, (needed / LENGTH_BYTES) as usize);
         // There is at least the length, and never a run without places before one with some.
         bytes::store(&front[..1], &(message.len() as u64).to_ne_bytes());
@@ -184,11 +196,7 @@ impl RingSender {
         bytes::store(back, for_back);
         fail_point::reach("ring: the message is written and not announced");
         self.head += needed;
-        if parking::publish(&self.words, self.head) {
-            fail_point::reach("ring: the message is announced and the receiver not woken");
-            self.words.wake_receiver()?;
-        }
-        Ok(())
+        parking::publish(&self.words, self.head)
     }
 }
 
