@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures_core::Stream;
@@ -77,7 +77,11 @@ where
     fn poll_result(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<T, JobError>>> {
         self.fill(context);
         let Some(first) = self.in_flight.front_mut() else {
-            return if self.held_up.is_some() { Poll::Pending } else { Poll::Ready(None) };
+            // One that is held up can end only by being cancelled.
+            let Some((_, submission)) = &mut self.held_up else { return Poll::Ready(None) };
+            let result = ready!(Pin::new(submission).poll(context));
+            self.held_up = None;
+            return Poll::Ready(Some(result));
         };
         match Pin::new(first).poll(context) {
             Poll::Pending => Poll::Pending,
@@ -97,15 +101,16 @@ where
             let core = self.pool.core();
             match core.dispatcher.push_or_wait(&job, self.terms.cost(), Instant::now(), context.waker()) {
                 Ok(call) => {
-                    self.terms.has_been_taken(core, &job, call);
+                    core.answer(call);
+                    core.keeper.note(job.0.ticket().due, core);
                     self.in_flight.push_back(submission);
                 }
-                Err(error) if error.is_for_now() && !self.terms.is_cancelled() => {
+                Err(error) if error.is_for_now() && !submission.is_finished() => {
                     self.held_up = Some((job, submission));
                     return;
                 }
                 Err(error) => {
-                    job.0.clone().stop(if self.terms.is_cancelled() { JobError::Cancelled } else { error });
+                    job.0.clone().stop(error);
                     self.in_flight.push_back(submission);
                 }
             }
@@ -117,7 +122,10 @@ where
         let work = self.work.clone();
         let job = move |context: &JobContext| work(context, item);
         let cell: Arc<dyn Awaited<T>> = self.terms.draw_up(self.pool.core(), Instant::now(), job);
-        Some((Job(cell.clone()), Submission::taken(cell)))
+        let job = Job(cell.clone());
+        // Also one for which there is no room yet.
+        self.terms.watch(&job);
+        Some((job, Submission::taken(cell)))
     }
 }
 

@@ -81,6 +81,8 @@ struct State {
     closures: usize,
     /// Jobs that may wait still, or whose error nobody knows yet.
     entered: Vec<Arc<Entered>>,
+    /// How many have ever entered.
+    entries: u64,
     sweep_at: usize,
     failed: Option<JobError>,
 }
@@ -139,8 +141,9 @@ impl<'scope> Scope<'scope, '_> {
         let work = unsafe { std::mem::transmute::<Borrowing<'scope>, Borrowing<'static>>(work) };
         let job = self.terms.draw_up(&self.core, Instant::now(), work);
         let entered = Arc::new(Entered { job: job.clone(), joined: AtomicBool::new(false) });
-        self.tally.enter(entered.clone());
         self.push(&job);
+        // After it is in the queue: whoever waits for the end takes it out of there.
+        self.tally.enter(entered.clone());
         ScopedJob { core: self.core.clone(), entered, result, scope: PhantomData }
     }
 
@@ -182,13 +185,16 @@ impl<'scope> Scope<'scope, '_> {
 
     fn wait(&self) {
         let mut state = lock(&self.tally.state);
+        let mut helped_until = 0;
         while state.closures > 0 {
-            state = self.tally.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            if state.closures > 0 && self.core.worker_here().is_some() {
-                // A job has submitted another one, for which perhaps no thread is left but this.
+            if state.entries > helped_until {
+                // Perhaps a job of the scope has submitted it, and no thread is left for it but this.
+                helped_until = state.entries;
                 drop(state);
                 self.help();
                 state = lock(&self.tally.state);
+            } else {
+                state = self.tally.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -210,6 +216,7 @@ impl Tally {
             state.sweep();
         }
         state.entered.push(entered);
+        state.entries += 1;
         // Whoever waits for the end may have to run it.
         self.changed.notify_all();
     }

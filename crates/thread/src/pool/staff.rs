@@ -6,7 +6,8 @@
 //!     └───cannot start──┘ └─ init: again ─┘  └──┴── running
 //! ```
 //!
-//! **Growth:** when jobs wait, nobody searches or sleeps, and fewer threads are starting than jobs wait. **Shrinking:**
+//! **Growth:** when jobs wait, nobody searches or sleeps, and fewer threads are starting or between two jobs than
+//! jobs wait. **Shrinking:**
 //! a thread that nobody woke for the idle time ends, unless it is one of the least number. Since the thread that slept
 //! last is woken first, the others are those that are not needed.
 //!
@@ -124,9 +125,11 @@ impl Staff {
         Some(slot)
     }
 
-    /// Whether those that are starting are too few for so many jobs.
-    pub(crate) fn too_few_start_for(&self, jobs: usize) -> bool {
-        self.starting < jobs
+    /// Whether so many jobs want more threads than those that will look by themselves: that start, or have just finished
+    /// one of the jobs that `running` no longer counts.
+    pub(crate) fn too_few_come_for(&self, jobs: usize, running: usize) -> bool {
+        let engaged = running + self.searching + self.sleepers.len();
+        self.alive.saturating_sub(engaged) < jobs
     }
 
     pub(crate) fn is_ready(&mut self) {

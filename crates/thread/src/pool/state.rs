@@ -75,7 +75,7 @@ impl<J: Entry> State<J> {
         if let Some(bed) = self.staff.rouse() {
             return Some(Call::Wake(bed));
         }
-        if self.doors == Doors::Open && self.staff.too_few_start_for(self.queue.len()) {
+        if self.doors == Doors::Open && self.staff.too_few_come_for(self.queue.len(), self.running) {
             return self.staff.hire().map(Call::Start);
         }
         None

@@ -58,6 +58,11 @@ impl Terms {
     pub(crate) fn has_been_taken(&self, core: &Arc<Core>, job: &Job, call: Call) {
         core.answer(call);
         core.keeper.note(job.0.ticket().due, core);
+        self.watch(job);
+    }
+
+    /// From now on its cancellation ends the job.
+    pub(crate) fn watch(&self, job: &Job) {
         if let Some(cancellation) = &self.cancelled_by {
             cancellation.watch(job);
         }

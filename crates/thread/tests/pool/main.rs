@@ -7,9 +7,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod batch;
+mod cancel;
 mod deadlines;
 mod drain;
 mod gate;
+mod init;
+mod map;
+mod model;
 mod outcome;
 mod permits;
+mod priority;
+mod scope;
+mod size;
 mod stress;
