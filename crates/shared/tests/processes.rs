@@ -283,7 +283,7 @@ fn liar() {
                 seed ^= seed << 13;
                 seed ^= seed >> 7;
                 seed ^= seed << 17;
-                let garbage = if seed % 3 == 0 { seed % 2000 } else { seed };
+                let garbage = if seed.is_multiple_of(3) { seed % 2000 } else { seed };
                 // Also behind what is a mark: it was looked at already, or will be refused.
                 rustix::io::pwrite(file, &garbage.to_ne_bytes(), offset).unwrap();
             }

@@ -96,7 +96,7 @@ macro_rules! element {
             None => buffer.view_at::<$integer>($offset),
         };
         let end = $offset + $count.unwrap_or(0) * BYTES;
-        prop_assert_eq!(view.is_ok(), $offset % BYTES == 0 && end <= model.len(), "{:?}", view);
+        prop_assert_eq!(view.is_ok(), ($offset as usize).is_multiple_of(BYTES) && end <= model.len(), "{:?}", view);
         if let Ok(view) = view {
             let len = $count.unwrap_or((model.len() - $offset) / BYTES);
             prop_assert_eq!(view.len(), len);

@@ -370,10 +370,10 @@ fn role_writer() {
     let writer = buffer.clone();
     thread::spawn(move || {
         let view = writer.view::<u64>().unwrap();
-        (0..=u64::from(u32::MAX)).cycle().for_each(|n| {
+        for n in 0..=u64::from(u32::MAX) {
             view.store(0, n << 32 | n).unwrap();
             let _ = writer.grow(64 + n as usize % 4000);
-        });
+        }
     });
     wait_to_be_killed();
 }

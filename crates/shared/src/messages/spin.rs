@@ -1,14 +1,21 @@
 //! [`Spin`]: when to look a little longer before sleeping.
+//!
+//! Where both sides look, a message is there in a fraction of a microsecond; to wake a sleeper takes tens of them. So looking
+//! pays only if the other side looks too. Who has looked in vain several times gives it up, and both try again at the same
+//! time, which the clock of the machine tells them: a try of one side alone would find the other asleep.
 
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::Error;
 
-/// So many vain attempts in a row, and the next ones are left out.
+/// So many vain attempts in a row, and looking is given up.
 const PATIENCE: u32 = 4;
-/// Attempts left out after that, before one more is made.
-const PAUSE: u32 = 64;
+/// At the beginning of each such period of the monotonic clock, looking is tried again,
+const TRY_EVERY: Duration = Duration::from_millis(4);
+/// for so long: enough to wake the other side several times. It costs at most 5 % of a core that waits all the time.
+const TRY_FOR: Duration = Duration::from_micros(200);
 /// Looks between two looks at the clock, which costs more than a look.
 const LOOKS: u32 = 32;
 
@@ -16,33 +23,34 @@ const LOOKS: u32 = 32;
 #[derive(Debug)]
 pub(super) struct Spin {
     longest: Duration,
-    /// Vain attempts in a row; from [`PATIENCE`] on, those that were left out as well.
+    /// Vain attempts in a row.
     vain: u32,
 }
 
 impl Spin {
-    /// On a single core whoever looks keeps the other from doing what is looked for.
     pub(super) fn new(longest: Duration) -> Spin {
-        Spin { longest: if has_one_core() { Duration::ZERO } else { longest }, vain: 0 }
+        Spin { longest, vain: 0 }
     }
 
     /// Until when to look, in a wait of at most `patience`; nothing if not at all.
-    pub(super) fn begin(&mut self, patience: Duration) -> Option<Instant> {
+    pub(super) fn begin(&self, patience: Duration) -> Option<Instant> {
         let longest = self.longest.min(patience);
-        if longest.is_zero() {
+        if longest.is_zero() || (self.vain >= PATIENCE && !is_time_to_try()) {
             return None;
         }
-        if self.vain < PATIENCE {
-            return Instant::now().checked_add(longest);
-        }
-        self.vain = if self.vain >= PATIENCE + PAUSE { PATIENCE - 1 } else { self.vain + 1 };
-        None
+        Instant::now().checked_add(longest)
     }
 
     /// Looking has found something in time, or has not.
     pub(super) fn ended(&mut self, found: bool) {
         self.vain = if found { 0 } else { self.vain.saturating_add(1) };
     }
+}
+
+/// The same answer in all processes of the machine.
+fn is_time_to_try() -> bool {
+    let nanoseconds = u128::from(clock_gettime(ClockId::Monotonic).tv_nsec.unsigned_abs());
+    nanoseconds % TRY_EVERY.as_nanos() < TRY_FOR.as_nanos()
 }
 
 /// Looks until something is there (true), or the time is over (false).
@@ -60,34 +68,33 @@ pub(super) fn look(until: Instant, mut is_there: impl FnMut() -> Result<bool, Er
     }
 }
 
-/// As this process began: its affinity, and a quota of its control group.
-fn has_one_core() -> bool {
-    static ONE: OnceLock<bool> = OnceLock::new();
-    *ONE.get_or_init(|| std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn looking_in_vain_is_left_out_and_tried_again_later() {
+    fn looking_in_vain_is_given_up_and_tried_again_later() {
         let mut spin = Spin { longest: Duration::from_micros(20), vain: 0 };
         for _ in 0..PATIENCE {
             assert!(spin.begin(Duration::MAX).is_some());
             spin.ended(false);
         }
-        let left_out = (0..1000).take_while(|_| spin.begin(Duration::MAX).is_none()).count();
-        assert_eq!(left_out, PAUSE as usize + 1);
+        // Both answers come, as the clock goes on.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        for expected in [false, true, false] {
+            while spin.begin(Duration::MAX).is_some() != expected {
+                assert!(Instant::now() < deadline, "never {expected}");
+            }
+        }
         spin.ended(true);
         assert!(spin.begin(Duration::MAX).is_some());
     }
 
     #[test]
     fn no_time_means_never() {
-        let mut never = Spin { longest: Duration::ZERO, vain: 0 };
+        let never = Spin { longest: Duration::ZERO, vain: 0 };
         assert!(never.begin(Duration::MAX).is_none());
-        let mut short = Spin { longest: Duration::from_micros(20), vain: 0 };
+        let short = Spin { longest: Duration::from_micros(20), vain: 0 };
         assert!(short.begin(Duration::ZERO).is_none());
     }
 }

@@ -94,7 +94,7 @@ impl Words {
     /// its start.
     pub(super) fn runs(&self, position: u64, words: usize) -> (&[AtomicU64], &[AtomicU64]) {
         let places = &self.segment.words::<AtomicU64>()[HEADER_WORDS..];
-        let start = (position / WORD_BYTES as u64 & self.mask) as usize;
+        let start = ((position / WORD_BYTES as u64) & self.mask) as usize;
         let first = words.min(places.len() - start);
         (&places[start..start + first], &places[..words - first])
     }

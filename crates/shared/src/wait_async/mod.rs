@@ -18,7 +18,8 @@ mod pending;
 mod room;
 mod settle;
 mod sleeper;
-#[cfg(all(test, not(loom)))]
+#[cfg(not(loom))]
+#[cfg(test)]
 mod tests;
 
 use std::future::Future;
