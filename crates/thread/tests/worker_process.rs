@@ -1,6 +1,9 @@
 //! Promises about a whole process: which thread is the main one, and what workers write to the process's own output.
 //! Without the test harness, which runs no test on the main thread.
 
+// It is all a test.
+#![allow(clippy::unwrap_used)]
+
 #[cfg(loom)]
 fn main() {}
 

@@ -112,7 +112,7 @@ fn a_panic_in_a_destructor_of_the_body_or_in_the_text_of_its_error_is_an_error()
         });
         let worker = worker.unwrap();
         assert_eq!(worker.event().await, Some(WorkerEvent::Online));
-        let _ = worker.terminate();
+        drop(worker.terminate());
         assert_eq!(worker.exited().await.unwrap_err().message, "a bad destructor");
 
         let worker = Worker::<(), ()>::spawn((), async |_| Err::<(), _>(Unspeakable)).unwrap();

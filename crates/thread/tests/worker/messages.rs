@@ -50,7 +50,7 @@ fn a_worker_that_does_not_read_makes_its_parent_wait() {
         worker.post_blocking(2, GIVE_UP).unwrap();
         assert!(matches!(worker.try_post(3), Err(PostError::Full(3))));
         assert_eq!(worker.unread(), 2);
-        let _ = worker.terminate();
+        drop(worker.terminate());
         assert!(matches!(worker.post(4).await, Err(PostError::Closed(4))));
     });
 }

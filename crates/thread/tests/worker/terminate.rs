@@ -81,7 +81,7 @@ fn checkpoint_ends_a_loop_that_never_awaits() {
         });
         let worker = worker.unwrap();
         assert_eq!(worker.recv().await, Some(0));
-        let _ = worker.terminate();
+        drop(worker.terminate());
         assert_eq!(worker.event().await, Some(WorkerEvent::Exit(1)));
     });
 }
