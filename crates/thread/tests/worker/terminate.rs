@@ -54,7 +54,7 @@ fn terminate_wakes_whatever_the_worker_waits_for() {
             worker()
                 .spawn((), async |scope| tokio::time::sleep(scope.recv().await.map_or(GIVE_UP, |_| GIVE_UP)).await)
                 .unwrap(),
-            worker().spawn((), async |scope| while !matches!(scope.recv_blocking(GIVE_UP), Err(_)) {}).unwrap(),
+            worker().spawn((), async |scope| while scope.recv_blocking(GIVE_UP).is_ok() {}).unwrap(),
             worker().spawn((), async |scope| while scope.post_blocking(1, GIVE_UP).is_ok() {}).unwrap(),
             worker().spawn((), async |scope| scope.cancelled().await).unwrap(),
         ];
