@@ -64,10 +64,10 @@ fn node_is_measured_in_all_that_it_takes_part_in() {
     if !has_two_cores() || !has_node() {
         return;
     }
-    let report = bench("node");
+    let report = bench("node,node-many");
     assert!(!report.contains("Not measured"), "{report}");
     let rows = rows(&report);
-    for name in ["| piscina", "| worker_threads", "| postMessage", "| Atomics"] {
+    for name in ["| piscina ", "| piscina, c", "| worker_threads", "| postMessage", "| Atomics"] {
         assert!(rows.iter().any(|row| row.starts_with(name)), "{name} in {report}");
     }
 }

@@ -21,7 +21,8 @@ const [seconds, warmUp, cycles] = [secondsText, warmUpText, cyclesText].map(Numb
 
 const MEASURES = {
   'pool-lone': poolLone,
-  'pool-crowd': poolCrowd,
+  'pool-crowd': () => poolCrowd(1),
+  'pool-crowd-many': () => poolCrowd(IN_FLIGHT),
   'worker-start': workerStart,
   'worker-memory': workerMemory,
   'worker-cycles': workerCycles,
@@ -74,9 +75,9 @@ async function poolLone() {
   }
 }
 
-/** 64 empty tasks at any time; the thread may hold as many as that, which is quicker than one at a time. */
-async function poolCrowd() {
-  const tasks = pool(IN_FLIGHT);
+/** 64 empty tasks at any time; piscina gives its thread one at a time unless it is told to give it more. */
+async function poolCrowd(concurrentTasksPerWorker) {
+  const tasks = pool(concurrentTasksPerWorker);
   const meter = new Meter(seconds, warmUp, LOOK_EVERY);
   return new Promise((resolve, reject) => {
     const next = () => {

@@ -50,6 +50,8 @@ pub(crate) enum Contender {
     Iceoryx2,
     /// worker_threads, MessagePort, Atomics; for the pool, piscina
     Node,
+    /// piscina, told to give its thread all 64 tasks at once
+    NodeMany,
 }
 
 impl Contender {
@@ -80,6 +82,7 @@ impl Contender {
             (Self::Node, Part::Worker) => "worker_threads",
             (Self::Node, Part::Port) => "postMessage",
             (Self::Node, _) => "Atomics",
+            (Self::NodeMany, _) => "piscina, concurrentTasksPerWorker 64",
         }
     }
 
@@ -94,7 +97,7 @@ impl Contender {
             Self::Crossbeam => of_crate("crossbeam-channel"),
             Self::TokioMpsc => of_crate("tokio"),
             Self::IpcChannel => of_crate("ipc-channel"),
-            Self::Iceoryx2 => of_crate("iceoryx2"),
+            Self::Iceoryx2 if cfg!(feature = "iceoryx2") => of_crate("iceoryx2"),
             Self::Node => {
                 let piscina = package_version("piscina").map(|version| format!(", piscina {version}"));
                 Some(node_version() + &piscina.unwrap_or_default())
@@ -105,16 +108,20 @@ impl Contender {
 
     pub(super) fn takes_part_in(self, measurement: Measurement) -> bool {
         match measurement.measure.part() {
-            Part::Pool => matches!(
-                self,
-                Self::Phalanx
-                    | Self::PhalanxFull
-                    | Self::SpawnBlocking
-                    | Self::Rayon
-                    | Self::Kanal
-                    | Self::Crossbeam
-                    | Self::Node
-            ),
+            Part::Pool => match self {
+                // It has one task at a time there, whatever it was told.
+                Self::NodeMany => measurement.measure == Measure::PoolCrowd,
+                _ => matches!(
+                    self,
+                    Self::Phalanx
+                        | Self::PhalanxFull
+                        | Self::SpawnBlocking
+                        | Self::Rayon
+                        | Self::Kanal
+                        | Self::Crossbeam
+                        | Self::Node
+                ),
+            },
             Part::Worker => matches!(self, Self::Phalanx | Self::Node),
             Part::Port => matches!(
                 self,
@@ -142,7 +149,7 @@ impl Contender {
         let program = built_beside_us(PROGRAM)?;
         let mut command = match self {
             Self::Iceoryx2 if !cfg!(feature = "iceoryx2") => return Err(Absent(HOW_TO_HAVE_ICEORYX2.into())),
-            Self::Node => {
+            Self::Node | Self::NodeMany => {
                 let mut command = Command::new(node_program()?);
                 command.arg(match measurement.measure {
                     Measure::PoolLone | Measure::PoolCrowd => node_script_with_packages("thread.js")?,
@@ -156,10 +163,13 @@ impl Contender {
                 command
             }
         };
-        command.arg(measurement.measure.word());
+        command.arg(match self {
+            Self::NodeMany => format!("{}-many", measurement.measure.word()),
+            _ => measurement.measure.word(),
+        });
         command.arg(schedule.counted.as_secs_f64().to_string()).arg(schedule.warm_up.as_secs_f64().to_string());
         command.args([schedule.cycles.to_string(), own_core.to_string(), peer_core.to_string()]);
-        if self == Self::Node {
+        if matches!(self, Self::Node | Self::NodeMany) {
             command.arg(program);
         }
         Ok(command)

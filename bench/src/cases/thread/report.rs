@@ -175,7 +175,8 @@ impl Report<'_> {
 
     /// A row for each contender that takes part, with the cells that `cells` makes.
     fn rows(&self, table: &mut Table, measurements: &[Measurement], cells: impl Fn(Contender) -> Vec<String>) {
-        for contender in self.settings.contenders(measurements[0]) {
+        let takes_part = |contender: &Contender| measurements.iter().any(|of| contender.takes_part_in(*of));
+        for contender in self.settings.all().filter(takes_part) {
             let name = vec![contender.name(measurements[0].measure.part()).to_owned()];
             match measurements.iter().find_map(|measurement| self.samples.absent(&(*measurement, contender))) {
                 Some(absent) => table.absent(name, &absent.0),

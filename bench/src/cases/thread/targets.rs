@@ -42,8 +42,10 @@ impl Aimed<'_> {
             }
             None => targets.at_least("pool, 64 at a time, all on / the best bare pool", 0.7, "×", None),
         }
-        let piscina = self.figure(crowd, Contender::Node);
-        targets.at_least("pool, 64 at a time, all on / piscina", 10.0, "×", ratio(full, piscina));
+        for piscina in [Contender::Node, Contender::NodeMany] {
+            let what = format!("pool, 64 at a time, all on / {}", piscina.name(Part::Pool));
+            targets.at_least(&what, 10.0, "×", ratio(full, self.figure(crowd, piscina)));
+        }
     }
 
     /// Of those without deadlines, priorities and figures.
