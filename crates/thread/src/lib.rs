@@ -84,25 +84,37 @@
 //! ```
 //!
 //! ```text
-//!   event loop                            the pool                                     threads
-//!  ───────────                ────────────────────────────────                  ─────────────────────
+//!   event loop                            the pool                                       threads
+//!  ───────────                ─────────────────────────────────────                ─────────────────────
 //!   submit ──► would it wait > 1 s? ──yes──► Refused, Retry-After
 //!                     │ no
-//!                     ▼                    ┌ cheap (< 5 ms) ▒▒▒▒▒▒▒▒ ┐ 8 : 1     idle: spin 10 µs, then sleep
-//!               wake a sleeper             │                         ├────────►   busy: permit ─► closure ─► result
-//!               if nobody looks            └ heavy          ▒▒▒▒▒▒▒▒ ┘                      │
+//!                     ▼                    ┌ 9 ┬ cheap (< 5 ms) ▒▒▒▒▒▒ ┐ 8 : 1      idle: spin 10 µs, then sleep,
+//!               wake a sleeper,            │   └ heavy              ▒▒ ┘ ─────►          end after idle_timeout
+//!               or start a thread,         │ …                 1 of 42 at least     busy: permit ─► closure ─► result
+//!               if nobody looks            └ 0 ─ …                                          │
 //!   .await ◄──────────────────────────────────────────── waker ◄────────────────────────────┘
 //!   dropped: out of the queue at once; a running job sees is_cancelled()
 //! ```
 //!
+//! | many jobs | by |
+//! |---|---|
+//! | more items than memory, results in order | [`ThreadPool::map`] |
+//! | a handful at once | [`ThreadPool::submit_many`] |
+//! | that borrow what the caller has | [`ThreadPool::scope`] |
+//! | that need a decoder or a connection each | [`Builder::init`], [`JobContext::with_state`] |
+//! | that all end with one word | [`Cancellation`] |
+//!
 //! **How it decides.** Jobs carry an estimate of their cost (or get the mean of what such jobs took). The pool measures
 //! how fast it works estimates off, in wall-clock time, and refuses what would wait longer than `max_wait` in a burst,
 //! or longer than `standing_wait` once the queue has not emptied for a while; it learns by itself that estimates are
-//! wrong by a factor, or that other processes took the cores. Cheap jobs overtake heavy ones, eight to one. With
-//! [permits](Builder::permits), all processes of a cluster share the cores.
+//! wrong by a factor, or that other processes took the cores. A job of a higher [`Priority`] goes first, but of 42 starts
+//! at least one is of each priority that waits; of equal ones cheap jobs overtake heavy ones, eight to one. With
+//! [permits](Builder::permits), all processes of a cluster share the cores. Threads are started when jobs wait and
+//! nobody is idle, from [`min_threads`](Builder::min_threads) to [`max_threads`](Builder::max_threads).
 //!
 //! **Promises.** Every submission ends: with the result, or with one [`JobError`]; also if the job panics (the thread
-//! lives on), if its deadline passes while every thread is stuck, or if the pool is dropped. The queue is bounded in
+//! lives on), if its deadline passes while every thread is stuck (told within about a millisecond), if no thread can be
+//! started, or if the pool is dropped. The queue is bounded in
 //! jobs and in predicted time. A job whose caller is gone never starts, and what it captured is freed at once. No job
 //! runs twice. An idle thread spins for microseconds at most, only if it recently paid off, only on free cores, never
 //! under a processor quota.
@@ -110,7 +122,8 @@
 //! **What it does not do.** It cannot stop a thread: a job that never asks [`JobContext::is_cancelled`] keeps its
 //! thread after its deadline (its caller is told in time; the rest of the pool goes on). It survives panics, not
 //! crashes: for that there are processes. With `panic = "abort"` a panic is a crash. It is not for work that waits
-//! (files, sockets): that is what the runtime is for. It runs no job twice and orders nothing across its two lanes.
+//! (files, sockets): that is what the runtime is for. It runs no job twice and never again. Jobs of one
+//! priority and one class of cost start in their order; nothing is said of when they end.
 //!
 //! The first pool or worker installs a panic hook, which is quiet for jobs and for bodies of workers, and hands all
 //! other panics to the hook before it.

@@ -46,6 +46,20 @@ type Hidden = Cell<Borrowing<'static>, ()>;
 /// });
 /// assert_eq!(sum, Ok(Ok(500_500)));
 /// ```
+///
+/// What lives inside of the body only cannot be borrowed, and no job leaves the scope:
+///
+/// ```compile_fail,E0373
+/// # let pool = phalanx_thread::ThreadPool::builder().threads(1).build().unwrap();
+/// pool.scope(|scope| {
+///     let inside = 1;
+///     scope.submit(|_| println!("{inside}"));
+/// });
+/// ```
+/// ```compile_fail
+/// # let pool = phalanx_thread::ThreadPool::builder().threads(1).build().unwrap();
+/// let job = pool.scope(|scope| scope.submit(|_| 1));
+/// ```
 pub struct Scope<'scope, 'env: 'scope> {
     core: Arc<Core>,
     terms: Terms,

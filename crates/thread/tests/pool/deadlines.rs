@@ -85,3 +85,31 @@ fn a_time_beyond_the_end_of_the_clock_is_no_deadline() {
     let job = pool.job().deadline_from_submit(Duration::MAX).deadline_from_start(Duration::MAX).cost(Duration::MAX);
     assert_eq!(run(job.submit(|cx| cx.deadline())), Ok(None));
 }
+
+#[test]
+fn thousands_of_deadlines_of_all_lengths_are_told_while_every_thread_is_stuck() {
+    const JOBS: u64 = 3_000;
+    let builder = phalanx_thread::ThreadPool::builder().threads(1).queue_limit(2 * JOBS as usize);
+    let pool = builder.max_wait(Duration::from_secs(1000)).standing_wait(Duration::from_secs(1000)).build().unwrap();
+    let held = hold(pool.job());
+    let jobs: Vec<_> = (0..JOBS)
+        .map(|number| {
+            let patient = pool.job().deadline_from_submit(GIVE_UP).deadline_from_start(GIVE_UP).submit(|_| ());
+            // Also such as are over before they are in the queue, and shorter ones after longer ones.
+            let time = Duration::from_micros(number * 7919 % 40_000);
+            (pool.job().deadline_from_submit(time).submit(|_| ()), patient)
+        })
+        .collect();
+    run(async {
+        let mut patient = Vec::new();
+        for (job, other) in jobs {
+            assert_eq!(job.await, Err(JobError::TimedOut(Phase::Queue)));
+            patient.push(other);
+        }
+        held.finish().await.unwrap();
+        for job in patient {
+            assert_eq!(job.await, Ok(()));
+        }
+    });
+    assert_eq!((pool.metrics().timed_out, pool.metrics().completed), (JOBS, JOBS + 1));
+}

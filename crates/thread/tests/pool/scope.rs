@@ -91,8 +91,6 @@ fn a_pool_of_one_thread_does_not_wait_for_itself() {
             return 0;
         }
         let below = pool.scope(|scope| {
-            let unjoined = AtomicU32::new(0);
-            drop(unjoined);
             let first = scope.submit(move |_| depth(pool, levels - 1));
             scope.submit(move |_| depth(pool, levels - 1));
             first.join().unwrap()
