@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags, Timespec};
-use rustix::time::{ClockId, clock_gettime};
 
 /// Why a sleep ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,17 +32,26 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// `None` if that is later than the clock can say: never.
     pub(crate) fn after(timeout: Duration) -> Option<Deadline> {
-        let at = clock_gettime(ClockId::Monotonic).checked_add(Timespec::try_from(timeout).ok()?)?;
+        let at = monotonic_now().checked_add(Timespec::try_from(timeout).ok()?)?;
         Some(Deadline { at })
     }
 
     pub(crate) fn has_passed(self) -> bool {
-        clock_gettime(ClockId::Monotonic) >= self.at
+        monotonic_now() >= self.at
     }
 
     pub(crate) fn at(&self) -> &Timespec {
         &self.at
     }
+}
+
+/// The clock that deadlines of the kernel are points of, and that is the same for all processes of the machine.
+pub(crate) fn monotonic_now() -> Timespec {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // By the C library, because rustix finds the kernel's own clock where valgrind has taken it away.
+    // SAFETY: the pointer is valid for a write. The call cannot fail: every Linux has this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    Timespec { tv_sec: now.tv_sec, tv_nsec: now.tv_nsec }
 }
 
 /// Sleeps while `word` is `expected`, until somebody wakes us or the deadline passes.

@@ -6,9 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::Error;
+use crate::futex::monotonic_now;
 
 /// So many vain attempts in a row, and looking is given up.
 const PATIENCE: u32 = 4;
@@ -49,7 +48,7 @@ impl Spin {
 
 /// The same answer in all processes of the machine.
 fn is_time_to_try() -> bool {
-    let nanoseconds = u128::from(clock_gettime(ClockId::Monotonic).tv_nsec.unsigned_abs());
+    let nanoseconds = u128::from(monotonic_now().tv_nsec.unsigned_abs());
     nanoseconds % TRY_EVERY.as_nanos() < TRY_FOR.as_nanos()
 }
 

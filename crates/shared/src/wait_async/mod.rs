@@ -29,8 +29,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::thread::futex::{WaitvFlags, waitv};
-use rustix::time::ClockId;
+use rustix::thread::futex::{ClockId, WaitvFlags, waitv};
 
 use crate::buffer::WaitPlace;
 use crate::futex::Deadline;

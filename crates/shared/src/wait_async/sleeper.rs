@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::thread::futex::{Wait, WaitFlags, WaitPtr, WaitvFlags, waitv};
-use rustix::time::ClockId;
+use rustix::thread::futex::{ClockId, Wait, WaitFlags, WaitPtr, WaitvFlags, waitv};
 
 use super::pending::Pending;
 use super::room::Room;
