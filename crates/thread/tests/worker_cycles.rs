@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use phalanx_thread::{Worker, WorkerEvent};
 
-/// What may differ before and after, in bytes: what the allocator keeps for the next one.
-const SLACK: u64 = 2 << 20;
+/// What may differ before and after, in bytes. What 1 000 workers leaked would be more, were it 300 bytes each.
+const SLACK: u64 = 256 << 10;
 
 #[test]
 fn a_thousand_workers_leave_threads_descriptors_and_memory_where_they_were() {

@@ -29,7 +29,8 @@ mod parent {
         an_error_that_nobody_asked_for_is_written_when_the_handle_is_gone_and_once();
         an_error_that_somebody_saw_is_not_written();
         a_thread_that_the_system_refuses_is_an_error_and_gives_nothing_away();
-        println!("5 promises kept");
+        an_idle_worker_takes_less_than_200_kib();
+        println!("6 promises kept");
     }
 
     fn the_main_thread_is_number_0_and_no_other_is_it() {
@@ -59,6 +60,27 @@ mod parent {
         }
         assert_eq!(counts, [500; 4]);
         assert_eq!(output.stderr, b"to the other one\n");
+    }
+
+    fn an_idle_worker_takes_less_than_200_kib() {
+        let give_up = std::time::Duration::from_secs(30);
+        let resident = || phalanx_memory::usage().unwrap().resident;
+        let before = resident();
+        let workers: Vec<_> = (0..100)
+            .map(|number| {
+                let worker = Worker::<u64, u64>::spawn((), async |scope| {
+                    while let Some(number) = scope.recv().await {
+                        scope.post(number).await.unwrap();
+                    }
+                });
+                let worker = worker.unwrap();
+                worker.post_blocking(number, give_up).unwrap();
+                assert_eq!(worker.recv_blocking(give_up), Ok(Some(number)));
+                worker
+            })
+            .collect();
+        let each = resident().saturating_sub(before) / workers.len() as u64;
+        assert!(each < 200 << 10, "{each} bytes each");
     }
 
     fn an_error_that_nobody_asked_for_is_written_when_the_handle_is_gone_and_once() {
