@@ -58,7 +58,7 @@ fn check(model: impl Fn() + Sync + Send + 'static) {
 }
 
 #[test]
-fn every_value_arrives_in_order_through_a_lane_that_is_too_small() {
+fn loom_every_value_arrives_in_order_through_a_lane_that_is_too_small() {
     check(|| {
         let lane = Arc::new(Lane::new(1));
         let sender = Arc::clone(&lane);
@@ -77,7 +77,7 @@ fn every_value_arrives_in_order_through_a_lane_that_is_too_small() {
 }
 
 #[test]
-fn close_wakes_who_sends_and_who_receives() {
+fn loom_close_wakes_who_sends_and_who_receives() {
     check(|| {
         let full = Arc::new(Lane::new(1));
         full.try_push(0).unwrap();
@@ -94,7 +94,7 @@ fn close_wakes_who_sends_and_who_receives() {
 }
 
 #[test]
-fn last_words_that_are_forced_in_after_the_door_is_shut_come_before_the_end() {
+fn loom_last_words_that_are_forced_in_after_the_door_is_shut_come_before_the_end() {
     check(|| {
         let lane = Arc::new(Lane::new(1));
         let speaker = Arc::clone(&lane);
@@ -114,7 +114,7 @@ fn last_words_that_are_forced_in_after_the_door_is_shut_come_before_the_end() {
 }
 
 #[test]
-fn a_receiver_that_gives_up_passes_its_call_on() {
+fn loom_a_receiver_that_gives_up_passes_its_call_on() {
     check(|| {
         let lane = Arc::new(Lane::new(2));
         let other = Arc::clone(&lane);
@@ -131,7 +131,7 @@ fn a_receiver_that_gives_up_passes_its_call_on() {
 }
 
 #[test]
-fn a_sender_that_gives_up_passes_its_call_on() {
+fn loom_a_sender_that_gives_up_passes_its_call_on() {
     check(|| {
         let lane = Arc::new(Lane::new(1));
         lane.try_push(0).unwrap();
