@@ -30,6 +30,9 @@ impl RingSender {
 
     /// Whether messages of these lengths, together, would find space now.
     pub fn has_room_for(&mut self, lengths: &[usize]) -> Result<bool, Error> {
+        if lengths.iter().any(|len| *len > self.max_message()) {
+            return Ok(false);
+        }
         let needed = lengths.iter().map(|len| frame_bytes(*len as u64)).fold(0, u64::saturating_add);
         if needed > self.words.capacity() { Ok(false) } else { self.has_space(needed) }
     }

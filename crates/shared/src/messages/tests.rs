@@ -181,6 +181,24 @@ fn other_memory_is_no_ring_of_messages() {
     assert!(matches!(RingSender::create(usize::MAX), Err(Error::TooLarge { .. })));
 }
 
+#[test]
+fn a_receiver_that_armed_itself_gets_one_bell_and_one_that_is_awake_gets_none() {
+    let (mut sender, mut receiver) = pair(64);
+    assert_eq!(sender.try_send_silently(&[1]).unwrap(), Bell::NotNeeded);
+    assert!(receiver.arm().unwrap(), "there is a message");
+    assert_eq!(sender.try_send_silently(&[2]).unwrap(), Bell::NotNeeded);
+    let mut out = Vec::new();
+    while receiver.try_recv(&mut out).unwrap().is_some() {}
+    assert!(sender.is_empty().unwrap() && sender.has_room_for(&[24, 24]).unwrap());
+    assert!(!sender.has_room_for(&[24, 24, 0]).unwrap() && !sender.has_room_for(&[usize::MAX, 8]).unwrap());
+    assert!(!receiver.arm().unwrap());
+    assert_eq!(sender.try_send_silently(&[3]).unwrap(), Bell::Ring);
+    assert_eq!(sender.try_send_silently(&[4]).unwrap(), Bell::NotNeeded);
+    receiver.disarm();
+    assert_eq!(receiver.try_recv(&mut out).unwrap(), Some(1));
+    assert_eq!(out, [3]);
+}
+
 fn second(ring: &RingSender, role: &str, fail_point: &str) -> SecondProcess {
     let role = format!("messages::tests::{role}");
     second_process::start(&role, ring.descriptor().unwrap(), &[(FAIL_POINT, fail_point)])
