@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Queued(closure) ──► Running ──► Ran(result) ──► Done(result) ──► Spent
-//!        └────────────────┴── stopped (cancelled, too late) ──► Done(error)
+//!        └────────────────┴───────────┴── stopped (cancelled, too late) ──► Halted ──► Done(error)
 //! ```
 //!
 //! Between `Ran` and `Done` the thread counts the job as finished, so that whoever is woken by the result finds a free
@@ -10,7 +10,7 @@
 //! destructors goes further.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use crate::panic;
@@ -171,6 +171,8 @@ enum Stage<F, T> {
     Queued(F),
     Running,
     Ran(Result<T, JobError>),
+    /// Somebody stopped it, and frees what it had.
+    Halted,
     Done(Result<T, JobError>),
     Spent,
 }
@@ -196,37 +198,31 @@ where
     }
 
     /// Moves to `next` what `from` recognises; gives back what was there, or nothing if it stays.
-    fn advance(
-        &self,
-        next: Stage<F, T>,
-        from: impl FnOnce(&Stage<F, T>) -> bool,
-    ) -> Option<(Stage<F, T>, Option<Waker>)> {
+    fn advance(&self, next: Stage<F, T>, from: impl FnOnce(&Stage<F, T>) -> bool) -> Option<Stage<F, T>> {
         let mut slot = lock(&self.slot);
-        if !from(&slot.stage) {
-            drop(slot);
-            return None;
-        }
-        let old = std::mem::replace(&mut slot.stage, next);
-        let is_over = matches!(slot.stage, Stage::Done(_) | Stage::Spent);
-        let waker = if is_over { slot.waker.take() } else { None };
-        drop(slot);
-        if is_over {
-            self.ticket.over.store(true, Ordering::Release);
-        }
-        Some((old, waker))
+        if from(&slot.stage) { Some(std::mem::replace(&mut slot.stage, next)) } else { None }
     }
 
-    /// Stops the job; `next` is what its caller finds.
+    /// Stops the job; `next` is what its caller finds, once all that the job captured is gone.
     fn halt(self: Arc<Self>, next: Stage<F, T>, end: End) {
         let unfinished = |stage: &Stage<F, T>| matches!(stage, Stage::Queued(_) | Stage::Running | Stage::Ran(_));
-        let Some((old, waker)) = self.advance(next, unfinished) else { return };
+        let Some(old) = self.advance(Stage::Halted, unfinished) else { return };
         self.ticket.stopped.store(true, Ordering::Relaxed);
         if matches!(old, Stage::Queued(_)) {
             self.core.dispatcher.withdraw(&Job(self.clone()));
         }
-        self.core.counters.count(end);
         // The closure, with all it captured, goes now, wherever its husk still lies.
         panic::discard(old);
+        self.conclude(lock(&self.slot), next, end);
+    }
+
+    /// The last step of a job but that of its caller.
+    fn conclude(&self, mut slot: MutexGuard<'_, Slot<F, T>>, next: Stage<F, T>, end: End) {
+        self.core.counters.count(end);
+        slot.stage = next;
+        self.ticket.over.store(true, Ordering::Release);
+        let waker = slot.waker.take();
+        drop(slot);
         wake(waker);
     }
 }
@@ -245,8 +241,7 @@ where
     }
 
     fn run(&self, context: &JobContext) -> (Ran, Nanos) {
-        let Some((Stage::Queued(work), _)) = self.advance(Stage::Running, |stage| matches!(stage, Stage::Queued(_)))
-        else {
+        let Some(Stage::Queued(work)) = self.advance(Stage::Running, |stage| matches!(stage, Stage::Queued(_))) else {
             return (Ran::Never, self.core.keeper.now());
         };
         let mut result = panic::catch(|| work(context));
@@ -273,20 +268,13 @@ where
 
     fn complete(&self) {
         let mut slot = lock(&self.slot);
-        let result = match std::mem::replace(&mut slot.stage, Stage::Spent) {
-            Stage::Ran(result) => result,
-            other => {
-                slot.stage = other;
-                return;
+        match std::mem::replace(&mut slot.stage, Stage::Spent) {
+            Stage::Ran(result) => {
+                let end = End::of(&result);
+                self.conclude(slot, Stage::Done(result), end);
             }
-        };
-        let end = End::of(&result);
-        slot.stage = Stage::Done(result);
-        let waker = slot.waker.take();
-        drop(slot);
-        self.ticket.over.store(true, Ordering::Release);
-        self.core.counters.count(end);
-        wake(waker);
+            other => slot.stage = other,
+        }
     }
 
     fn stop(self: Arc<Self>, why: JobError) {
