@@ -1,5 +1,7 @@
 //! The crate iceoryx2: a publish-subscribe service in each direction. With a core each, the sides look again and again,
 //! which is its quickest way; on one core they sleep on its events.
+//!
+//! The library itself leaves one small file of its own in `/dev/shm` and empty folders in the temporary folder.
 
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
