@@ -40,12 +40,22 @@ pub(crate) enum Kind {
     /// `id` bytes stand in the ring; `payload` is the size of all pieces together, `length` is nothing. Not
     /// [`ASSEMBLED`]: the first piece.
     Piece = 8,
+    /// The shared ring of small messages comes as a descriptor.
+    Lane = 9,
+    /// The frames that follow are in that ring.
+    OnLane = 10,
+    /// The frames that follow are on the socket again.
+    OnSocket = 11,
+    /// There is something in that ring, for a receiver that sleeps.
+    Bell = 12,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Kind> {
         use Kind::*;
-        [Message, Request, Reply, Acked, Ack, Unanswered, Arena, Piece].into_iter().find(|kind| *kind as u8 == byte)
+        [Message, Request, Reply, Acked, Ack, Unanswered, Arena, Piece, Lane, OnLane, OnSocket, Bell]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -105,17 +115,19 @@ pub(crate) struct Decoder {
     start: usize,
     end: usize,
     limit: usize,
+    /// Bytes of the buffer in the usual case.
+    usual: usize,
 }
 
 impl Decoder {
     /// A decoder that refuses frames of more than `limit` bytes.
     pub(crate) fn new(limit: usize) -> Decoder {
-        Decoder { buffer: Vec::new(), start: 0, end: 0, limit }
+        Decoder::for_pieces(limit, READ_BYTES / 2)
     }
 
-    /// Most bytes of a message.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
+    /// The same, for bytes that come in pieces of at most `piece`.
+    pub(crate) fn for_pieces(limit: usize, piece: usize) -> Decoder {
+        Decoder { buffer: Vec::new(), start: 0, end: 0, limit, usual: piece * 2 }
     }
 
     /// Where the next bytes are to be put; say how many with [`filled`](Decoder::filled).
@@ -124,15 +136,15 @@ impl Decoder {
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            if self.buffer.len() > READ_BYTES {
+            if self.buffer.len() > self.usual {
                 self.buffer = Vec::new();
             }
         }
-        if self.buffer.len() - self.end < READ_BYTES / 2 {
+        if self.buffer.len() - self.end < self.usual / 2 {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
-            if self.buffer.len() - self.end < READ_BYTES / 2 {
-                self.buffer.resize((self.end * 2).max(READ_BYTES), 0);
+            if self.buffer.len() - self.end < self.usual / 2 {
+                self.buffer.resize((self.end * 2).max(self.usual), 0);
             }
         }
         &mut self.buffer[self.end..]
@@ -141,6 +153,32 @@ impl Decoder {
     /// `count` bytes were put into [`space`](Decoder::space).
     pub(crate) fn filled(&mut self, count: usize) {
         self.end += count;
+    }
+
+    /// Takes over bytes that are there already.
+    pub(crate) fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = self.space();
+            let count = space.len().min(bytes.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            self.filled(count);
+            bytes = &bytes[count..];
+        }
+    }
+
+    /// Takes frames of this kind, which have no content, from the front.
+    pub(crate) fn skip(&mut self, kind: Kind) -> Result<(), Error> {
+        while let Some(head) = self.buffer[self.start..self.end].first_chunk::<HEADER_BYTES>() {
+            let header = Header::decode(head, self.limit)?;
+            if header.kind != kind {
+                break;
+            }
+            if header.length > 0 {
+                return Err(Error::Malformed(format!("a frame of kind {kind:?} with content")));
+            }
+            self.start += HEADER_BYTES;
+        }
+        Ok(())
     }
 
     /// The next frame, if all of it is there.
@@ -170,16 +208,6 @@ mod tests {
         [&header.encode(), content].concat()
     }
 
-    fn push(decoder: &mut Decoder, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let space = decoder.space();
-            let count = space.len().min(bytes.len());
-            space[..count].copy_from_slice(&bytes[..count]);
-            decoder.filled(count);
-            bytes = &bytes[count..];
-        }
-    }
-
     #[test]
     fn frames_come_out_whole_wherever_they_were_split() {
         let large = vec![5; 300_000];
@@ -188,7 +216,7 @@ mod tests {
             let mut decoder = Decoder::new(1 << 20);
             let mut seen = Vec::new();
             for part in [&bytes[..split], &bytes[split..]] {
-                push(&mut decoder, part);
+                decoder.append(part);
                 while let Some((header, content)) = decoder.next().unwrap() {
                     seen.push((header.kind, header.id, content.to_vec()));
                 }
@@ -204,7 +232,7 @@ mod tests {
     fn what_announces_too_much_is_refused_before_memory_is_taken() {
         for (length, payload) in [(u32::MAX, 0), (0, u32::MAX), (1025, 0)] {
             let mut decoder = Decoder::new(1024);
-            push(&mut decoder, &Header { length, payload, ..Header::bare(Kind::Message, 0) }.encode());
+            decoder.append(&Header { length, payload, ..Header::bare(Kind::Message, 0) }.encode());
             assert!(matches!(decoder.next(), Err(Error::TooLarge { limit: 1024, .. })));
             assert_eq!(decoder.buffer.len(), READ_BYTES);
         }
@@ -216,7 +244,7 @@ mod tests {
             let mut bytes = Header::bare(Kind::Ack, 0).encode();
             bytes[at] = 77;
             let mut decoder = Decoder::new(1024);
-            push(&mut decoder, &bytes);
+            decoder.append(&bytes);
             assert!(matches!(decoder.next(), Err(Error::Malformed(_))));
         }
     }
@@ -224,7 +252,7 @@ mod tests {
     #[test]
     fn the_buffer_is_small_again_after_a_large_frame() {
         let mut decoder = Decoder::new(1 << 24);
-        push(&mut decoder, &frame(Kind::Message, 0, &vec![1; 5 << 20]));
+        decoder.append(&frame(Kind::Message, 0, &vec![1; 5 << 20]));
         assert!(decoder.next().unwrap().is_some());
         decoder.space();
         assert_eq!(decoder.buffer.len(), READ_BYTES);

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::arena::ArenaReader;
 use crate::frame::{Decoder, Header, Kind};
+use crate::lane::LaneReader;
 use crate::{DescriptorPolicy, Error, Options, socket};
 
 /// Sets of descriptors that may be there without the frame they belong to: that frame begins in the same read.
@@ -88,13 +89,10 @@ pub(crate) enum Pumped {
 #[derive(Debug)]
 pub(crate) struct Incoming {
     decoder: Decoder,
-    policy: DescriptorPolicy,
     /// Descriptors that were read and whose frame was not decoded yet.
     unclaimed: VecDeque<Vec<OwnedFd>>,
-    arena: Option<ArenaReader>,
-    /// Pieces of the next large content.
-    assembled: Vec<u8>,
-    waiting: HashMap<u32, oneshot::Sender<Answer>>,
+    lane: Option<LaneReader>,
+    desk: Desk,
     inbox: VecDeque<Parcel>,
     inbox_bytes: usize,
     ended: bool,
@@ -104,11 +102,15 @@ impl Incoming {
     pub(crate) fn new(options: &Options) -> Incoming {
         Incoming {
             decoder: Decoder::new(options.largest_message),
-            policy: options.descriptors,
             unclaimed: VecDeque::new(),
-            arena: None,
-            assembled: Vec::new(),
-            waiting: HashMap::new(),
+            lane: None,
+            desk: Desk {
+                limit: options.largest_message,
+                policy: options.descriptors,
+                arena: None,
+                assembled: Vec::new(),
+                waiting: HashMap::new(),
+            },
             inbox: VecDeque::new(),
             inbox_bytes: 0,
             ended: false,
@@ -121,13 +123,13 @@ impl Incoming {
             return Err(Error::Closed);
         }
         let (teller, answer) = oneshot::channel();
-        self.waiting.insert(id, teller);
+        self.desk.waiting.insert(id, teller);
         Ok(answer)
     }
 
     /// Nobody waits for this id any more.
     pub(crate) fn forget(&mut self, id: u32) {
-        self.waiting.remove(&id);
+        self.desk.waiting.remove(&id);
     }
 
     /// The next message, handed to `take` in place.
@@ -176,53 +178,75 @@ impl Incoming {
         };
         if over {
             self.ended = true;
-            self.waiting.clear();
             self.unclaimed.clear();
-            self.arena = None;
-            self.assembled = Vec::new();
+            self.lane = None;
+            self.desk.clear();
         }
         result
     }
 
     fn advance<R>(&mut self, socket: BorrowedFd<'_>, take: impl FnOnce(Arrived<'_>) -> R) -> Result<Step<R>, Error> {
-        let limit = self.decoder.limit();
         loop {
             if self.ended {
                 return Ok(Step::Ended);
             }
-            while let Some((header, inline)) = self.decoder.next()? {
-                let descriptors = claim(&mut self.unclaimed, header)?;
-                match header.kind {
-                    Kind::Arena => self.arena = Some(ArenaReader::from_descriptors(descriptors)?),
-                    Kind::Piece => read_piece(&mut self.arena, &mut self.assembled, header, limit)?,
-                    Kind::Ack | Kind::Unanswered => {
-                        let answer = if header.kind == Kind::Ack { Answer::Ack } else { Answer::Unanswered };
-                        // Nobody: the one who asked has given up.
-                        let _ = self.waiting.remove(&header.id).map(|teller| teller.send(answer));
-                    }
-                    Kind::Message | Kind::Request | Kind::Acked | Kind::Reply => {
-                        let assembled = std::mem::take(&mut self.assembled);
-                        // What is not announced was left by a sender that gave up in the middle.
-                        let assembled = if header.is_assembled() { assembled } else { Vec::new() };
-                        let count = assembled.len() + inline.len();
-                        if count > limit {
-                            return Err(Error::TooLarge { bytes: count, limit });
+            if let Some(lane) = self.lane.as_mut().filter(|lane| lane.carries) {
+                while let Some((header, inline)) = lane.decoder.next()? {
+                    match header.kind {
+                        Kind::OnSocket => {
+                            lane.carries = false;
+                            break;
                         }
-                        if header.payload as usize > count || (header.is_assembled() && assembled.is_empty()) {
-                            return Err(Error::Malformed("a message shorter than its payload".into()));
+                        kind if header.descriptors > 0 => {
+                            return Err(Error::Malformed(format!("a frame of kind {kind:?} on the lane")));
                         }
-                        if !descriptors.is_empty() && self.policy == DescriptorPolicy::Refuse {
-                            return Err(Error::DescriptorsRefused { count: descriptors.len() });
-                        }
-                        let arrived = Arrived { header, assembled, inline, descriptors };
-                        if header.kind != Kind::Reply {
-                            return Ok(Step::Arrived(take(arrived)));
-                        }
-                        if let Some(teller) = self.waiting.remove(&header.id) {
-                            let _ = teller.send(Answer::Reply(Parcel::keep(arrived)));
+                        _ => {
+                            if let Some(arrived) = self.desk.handle(header, inline, Vec::new())? {
+                                return Ok(Step::Arrived(take(arrived)));
+                            }
                         }
                     }
                 }
+                // The bell and the end come by the socket; while we look ourselves, it can wait.
+                if lane.carries && !lane.fill()? {
+                    if !lane.is_armed() {
+                        return Ok(Step::Empty);
+                    }
+                    match socket::take(socket, self.decoder.space())? {
+                        None => return Ok(Step::Empty),
+                        Some(taken) if taken.bytes == 0 && !lane.fill()? => return Ok(Step::Ended),
+                        Some(taken) => put_down(&mut self.decoder, &mut self.unclaimed, taken),
+                    }
+                    self.decoder.skip(Kind::Bell)?;
+                    if self.decoder.is_inside_a_frame() && !lane.fill()? {
+                        return Err(Error::Malformed("a frame on the socket while the lane carries the stream".into()));
+                    }
+                }
+                continue;
+            }
+            while let Some((header, inline)) = self.decoder.next()? {
+                let descriptors = claim(&mut self.unclaimed, header)?;
+                match (header.kind, &mut self.lane) {
+                    (Kind::Bell, _) => {}
+                    (Kind::Lane, None) => {
+                        self.lane = Some(LaneReader::from_descriptors(descriptors, self.desk.limit)?);
+                    }
+                    (Kind::OnLane, Some(lane)) => {
+                        lane.carries = true;
+                        break;
+                    }
+                    (Kind::Lane | Kind::OnLane | Kind::OnSocket, _) => {
+                        return Err(Error::Malformed(format!("a frame of kind {:?} out of turn", header.kind)));
+                    }
+                    _ => {
+                        if let Some(arrived) = self.desk.handle(header, inline, descriptors)? {
+                            return Ok(Step::Arrived(take(arrived)));
+                        }
+                    }
+                }
+            }
+            if self.lane.as_ref().is_some_and(|lane| lane.carries) {
+                continue;
             }
             // The frame of a set of descriptors begins in the read that brought them.
             if self.unclaimed.len() >= MOST_UNCLAIMED
@@ -230,15 +254,92 @@ impl Incoming {
             {
                 return Err(Error::Malformed("descriptors that belong to no message".into()));
             }
-            let Some(taken) = socket::take(socket, self.decoder.space())? else { return Ok(Step::Empty) };
-            if taken.bytes == 0 {
-                return Ok(Step::Ended);
-            }
-            self.decoder.filled(taken.bytes);
-            if !taken.descriptors.is_empty() {
-                self.unclaimed.push_back(taken.descriptors);
+            match socket::take(socket, self.decoder.space())? {
+                None => return Ok(Step::Empty),
+                Some(taken) if taken.bytes == 0 => return Ok(Step::Ended),
+                Some(taken) => put_down(&mut self.decoder, &mut self.unclaimed, taken),
             }
         }
+    }
+
+    /// Before the program sleeps until the socket can be read: the peer shall ring for what comes by the lane. True if
+    /// something is there already.
+    pub(crate) fn arm(&mut self) -> Result<bool, Error> {
+        match &mut self.lane {
+            Some(lane) if !self.ended => lane.arm(),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// Where frames are put together and handed out, whichever way they came.
+#[derive(Debug)]
+struct Desk {
+    limit: usize,
+    policy: DescriptorPolicy,
+    arena: Option<ArenaReader>,
+    /// Pieces of the next large content.
+    assembled: Vec<u8>,
+    waiting: HashMap<u32, oneshot::Sender<Answer>>,
+}
+
+impl Desk {
+    fn clear(&mut self) {
+        self.waiting.clear();
+        self.arena = None;
+        self.assembled = Vec::new();
+    }
+
+    /// A frame of the stream: gives the message, if it is one for the program.
+    fn handle<'a>(
+        &mut self,
+        header: Header,
+        inline: &'a [u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Option<Arrived<'a>>, Error> {
+        match header.kind {
+            Kind::Arena => self.arena = Some(ArenaReader::from_descriptors(descriptors)?),
+            Kind::Piece => read_piece(&mut self.arena, &mut self.assembled, header, self.limit)?,
+            Kind::Ack | Kind::Unanswered => {
+                let answer = if header.kind == Kind::Ack { Answer::Ack } else { Answer::Unanswered };
+                // Nobody: the one who asked has given up.
+                let _ = self.waiting.remove(&header.id).map(|teller| teller.send(answer));
+            }
+            Kind::Message | Kind::Request | Kind::Acked | Kind::Reply => {
+                let assembled = std::mem::take(&mut self.assembled);
+                // What is not announced was left by a sender that gave up in the middle.
+                let assembled = if header.is_assembled() { assembled } else { Vec::new() };
+                let count = assembled.len() + inline.len();
+                if count > self.limit {
+                    return Err(Error::TooLarge { bytes: count, limit: self.limit });
+                }
+                if header.payload as usize > count || (header.is_assembled() && assembled.is_empty()) {
+                    return Err(Error::Malformed("a message shorter than its payload".into()));
+                }
+                if !descriptors.is_empty() && self.policy == DescriptorPolicy::Refuse {
+                    return Err(Error::DescriptorsRefused { count: descriptors.len() });
+                }
+                let arrived = Arrived { header, assembled, inline, descriptors };
+                if header.kind != Kind::Reply {
+                    return Ok(Some(arrived));
+                }
+                if let Some(teller) = self.waiting.remove(&header.id) {
+                    let _ = teller.send(Answer::Reply(Parcel::keep(arrived)));
+                }
+            }
+            Kind::Lane | Kind::OnLane | Kind::OnSocket | Kind::Bell => {
+                return Err(Error::Malformed(format!("a frame of kind {:?} out of turn", header.kind)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Where one read's bytes and descriptors go.
+fn put_down(decoder: &mut Decoder, unclaimed: &mut VecDeque<Vec<OwnedFd>>, taken: socket::Taken) {
+    decoder.filled(taken.bytes);
+    if !taken.descriptors.is_empty() {
+        unclaimed.push_back(taken.descriptors);
     }
 }
 

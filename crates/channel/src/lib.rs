@@ -3,12 +3,14 @@
 //! ```text
 //!   process A                                               process B
 //!   Channel<Out, In> ── value, descriptors ─ stream socket ─► Channel<In, Out>
-//!                    ── payload ──────────── shared ring ───►
+//!                    ── small values ─────── shared ring ───►   once they are many; no system call while both are awake
+//!                    ── large payloads ───── shared ring ───►
 //!                    ◄───────────── and the same way back ───
 //! ```
 //!
 //! A [`Channel`] is one end of a Unix stream socket pair. Messages are any `serde` type, encoded with postcard; bytes
-//! beside them ([`Attachments`]) cross in shared memory when they are many; descriptors ride on their message. An
+//! beside them ([`Attachments`]) cross in shared memory when they are many, and so do small messages once two ends
+//! exchange many of them; descriptors ride on their message, on the socket. An
 //! [`End`] is a channel's end before it is used: one descriptor, which a child inherits or is sent.
 //!
 //! ```
@@ -52,6 +54,7 @@ mod end;
 mod error;
 mod frame;
 mod incoming;
+mod lane;
 mod message;
 #[cfg(feature = "node")]
 pub mod node;

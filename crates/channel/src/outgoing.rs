@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::error::system;
-use crate::frame::{HEADER_BYTES, Header};
+use crate::frame::{HEADER_BYTES, Header, Kind};
+use crate::lane::{LaneWriter, Put, WORTH_IT};
 use crate::{Error, MAX_DESCRIPTORS, socket};
 
 /// A buffer that was larger than this is given back once it is empty.
@@ -24,10 +25,29 @@ pub(crate) struct Outgoing {
     origin: u64,
     /// Descriptors, and the position of the first byte of the frame that they ride on.
     riding: VecDeque<(u64, Vec<OwnedFd>)>,
+    lane: Lane,
+    /// From this position on the stream goes through the lane.
+    lane_from: Option<u64>,
     closed: bool,
 }
 
+/// How it stands with the lane.
+#[derive(Debug, Default)]
+enum Lane {
+    /// There is none and will be none.
+    #[default]
+    Never,
+    /// So many messages were sent without it.
+    NotYet(u32),
+    Made(LaneWriter),
+}
+
 impl Outgoing {
+    /// An end that makes a lane when that is worth it.
+    pub(crate) fn with_a_lane() -> Outgoing {
+        Outgoing { lane: Lane::NotYet(0), ..Outgoing::default() }
+    }
+
     /// Bytes that the kernel has not taken.
     pub(crate) fn unsent(&self) -> usize {
         self.buffer.len() - self.sent
@@ -53,8 +73,61 @@ impl Outgoing {
         if self.closed {
             return;
         }
+        self.choose_way(&descriptors);
         self.ride(self.buffer.len(), descriptors);
         self.buffer.extend_from_slice(&header.encode());
+    }
+
+    /// Before a frame is appended: whether the stream goes on through the lane or on the socket.
+    pub(crate) fn choose_way(&mut self, descriptors: &[OwnedFd]) {
+        if !descriptors.is_empty() {
+            self.leave_lane();
+        } else if self.lane_from.is_none() && self.unsent() == 0 {
+            self.enter_lane();
+        }
+    }
+
+    fn enter_lane(&mut self) {
+        match &mut self.lane {
+            Lane::Never => return,
+            Lane::NotYet(sent) if *sent < WORTH_IT => {
+                *sent += 1;
+                return;
+            }
+            Lane::NotYet(_) => match LaneWriter::create() {
+                Ok((lane, descriptor)) => {
+                    self.lane = Lane::Made(lane);
+                    self.ride(self.buffer.len(), vec![descriptor]);
+                    self.buffer.extend_from_slice(&Header { descriptors: 1, ..Header::bare(Kind::Lane, 0) }.encode());
+                }
+                // No memory or no descriptor left: the socket does it too.
+                Err(_) => {
+                    self.lane = Lane::Never;
+                    return;
+                }
+            },
+            Lane::Made(lane) => match lane.is_empty() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => {
+                    self.lane = Lane::Never;
+                    return;
+                }
+            },
+        }
+        self.buffer.extend_from_slice(&Header::bare(Kind::OnLane, 0).encode());
+        self.lane_from = Some(self.end());
+    }
+
+    /// Everything that is not in the ring goes by the socket.
+    fn leave_lane(&mut self) {
+        if self.lane_from.take().is_some()
+            && let Lane::Made(lane) = &mut self.lane
+            && lane.leave().is_err()
+        {
+            // The peer has spoilt its own ring: it will not find what follows, and ends the channel.
+            self.lane = Lane::Never;
+        }
     }
 
     /// Appends a message. On an error nothing was appended.
@@ -72,6 +145,7 @@ impl Outgoing {
         if descriptors.len() > MAX_DESCRIPTORS {
             return Err(Error::TooManyDescriptors { count: descriptors.len(), limit: MAX_DESCRIPTORS });
         }
+        self.choose_way(&descriptors);
         let start = self.buffer.len();
         self.buffer.extend_from_slice(&[0; HEADER_BYTES]);
         self.buffer.extend_from_slice(payload);
@@ -115,10 +189,15 @@ impl Outgoing {
     pub(crate) fn write_out(&mut self, socket: BorrowedFd<'_>) -> Result<bool, Error> {
         while self.sent < self.buffer.len() {
             let now = self.sent_to();
+            if self.lane_from.is_some_and(|from| now >= from) {
+                self.put_into_lane(socket)?;
+                continue;
+            }
             let carried = self.riding.front().filter(|(at, _)| *at == now).map(|(_, descriptors)| &descriptors[..]);
             // Descriptors ride on the first byte of their frame, so a write ends where the next ones begin.
             let next = self.riding.iter().map(|(at, _)| *at).find(|at| *at > now);
-            let until = next.map_or(self.buffer.len(), |at| (at - self.origin) as usize);
+            let until = next.into_iter().chain(self.lane_from).min();
+            let until = until.map_or(self.buffer.len(), |at| (at - self.origin) as usize);
             let borrowed: Vec<BorrowedFd<'_>> = carried.unwrap_or_default().iter().map(AsFd::as_fd).collect();
             match socket::give(socket, &self.buffer[self.sent..until], &borrowed) {
                 Ok(count) => {
@@ -132,18 +211,49 @@ impl Outgoing {
                     self.forget_sent();
                     return Ok(false);
                 }
-                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => {
-                    self.close();
-                    self.buffer.clear();
-                    self.riding.clear();
-                    (self.origin, self.sent) = (now, 0);
-                    return Err(Error::Closed);
-                }
+                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => return Err(self.peer_is_gone()),
                 Err(source) => return Err(system("send a message", source)),
             }
         }
         self.forget_sent();
         Ok(true)
+    }
+
+    /// Puts what is left into the lane, or leaves the lane.
+    fn put_into_lane(&mut self, socket: BorrowedFd<'_>) -> Result<(), Error> {
+        let Lane::Made(lane) = &mut self.lane else {
+            self.lane_from = None;
+            return Ok(());
+        };
+        if !lane.is_empty()? && socket::is_hung_up(socket) {
+            return Err(self.peer_is_gone());
+        }
+        let put = lane.put(&self.buffer[self.sent..])?;
+        if put == Put::NoRoom {
+            self.leave_lane();
+            return Ok(());
+        }
+        self.sent = self.buffer.len();
+        if put == Put::TakenAndRing {
+            match socket::give(socket, &Header::bare(Kind::Bell, 0).encode(), &[]) {
+                // A full socket is a bell too.
+                Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => return Err(self.peer_is_gone()),
+                Err(source) => return Err(system("send a message", source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more can be sent.
+    fn peer_is_gone(&mut self) -> Error {
+        self.close();
+        self.origin = self.sent_to();
+        self.sent = 0;
+        self.buffer.clear();
+        self.riding.clear();
+        self.lane_from = None;
+        Error::Closed
     }
 
     /// Takes the sent bytes out of the buffer, when that is cheap.

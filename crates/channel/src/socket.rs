@@ -68,3 +68,12 @@ pub(crate) fn give(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_
     ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
     rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags)
 }
+
+/// Whether the other end was closed.
+pub(crate) fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec};
+    let mut look = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut look, Some(&at_once)).is_ok()
+        && look[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}

@@ -59,7 +59,8 @@ impl Wire {
             .map_err(|source| Error::System { attempt: "watch the channel's socket", source })?;
         Ok(Wire {
             socket,
-            outgoing: Mutex::default(),
+            // Who never looks before it sleeps has to be woken for each message anyway.
+            outgoing: Mutex::new(if options.spin.is_zero() { Outgoing::default() } else { Outgoing::with_a_lane() }),
             incoming: Mutex::new(Incoming::new(&options)),
             arena: tokio::sync::Mutex::new(None),
             mail: Notify::new(),
@@ -110,6 +111,7 @@ impl Wire {
         if !outgoing.write_out(self.socket.as_fd())? {
             return Err(Error::Full);
         }
+        outgoing.choose_way(&[]);
         let start = outgoing.end();
         outgoing.push(Header::bare(Kind::Message, 0), value, &[], Vec::new(), self.options.largest_message)?;
         if !outgoing.write_out(self.socket.as_fd())? && outgoing.take_back(start) {
@@ -295,9 +297,11 @@ impl Wire {
             let mail = self.mail.notified();
             let mut mail = pin!(mail);
             mail.as_mut().enable();
-            if self.incoming().has_mail()
-                && let Some(found) = attempt()?
-            {
+            let is_there = {
+                let mut incoming = self.incoming();
+                incoming.has_mail() || incoming.arm()?
+            };
+            if is_there && let Some(found) = attempt()? {
                 return Ok(found);
             }
             let guard = match first(self.input(), mail).await {
@@ -349,6 +353,9 @@ impl Wire {
             }
             if let Some(mut guard) = guard.take() {
                 guard.clear_ready();
+            }
+            if self.incoming().arm()? {
+                continue;
             }
             guard = match first(self.input(), &mut answer).await {
                 First::One(guard) => Some(guard?),
