@@ -33,7 +33,7 @@ thread_local! {
 pub fn set_environment_data<T: Any + Send + Sync>(key: impl Into<String>, value: T) -> bool {
     let (key, value) = (key.into(), Arc::new(value) as Arc<dyn Any + Send + Sync>);
     // The old value is dropped when nothing is locked any more.
-    change(|environment| Arc::make_mut(environment).insert(key, value)).is_some()
+    change(|environment| Arc::make_mut(environment).insert(key.clone(), Arc::clone(&value))).is_some()
 }
 
 /// The value of this name, if there is one of this type. See [`set_environment_data`].
@@ -46,16 +46,15 @@ pub fn remove_environment_data(key: &str) -> bool {
     change(|environment| Arc::make_mut(environment).remove(key)).is_some()
 }
 
-fn change<R>(change: impl FnOnce(&mut Environment) -> R) -> R {
-    OF_THIS_WORKER.with_borrow_mut(|own| match own {
-        Some(own) => change(own),
-        None => change(&mut lock(&OF_THE_PROCESS)),
-    })
+fn change<R>(change: impl Fn(&mut Environment) -> R) -> R {
+    let own = OF_THIS_WORKER.try_with(|own| own.borrow_mut().as_mut().map(&change));
+    own.ok().flatten().unwrap_or_else(|| change(&mut lock(&OF_THE_PROCESS)))
 }
 
 /// What a worker that is started now finds.
 pub(crate) fn snapshot() -> Environment {
-    OF_THIS_WORKER.with_borrow(Option::clone).unwrap_or_else(|| Arc::clone(&lock(&OF_THE_PROCESS)))
+    let own = OF_THIS_WORKER.try_with(|own| own.borrow().clone());
+    own.ok().flatten().unwrap_or_else(|| Arc::clone(&lock(&OF_THE_PROCESS)))
 }
 
 /// A worker starts with this.

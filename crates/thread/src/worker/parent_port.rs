@@ -42,8 +42,9 @@ pub struct ParentPort<Out, In> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn parent_port<Out: Send + 'static, In: Send + 'static>() -> Option<ParentPort<Out, In>> {
-    let link = HERE.with_borrow(Option::clone)?.downcast::<Link<In, Out>>().ok()?;
-    Some(ParentPort { link })
+    // In a destructor at the very end of a thread there is none any more.
+    let here = HERE.try_with(|here| here.borrow().clone()).ok()??;
+    Some(ParentPort { link: here.downcast::<Link<In, Out>>().ok()? })
 }
 
 pub(crate) fn install<In: Send + 'static, Out: Send + 'static>(link: &Arc<Link<In, Out>>) {

@@ -2,10 +2,11 @@ use std::fs;
 use std::sync::Arc;
 
 use phalanx_thread::{
-    SpawnError, Worker, environment_data, is_main_thread, remove_environment_data, set_environment_data, thread_id,
+    SpawnError, Worker, environment_data, is_main_thread, message_channel, parent_port, remove_environment_data,
+    set_environment_data, thread_id,
 };
 
-use crate::gate::run;
+use crate::gate::{Flag, GIVE_UP, run};
 
 #[test]
 fn worker_data_is_moved_into_the_worker() {
@@ -128,5 +129,31 @@ fn the_stack_is_as_large_as_asked() {
         assert_eq!(worker.unwrap().recv().await, Some(32 << 10));
         let worker = Worker::<(), usize>::builder().stack_size(64 << 10).spawn((), async |scope| scope.post(1).await);
         assert_eq!(worker.unwrap().recv().await, Some(1));
+    });
+}
+
+#[test]
+fn destructors_at_the_very_end_of_a_thread_may_ask_everything() {
+    struct Asks(Flag);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            // A panic here would end the process.
+            set_environment_data("at the end", thread_id());
+            assert!(parent_port::<u64, u64>().is_none() && environment_data::<String>("at the end").is_none());
+            let (ours, theirs) = message_channel::<u32, ()>();
+            ours.try_post(1).unwrap();
+            assert_eq!(theirs.recv_blocking(GIVE_UP), Ok(Some(1)));
+            self.0.raise();
+        }
+    }
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<Asks>> = const { std::cell::RefCell::new(None) };
+    }
+    run(async {
+        let asked = Flag::default();
+        let worker =
+            Worker::<(), ()>::spawn(asked.clone(), async |scope| LAST.set(Some(Asks(scope.into_worker_data().0))));
+        assert_eq!(worker.unwrap().exited().await, Ok(0));
+        asked.wait();
     });
 }
