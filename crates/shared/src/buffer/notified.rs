@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::Segment;
+use crate::{Segment, fail_point};
 
 /// Pairs of counters in a buffer: one cache line. Elements share them (element n has pair n modulo 8).
 const PAIRS: usize = 8;
@@ -40,7 +40,9 @@ impl Notified<'_> {
     /// Counts `notify` while it runs.
     pub(super) fn count<R>(&self, notify: impl FnOnce() -> R) -> R {
         self.begun.fetch_add(1, Ordering::SeqCst);
+        fail_point::reach("notify: it is counted and nobody is woken yet");
         let result = notify();
+        fail_point::reach("notify: they are woken and it is not counted as done");
         self.done.fetch_add(1, Ordering::SeqCst);
         result
     }

@@ -3,7 +3,7 @@
 //! The rules are those of `parking.rs`; only what is done for a sleeper differs. The two ways are not to be mixed on one
 //! ring: who waits in [`RingReceiver::recv`] hears no bell.
 
-use super::parking;
+use super::parking::{self, Parking};
 use super::{RingReceiver, RingSender, frame_bytes};
 use crate::Error;
 
@@ -48,7 +48,7 @@ impl RingReceiver {
     /// Says that from now on the receiver must be told of a message (see [`Bell`]). True if there is one already: then
     /// it was not said.
     pub fn arm(&mut self) -> Result<bool, Error> {
-        parking::announce_receiver(&self.words);
+        self.words.raise_receiver_flag();
         let found = self.has_message();
         if !matches!(found, Ok(false)) {
             self.disarm();
@@ -58,6 +58,6 @@ impl RingReceiver {
 
     /// Takes back what [`arm`](RingReceiver::arm) said.
     pub fn disarm(&self) {
-        parking::Parking::take_receiver_flag(&self.words);
+        self.words.take_receiver_flag();
     }
 }

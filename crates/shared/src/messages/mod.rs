@@ -163,7 +163,7 @@ impl RingSender {
         let deadline = Deadline::after(patience);
         let wanted = (self.head + needed).saturating_sub(self.words.capacity());
         loop {
-            parking::announce_sender(&self.words, wanted);
+            self.words.raise_sender_flag(wanted);
             let space = self.has_space(needed);
             if !matches!(space, Ok(false)) {
                 self.words.take_sender_flag();
@@ -259,7 +259,7 @@ impl RingReceiver {
         }
         let deadline = Deadline::after(patience);
         loop {
-            parking::announce_receiver(&self.words);
+            self.words.raise_receiver_flag();
             let message = self.has_message();
             if !matches!(message, Ok(false)) {
                 self.words.take_receiver_flag();

@@ -2,7 +2,9 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p phalanx-shared --release --lib loom`
 //!
-//! Both sleep until they are woken, without a deadline, so a lost wake-up is a deadlock, which loom reports.
+//! Both sleep until they are woken, without a deadline, so a lost wake-up is a deadlock, which loom reports. It knows no
+//! sequentially consistent loads and stores, only fences: here a fence stands behind every such store, which orders it
+//! before the load that follows, as the real one does, and nothing more.
 
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -27,10 +29,11 @@ impl Futex {
 
     fn raise(&self) {
         self.word.store(1, Ordering::Release);
+        fence(Ordering::SeqCst);
     }
 
     fn take(&self) -> bool {
-        self.word.load(Ordering::Relaxed) != 0 && self.word.swap(0, Ordering::AcqRel) != 0
+        self.word.load(Ordering::Acquire) != 0 && self.word.swap(0, Ordering::AcqRel) != 0
     }
 
     fn sleep(&self) {
@@ -62,12 +65,14 @@ impl Cursors for LoomRing {
     }
     fn set_head(&self, position: u64) {
         self.head.store(position, Ordering::Release);
+        fence(Ordering::SeqCst);
     }
     fn tail(&self) -> u64 {
         self.tail.load(Ordering::Acquire)
     }
     fn set_tail(&self, position: u64) {
         self.tail.store(position, Ordering::Release);
+        fence(Ordering::SeqCst);
     }
 }
 
@@ -82,21 +87,18 @@ impl Parking for LoomRing {
         self.wanted.store(wanted, Ordering::Relaxed);
         self.sender.raise();
     }
-    fn sender_wants(&self) -> u64 {
-        self.wanted.load(Ordering::Relaxed)
+    fn sender_wants(&self) -> Option<u64> {
+        (self.sender.word.load(Ordering::Acquire) != 0).then(|| self.wanted.load(Ordering::Relaxed))
     }
     fn take_sender_flag(&self) -> bool {
         self.sender.take()
-    }
-    fn full_fence(&self) {
-        fence(Ordering::SeqCst);
     }
 }
 
 fn send(ring: &LoomRing, head: u64, message: u64) {
     let has_space = || head - parking::tail_before(ring, head, CAPACITY).unwrap() < CAPACITY;
     while !has_space() {
-        parking::announce_sender(ring, head + 8 - CAPACITY);
+        ring.raise_sender_flag(head + 8 - CAPACITY);
         if has_space() {
             ring.take_sender_flag();
             break;
@@ -112,7 +114,7 @@ fn send(ring: &LoomRing, head: u64, message: u64) {
 fn recv(ring: &LoomRing, tail: u64) -> u64 {
     let has_message = || parking::head_after(ring, tail, CAPACITY).unwrap() > tail;
     while !has_message() {
-        parking::announce_receiver(ring);
+        ring.raise_receiver_flag();
         if has_message() {
             ring.take_receiver_flag();
             break;

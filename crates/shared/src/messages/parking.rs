@@ -5,25 +5,27 @@
 //! `head`, only the receiver moves `tail`; what one reads of the other is checked before it is used.
 //!
 //! Why nobody misses a wake-up. Who is about to sleep raises its flag, *then* looks at the other's position again; who
-//! moves its position does so *before* it looks at the other's flag; a full fence stands between the two steps on both
-//! sides, so at least one of them sees the other. The flag is the word that is slept on: once it was taken down, the sleep
-//! does not even begin. A flag that a killed process left up costs one needless wake-up.
+//! moves its position does so *before* it looks at the other's flag. All four steps are sequentially consistent, so at
+//! least one of the two sees the other. The flag is the word that is slept on: once it was taken down, the sleep does not
+//! even begin. A flag that a killed process left up costs one needless wake-up.
+//!
+//! (A sequentially consistent store is one instruction on x86-64, and half the price of a fence.)
 
 use crate::Error;
 
-/// The two positions.
+/// The two positions. All loads and stores are sequentially consistent.
 pub(super) trait Cursors {
-    /// Where the sender is (acquire: what it wrote before is visible).
+    /// Where the sender is: what it wrote before is visible.
     fn head(&self) -> u64;
-    /// Moves the sender's position (release).
+    /// Moves the sender's position.
     fn set_head(&self, position: u64);
-    /// Where the receiver is (acquire: its reads of what lies before have happened).
+    /// Where the receiver is: its reads of what lies before have happened.
     fn tail(&self) -> u64;
-    /// Moves the receiver's position (release).
+    /// Moves the receiver's position.
     fn set_tail(&self, position: u64);
 }
 
-/// The two flags.
+/// The two flags. All loads and stores of them are sequentially consistent.
 pub(super) trait Parking: Cursors {
     /// Raises the flag: the receiver sleeps, or is about to.
     fn raise_receiver_flag(&self);
@@ -31,12 +33,10 @@ pub(super) trait Parking: Cursors {
     fn take_receiver_flag(&self) -> bool;
     /// Raises the flag: the sender sleeps, or is about to, until the receiver has come to `wanted`.
     fn raise_sender_flag(&self, wanted: u64);
-    /// The position that the sender waits for.
-    fn sender_wants(&self) -> u64;
+    /// The position that the sender waits for, if its flag is up.
+    fn sender_wants(&self) -> Option<u64>;
     /// Lowers it; true if it was up.
     fn take_sender_flag(&self) -> bool;
-    /// A sequentially consistent fence.
-    fn full_fence(&self);
 }
 
 /// The receiver's position, for a sender who is at `head`.
@@ -57,28 +57,14 @@ pub(super) fn head_after(cursors: &impl Cursors, tail: u64, capacity: u64) -> Re
     }
 }
 
-/// The receiver found nothing and will sleep, unless it finds something now.
-pub(super) fn announce_receiver(ring: &impl Parking) {
-    ring.raise_receiver_flag();
-    ring.full_fence();
-}
-
-/// The sender found no space and will sleep, unless it finds some now.
-pub(super) fn announce_sender(ring: &impl Parking, wanted: u64) {
-    ring.raise_sender_flag(wanted);
-    ring.full_fence();
-}
-
 /// A message is whole. True if the receiver sleeps and must be woken.
 pub(super) fn publish(ring: &impl Parking, head: u64) -> bool {
     ring.set_head(head);
-    ring.full_fence();
     ring.take_receiver_flag()
 }
 
 /// A message was copied out. True if the sender waits for that space and must be woken.
 pub(super) fn release(ring: &impl Parking, tail: u64) -> bool {
     ring.set_tail(tail);
-    ring.full_fence();
-    tail >= ring.sender_wants() && ring.take_sender_flag()
+    ring.sender_wants().is_some_and(|wanted| tail >= wanted) && ring.take_sender_flag()
 }

@@ -1,7 +1,7 @@
 //! [`Words`]: the segment of a ring of messages.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::parking::{self, Cursors, Parking};
 use crate::error::system;
@@ -131,43 +131,41 @@ impl Words {
 
     fn take(&self, index: usize) -> bool {
         let flag = self.flag(index);
-        flag.load(Ordering::Relaxed) != 0 && flag.swap(0, Ordering::AcqRel) != 0
+        flag.load(Ordering::SeqCst) != 0 && flag.swap(0, Ordering::SeqCst) != 0
     }
 }
 
 impl Cursors for Words {
     fn head(&self) -> u64 {
-        self.word(HEAD_AT).load(Ordering::Acquire)
+        self.word(HEAD_AT).load(Ordering::SeqCst)
     }
     fn set_head(&self, position: u64) {
-        self.word(HEAD_AT).store(position, Ordering::Release);
+        self.word(HEAD_AT).store(position, Ordering::SeqCst);
     }
     fn tail(&self) -> u64 {
-        self.word(TAIL_AT).load(Ordering::Acquire)
+        self.word(TAIL_AT).load(Ordering::SeqCst)
     }
     fn set_tail(&self, position: u64) {
-        self.word(TAIL_AT).store(position, Ordering::Release);
+        self.word(TAIL_AT).store(position, Ordering::SeqCst);
     }
 }
 
 impl Parking for Words {
     fn raise_receiver_flag(&self) {
-        self.flag(RECEIVER_FLAG_AT).store(1, Ordering::Release);
+        self.flag(RECEIVER_FLAG_AT).store(1, Ordering::SeqCst);
     }
     fn take_receiver_flag(&self) -> bool {
         self.take(RECEIVER_FLAG_AT)
     }
     fn raise_sender_flag(&self, wanted: u64) {
         self.word(SENDER_WANTS_AT).store(wanted, Ordering::Relaxed);
-        self.flag(SENDER_FLAG_AT).store(1, Ordering::Release);
+        self.flag(SENDER_FLAG_AT).store(1, Ordering::SeqCst);
     }
-    fn sender_wants(&self) -> u64 {
-        self.word(SENDER_WANTS_AT).load(Ordering::Relaxed)
+    fn sender_wants(&self) -> Option<u64> {
+        let is_up = self.flag(SENDER_FLAG_AT).load(Ordering::SeqCst) != 0;
+        is_up.then(|| self.word(SENDER_WANTS_AT).load(Ordering::Relaxed))
     }
     fn take_sender_flag(&self) -> bool {
         self.take(SENDER_FLAG_AT)
-    }
-    fn full_fence(&self) {
-        fence(Ordering::SeqCst);
     }
 }

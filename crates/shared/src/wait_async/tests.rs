@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::check_supported;
+use crate::fail_point::FAIL_POINT;
 use crate::second_process::{self, GIVE_UP, say};
 use crate::{Error, SharedBuffer, View, Waited};
 
@@ -312,6 +313,29 @@ fn another_process_wakes_a_wait_without_changing_the_element() {
     let other = second_process::start(role, view.buffer().descriptor().unwrap(), &[]);
     assert_eq!(other.hear(), "woke 5");
     until_ready(&mut waits, 5);
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_notifies_loses_no_later_notify() {
+    let Some(_alone) = alone() else { return };
+    let at = ["notify: it is counted and nobody is woken yet", "notify: they are woken and it is not counted as done"];
+    for fail_point in at {
+        let view = view(1);
+        let mut waits = begin(&view, [0, 0]);
+        until_armed(&view, 0, 2);
+        let (role, memory) = ("wait_async::tests::role_notifier", view.buffer().descriptor().unwrap());
+        let killed = second_process::start(role, memory, &[(FAIL_POINT, fail_point)]);
+        assert_eq!(killed.hear(), "at the fail-point");
+        killed.kill();
+        // From now on a notify is under way for ever, as far as the counters tell.
+        view.notify_all(0).unwrap();
+        until_ready(&mut waits, 2);
+        for _ in 0..100 {
+            let mut again = begin(&view, [0]);
+            view.notify(0, 1).unwrap();
+            until_ready(&mut again, 1);
+        }
+    }
 }
 
 #[test]
