@@ -75,7 +75,7 @@ pub enum Error {
     },
     /// As many asynchronous waits are pending as this process may have.
     TooManyWaits {
-        /// Most waits that may be pending.
+        /// So many may always be pending; more if they are on few buffers.
         limit: usize,
     },
     /// The kernel (or a seccomp filter) does not offer what is needed.
@@ -124,7 +124,7 @@ impl fmt::Display for Error {
             Error::Full => write!(f, "the ring is full: the receiver has not yet read what lies in it"),
             Error::TimedOut { waited } => write!(f, "nothing happened within {waited:?}: is the other process alive?"),
             Error::TooManyWaits { limit } => {
-                write!(f, "{limit} asynchronous waits are pending already: end some, or wait on a thread of your own")
+                write!(f, "{limit} asynchronous waits or more are pending: end some, or wait on a thread of your own")
             }
             Error::Unsupported { what } => write!(f, "this system does not offer {what}"),
             Error::System { attempt, source } => write!(f, "cannot {attempt}: {source}"),
@@ -161,4 +161,14 @@ impl From<Error> for io::Error {
 /// An error of the operating system.
 pub(crate) fn system(attempt: &'static str, source: impl Into<io::Error>) -> Error {
     Error::System { attempt, source: source.into() }
+}
+
+/// Why [`Segment::map`](crate::Segment::map) failed: the descriptor is the wrong one, or the system refused.
+pub(crate) fn unmappable(expected: &'static str, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::InvalidInput => {
+            Error::Refused { expected, why: "it is no memory file that is sealed against shrinking and growing" }
+        }
+        _ => system("map shared memory", source),
+    }
 }

@@ -83,7 +83,8 @@ impl Segment {
         self.file.try_clone()
     }
 
-    /// A descriptor through which another process can read the memory, but neither write it nor map it writable.
+    /// A descriptor through which the memory can be read, and neither written nor mapped writable. It guards against
+    /// mistakes, not against malice: a process of the same user can open it anew for writing.
     pub fn read_only_descriptor(&self) -> io::Result<OwnedFd> {
         use std::os::fd::AsRawFd;
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());

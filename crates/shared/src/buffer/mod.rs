@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::error::system;
+use crate::error::{system, unmappable};
 use crate::{Error, Segment, bytes};
 
 pub use element::{Element, Waitable};
@@ -109,7 +109,7 @@ impl SharedBuffer {
     /// Refuses everything that could harm us: a file that is not sealed in its size, or is no buffer of this version.
     pub fn from_descriptor(descriptor: OwnedFd) -> Result<SharedBuffer, Error> {
         let refused = |why| Error::Refused { expected: "shared buffer", why };
-        let segment = Segment::map(descriptor).map_err(|source| system("map a shared buffer", source))?;
+        let segment = Segment::map(descriptor).map_err(|source| unmappable("shared buffer", source))?;
         if segment.len() < HEADER_BYTES {
             return Err(refused("it is shorter than the header of one"));
         }

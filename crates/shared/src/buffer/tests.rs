@@ -184,12 +184,13 @@ fn a_file_that_could_shrink_under_us_is_refused_whatever_it_holds() {
         rustix::io::pwrite(&file, &MARK.to_ne_bytes(), 0).unwrap();
         rustix::io::pwrite(&file, &FIXED.to_ne_bytes(), 8).unwrap();
         rustix::fs::fcntl_add_seals(&file, seals).unwrap();
-        assert!(SharedBuffer::from_descriptor(file).is_err(), "{seals:?}");
+        let refused = SharedBuffer::from_descriptor(file).unwrap_err();
+        assert!(matches!(refused, Error::Refused { .. }), "{seals:?}: {refused}");
     }
     let buffer = SharedBuffer::new(64).unwrap();
     assert!(rustix::fs::ftruncate(&buffer, 0).is_err());
     let plain = std::fs::File::open("/proc/self/exe").unwrap();
-    assert!(SharedBuffer::from_descriptor(plain.into()).is_err());
+    assert!(matches!(SharedBuffer::from_descriptor(plain.into()), Err(Error::Refused { .. })));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::parking::{self, Cursors, Parking};
-use crate::error::system;
+use crate::error::{system, unmappable};
 use crate::futex::{self, Deadline, Slept};
 use crate::{Error, Segment};
 
@@ -47,7 +47,7 @@ impl Words {
     }
 
     pub(super) fn open(descriptor: OwnedFd) -> Result<Words, Error> {
-        Words::of(Segment::map(descriptor).map_err(|source| system("map a ring", source))?)
+        Words::of(Segment::map(descriptor).map_err(|source| unmappable("ring of messages", source))?)
     }
 
     fn of(segment: Segment) -> Result<Words, Error> {

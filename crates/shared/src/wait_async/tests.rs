@@ -237,6 +237,29 @@ fn more_waits_than_one_thread_can_sleep_for_get_further_threads() {
 }
 
 #[test]
+fn more_waits_than_all_threads_can_sleep_for_are_refused_and_harm_none_of_the_others() {
+    let Some(_alone) = alone() else { return };
+    let view = view(1);
+    let mut waits = Vec::new();
+    let refused = loop {
+        let mut wait: Wait = Box::pin(view.wait_async(0, 0, Some(GIVE_UP * 3)));
+        match wait.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => waits.push((0, wait)),
+            Poll::Ready(result) => break result,
+        }
+        assert!(waits.len() < 10_000, "there is no bound");
+    };
+    assert!(matches!(refused, Err(Error::TooManyWaits { limit }) if limit <= waits.len()), "{refused:?}");
+    view.notify_all(0).unwrap();
+    let all = waits.len();
+    until_ready(&mut waits, all);
+    // There is room again.
+    let mut again = begin(&view, [0]);
+    view.notify(0, 1).unwrap();
+    until_ready(&mut again, 1);
+}
+
+#[test]
 fn a_wait_that_is_dropped_takes_no_notify_from_the_others() {
     let Some(_alone) = alone() else { return };
     let view = view(1);
