@@ -173,7 +173,7 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     /// The next job for thread `worker`, which sleeps in `bed` until there is one, and whom to call for those that are
-    /// left; `None` when the thread has ended. `linger` is called before it goes to sleep: it may spin while the queue
+    /// left; `None` when the thread shall end (and then say so: [`has_ended`](Dispatcher::has_ended)). `linger` is called before it goes to sleep: it may spin while the queue
     /// [`looks_empty`](Dispatcher::looks_empty).
     pub(crate) fn next(&self, worker: usize, bed: &Arc<Bed>, mut linger: impl FnMut(&Self)) -> Option<(J, Call)> {
         let mut husks = Vec::new();
@@ -189,7 +189,7 @@ impl<J: Entry> Dispatcher<J> {
             }
             if state.doors == Doors::Closed || (has_idled_for_long && state.staff.is_one_too_many()) {
                 state.staff.searching -= 1;
-                self.end(worker, state);
+                state.staff.is_leaving();
                 return None;
             }
             if !has_lingered {
@@ -295,13 +295,24 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     fn abandoned(&self, mut state: MutexGuard<'_, State<J>>) -> Vec<J> {
-        let jobs = if state.staff.alive() == 0 { state.queue.take_all() } else { Vec::new() };
+        let jobs = if state.staff.staying() == 0 { state.queue.take_all() } else { Vec::new() };
         self.publish(&state);
         let waiters = state.waiters.take();
         drop(state);
         waiters.wake();
         self.thread_ended.notify_all();
         jobs
+    }
+
+    /// A thread that takes no more jobs has let go of all that it had. Jobs that came meanwhile may want another in its
+    /// place.
+    pub(crate) fn has_ended(&self, worker: usize) -> Call {
+        let mut state = lock(&self.state);
+        state.staff.has_ended(worker);
+        let call = state.call();
+        drop(state);
+        self.thread_ended.notify_all();
+        call
     }
 
     /// Threads that have not ended.
@@ -370,11 +381,5 @@ impl<J: Entry> Dispatcher<J> {
     fn publish(&self, state: &State<J>) {
         self.queued.store(state.queue.len(), Ordering::Relaxed);
         self.running.store(state.running, Ordering::Relaxed);
-    }
-
-    fn end(&self, worker: usize, mut state: MutexGuard<'_, State<J>>) {
-        state.staff.has_ended(worker);
-        drop(state);
-        self.thread_ended.notify_all();
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Staff {
     alive: usize,
     /// Those of them that are not ready yet.
     starting: usize,
+    /// Those of them that take no more jobs.
+    leaving: usize,
     /// Threads that look for work: spinning, or woken and on their way.
     pub(crate) searching: usize,
     sleepers: Vec<Arc<Bed>>,
@@ -73,6 +75,7 @@ impl Staff {
             size,
             alive: 0,
             starting: 0,
+            leaving: 0,
             searching: 0,
             sleepers: Vec::new(),
             vacant: (0..size.most).rev().collect(),
@@ -89,15 +92,20 @@ impl Staff {
         self.alive
     }
 
+    /// Threads that take jobs, or will.
+    pub(crate) fn staying(&self) -> usize {
+        self.alive - self.leaving
+    }
+
     /// How many threads work when there is work for all.
     pub(crate) fn strength(&self) -> usize {
-        if self.barred_until.is_some() { self.alive.max(1) } else { self.size.most }
+        if self.barred_until.is_some() { self.staying().max(1) } else { self.size.most }
     }
 
     /// Why there is no thread and none can be started now.
     pub(crate) fn trouble(&self) -> Option<&Arc<str>> {
         let barred = self.barred_until.is_some_and(|until| Instant::now() < until);
-        self.trouble.as_ref().filter(|_| self.alive == 0 && barred)
+        self.trouble.as_ref().filter(|_| self.staying() == 0 && barred)
     }
 
     /// Failed starts since the pool was built, and the last reason.
@@ -129,7 +137,7 @@ impl Staff {
     /// one of the jobs that `running` no longer counts.
     pub(crate) fn too_few_come_for(&self, jobs: usize, running: usize) -> bool {
         let engaged = running + self.searching + self.sleepers.len();
-        self.alive.saturating_sub(engaged) < jobs
+        self.staying().saturating_sub(engaged) < jobs
     }
 
     pub(crate) fn is_ready(&mut self) {
@@ -165,18 +173,26 @@ impl Staff {
         self.trouble = Some(why);
         self.barred_until = Instant::now().checked_add(BAR);
         self.starting -= 1;
+        self.is_leaving();
         self.has_ended(slot);
     }
 
+    /// A thread will take no more jobs.
+    pub(crate) fn is_leaving(&mut self) {
+        self.leaving += 1;
+    }
+
+    /// A thread that was leaving has let go of all that it had.
     pub(crate) fn has_ended(&mut self, slot: usize) {
         self.count_life();
         self.alive -= 1;
+        self.leaving -= 1;
         self.vacant.push(slot);
     }
 
     /// Whether a thread that idled for long is one too many.
     pub(crate) fn is_one_too_many(&self) -> bool {
-        self.alive > self.size.least
+        self.staying() > self.size.least
     }
 
     pub(crate) fn lies_down(&mut self, bed: &Arc<Bed>) {
@@ -245,6 +261,8 @@ mod tests {
         let slots: Vec<_> = std::iter::from_fn(|| staff.hire()).collect();
         assert_eq!(slots, [0, 1, 2]);
         (0..3).for_each(|_| staff.is_ready());
+        staff.is_leaving();
+        assert_eq!((staff.alive(), staff.staying(), staff.hire()), (3, 2, None), "its number is not free yet");
         staff.has_ended(1);
         assert_eq!((staff.hire(), staff.hire()), (Some(1), None));
     }

@@ -92,10 +92,13 @@ impl Core {
             self.dispatcher.is_ready();
             let lost_its_state = self.work(worker, &bed);
             if !lost_its_state {
+                // Whoever waits for the end of the pool finds its connections closed.
+                init::discard();
+                let call = self.dispatcher.has_ended(worker);
+                self.answer(call);
                 break;
             }
         }
-        init::discard();
         self.wake_draining();
     }
 

@@ -125,3 +125,14 @@ fn a_state_that_panics_when_it_is_dropped_takes_nobody_along() {
     assert_eq!(run(pool.submit(|cx| cx.with_state(|_: &mut Bad| 1))), Ok(Some(1)));
     assert_eq!(pool.drain_blocking(GIVE_UP).running, 0);
 }
+
+#[test]
+fn a_drained_pool_has_let_go_of_what_its_threads_prepared() {
+    let connection = Arc::new(());
+    let inside = connection.clone();
+    let pool = ThreadPool::builder().threads(3).init(move || Ok::<_, String>(inside.clone())).build().unwrap();
+    run(pool.submit(|cx| cx.with_scratch(|_: &mut Vec<u8>| ()))).unwrap();
+    until("all are ready", || Arc::strong_count(&connection) == 5);
+    assert_eq!(pool.drain_blocking(GIVE_UP).running, 0);
+    assert_eq!(Arc::strong_count(&connection), 2, "only the test and init itself");
+}
