@@ -57,8 +57,10 @@ pub(crate) fn catch<T>(job: impl FnOnce() -> T) -> Result<T, JobError> {
 pub(crate) fn discard<T>(value: T) {
     let outer = INSIDE_A_JOB.replace(true);
     if let Err(second) = panic::catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // Its destructor may panic in turn, and so on for ever: leak it.
-        std::mem::forget(second);
+        // Its destructor may panic in turn, and so on for ever: leak it, unless it is one of the usual texts.
+        if !(second.is::<&str>() || second.is::<String>()) {
+            std::mem::forget(second);
+        }
     }
     INSIDE_A_JOB.set(outer);
 }

@@ -128,7 +128,7 @@ mod tests {
             let overdue = set.partition_point(|(due, _)| *due <= now);
             let later = set.split_off(overdue);
             let overdue = std::mem::replace(&mut *set, later);
-            overdue.into_iter().for_each(|(_, name)| self.rung.send(name).unwrap());
+            overdue.into_iter().for_each(|(_, name)| self.rung.send(name).expect("the test listens"));
             (set.first().map_or(NEVER, |(due, _)| *due), Duration::ZERO)
         }
     }
