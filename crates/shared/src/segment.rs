@@ -111,7 +111,9 @@ impl Segment {
     pub fn words<W: SharedWord>(&self) -> &[W] {
         // SAFETY: the mapping is page-aligned, valid for `length` bytes until `self` is dropped, initialised (zeroed
         // by the kernel, then written by anybody), and `W` is an atomic integer: any bits are a value, and concurrent
-        // changes are allowed.
+        // changes are allowed. The language promises nothing for races between atomics of different widths over the same
+        // bytes; the processors that we run on do: such a load is a mixture of old and new bytes. All else that uses a
+        // segment keeps to one width a place; only views of a buffer, at the wish of their user, do not.
         unsafe { std::slice::from_raw_parts(self.address.cast::<W>(), self.length / size_of::<W>()) }
     }
 }
