@@ -13,8 +13,13 @@ use crate::tools::{self, Missing};
 use crate::{fuzz, sanitizer};
 
 const FUZZ_SECONDS: u64 = 600;
-/// The crates with unsafe code.
-const CRATES_WITH_UNSAFE_CODE: [&str; 4] = ["phalanx-shared", "phalanx-thread", "phalanx-channel", "phalanx-process"];
+/// The crates with unsafe code, and which of their tests: not those that weigh single threads, which are heavier here.
+const WITH_UNSAFE_CODE: [(&str, &[&str]); 4] = [
+    ("phalanx-shared", &["--tests"]),
+    ("phalanx-thread", &["--lib", "--test", "pool", "--test", "port", "--test", "worker"]),
+    ("phalanx-channel", &["--tests"]),
+    ("phalanx-process", &["--tests"]),
+];
 /// Those of them whose unit tests start no processes, which valgrind would not follow.
 const CRATES_FOR_VALGRIND: [&str; 3] = ["phalanx-shared", "phalanx-thread", "phalanx-channel"];
 /// Freed memory is kept apart for a while, so that its use is noticed: by default 256 MiB, which the tests that hold a
@@ -49,14 +54,17 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 /// The tests of the crates with unsafe code, compiled with AddressSanitizer.
 pub(crate) fn address_sanitizer() -> Result<(), Failure> {
-    let mut tests = step::cargo();
-    tests.args(["test", "--tests", "--no-fail-fast", "--target", &sanitizer::host()?, "--target-dir"]);
-    tests.arg(step::target_folder()?.join("asan"));
-    for name in CRATES_WITH_UNSAFE_CODE {
-        tests.args(["--package", name]);
+    let host = sanitizer::host()?;
+    let mut failed = Vec::new();
+    for (name, which) in WITH_UNSAFE_CODE {
+        let mut tests = step::cargo();
+        tests.args(["test", "--no-fail-fast", "--package", name]).args(which);
+        tests.args(["--target", &host, "--target-dir"]).arg(step::target_folder()?.join("asan"));
+        tests.env("ASAN_OPTIONS", ASAN_OPTIONS);
+        let outcome = step::run(sanitizer::allow(&mut tests, [sanitizer::ADDRESS]));
+        failed.extend(outcome.err().map(|failure| failure.to_string()));
     }
-    tests.env("ASAN_OPTIONS", ASAN_OPTIONS);
-    step::run(sanitizer::allow(&mut tests, [sanitizer::ADDRESS]))
+    if failed.is_empty() { Ok(()) } else { Err(Failure::new(failed.join("; "))) }
 }
 
 /// The unit tests of the crates with unsafe code, as they are, under valgrind.
