@@ -17,6 +17,7 @@ use crate::pool::handle::ThreadPool;
 use crate::pool::init::Init;
 use crate::pool::metrics::Counters;
 use crate::pool::share::CoreShare;
+use crate::pool::spin::{FOR_A_RESULT, Spinner};
 use crate::pool::staff::Size;
 use crate::pool::standing::Standing;
 use crate::pool::start::Outfit;
@@ -198,6 +199,8 @@ impl Builder {
             queue_limit: self.queue_limit,
             records: (0..size.most).map(|_| OnceLock::new()).collect(),
             spin_cores: if may_spin { cores } else { 0 },
+            submissions: AtomicUsize::new(0),
+            awaiting: Spinner::new(FOR_A_RESULT),
             spinning: AtomicUsize::new(0),
             started,
             draining: Mutex::new(Vec::new()),

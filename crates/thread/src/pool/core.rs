@@ -17,7 +17,7 @@ use crate::pool::lanes::Entry;
 use crate::pool::metrics::{Counters, Metrics, ThreadRecord};
 use crate::pool::pace::Finished;
 use crate::pool::share::CoreShare;
-use crate::pool::spin::Spinner;
+use crate::pool::spin::{FOR_A_JOB, Spinner};
 use crate::pool::staff::Size;
 use crate::pool::start::Outfit;
 use crate::sync::checked::Bed;
@@ -39,6 +39,10 @@ pub(crate) struct Core {
     /// Cores that spinning may use; 0 if it must not spin.
     pub(crate) spin_cores: usize,
     pub(crate) spinning: AtomicUsize,
+    /// Submissions that somebody holds and that have told nothing yet.
+    pub(crate) submissions: AtomicUsize,
+    /// For whoever holds the only one.
+    pub(crate) awaiting: Spinner,
     pub(crate) started: Instant,
     /// Tasks that wait for all threads to end, each with its deadline.
     pub(crate) draining: Mutex<Vec<(Nanos, Waker)>>,
@@ -62,9 +66,9 @@ impl Core {
 
     /// The life of thread `worker` from the moment when it is ready; whether it lost its state.
     pub(crate) fn work(self: &Arc<Self>, worker: usize, bed: &Arc<Bed>) -> bool {
-        let mut spinner = Spinner::new();
+        let spinner = Spinner::new(FOR_A_JOB);
         loop {
-            let Some((mut job, call)) = self.dispatcher.next(worker, bed, |_| self.linger(&mut spinner)) else {
+            let Some((mut job, call)) = self.dispatcher.next(worker, bed, |_| self.linger(&spinner)) else {
                 return false;
             };
             self.answer(call);
@@ -132,16 +136,24 @@ impl Core {
     }
 
     /// Spins for some microseconds if that is likely to be of use.
-    fn linger(&self, spinner: &mut Spinner) {
+    fn linger(&self, spinner: &Spinner) {
         if self.spin_cores == 0 || !spinner.is_worth_it() {
             return;
         }
         let busy = self.dispatcher.glance_running() + self.spinning.fetch_add(1, Ordering::Relaxed) + 1 + EVENT_LOOP;
         let cores_are_left = busy <= self.spin_cores && !self.share.as_ref().is_some_and(CoreShare::all_taken);
         if cores_are_left {
-            spinner.spin(|| self.dispatcher.looks_empty());
+            spinner.spin(|| !self.dispatcher.looks_empty());
         }
         self.spinning.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Looks for the end of a job for some microseconds, if nobody awaits another one and such looks have paid off.
+    pub(crate) fn look_for_the_end(&self, is_over: impl Fn() -> bool) -> bool {
+        self.spin_cores > EVENT_LOOP
+            && self.submissions.load(Ordering::Relaxed) <= 1
+            && self.awaiting.is_worth_it()
+            && self.awaiting.spin(is_over)
     }
 
     /// No longer waits for anything: queued jobs are refused, running ones told to stop. Returns how many of each.

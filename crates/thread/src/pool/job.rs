@@ -295,6 +295,9 @@ where
     T: Send + 'static,
 {
     fn poll(&self, context: &mut Context<'_>) -> Poll<Result<T, JobError>> {
+        if !self.ticket.is_over() {
+            self.core.look_for_the_end(|| self.ticket.is_over());
+        }
         let mut slot = lock(&self.slot);
         match std::mem::replace(&mut slot.stage, Stage::Spent) {
             Stage::Done(result) => Poll::Ready(result),

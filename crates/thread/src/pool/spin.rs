@@ -1,58 +1,72 @@
-//! Whether an idle thread spins before it sleeps.
+//! Whether who has nothing to do spins before it sleeps: an idle thread for the next job, and who awaits the only job of
+//! the pool for its result.
 //!
-//! To wake a thread on another core costs 30 µs on a virtual machine; a thread that still spins takes the job in a
-//! tenth of a microsecond. But spinning burns a core. So a thread spins only while fewer threads are busy than there
-//! are cores, only while its recent spins paid off, never under a processor quota, and never for long.
+//! To wake somebody on another core costs 4 to 30 µs on a virtual machine; who still spins sees a job or a result in a
+//! tenth of a microsecond. But spinning burns a core, and on an event loop it holds up the other tasks. So it is done only
+//! while fewer threads are busy than there are cores, only while it recently paid off, never under a processor quota, and
+//! never for long.
 
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a spin lasts at most: what a lone caller needs to submit the next job, with some to spare.
-const LONGEST_SPIN: Duration = Duration::from_micros(10);
+/// How long a thread spins at most: what a lone caller needs to submit the next job, with some to spare.
+pub(crate) const FOR_A_JOB: Duration = Duration::from_micros(10);
+/// How long an event loop spins at most: what a spinning thread needs for a tiny job, and less than its own sleep and
+/// wake-up would cost it.
+pub(crate) const FOR_A_RESULT: Duration = Duration::from_micros(3);
 /// Looks between two readings of the clock.
 const LOOKS_PER_READING: u32 = 8;
 
-/// A spin that found a job earns this much credit; one in vain costs 1.
+/// A spin that found something earns this much credit; one in vain costs 1.
 const REWARD: u8 = 4;
 const MOST_CREDIT: u8 = 16;
 /// Without credit, every so many idle moments a spin is tried.
 const TRIAL_EVERY: u32 = 64;
 
-/// Whether spins of one thread pay off.
+/// Whether spins pay off. Races on it do no harm: it is a hint.
 #[derive(Debug)]
 pub(crate) struct Spinner {
-    credit: u8,
-    moments: u32,
+    longest: Duration,
+    credit: AtomicU8,
+    moments: AtomicU32,
 }
 
 impl Spinner {
-    pub(crate) fn new() -> Spinner {
-        Spinner { credit: REWARD, moments: 0 }
+    pub(crate) fn new(longest: Duration) -> Spinner {
+        Spinner { longest, credit: AtomicU8::new(REWARD), moments: AtomicU32::new(0) }
     }
 
     /// Whether to spin in this idle moment.
-    pub(crate) fn is_worth_it(&mut self) -> bool {
-        self.moments = self.moments.wrapping_add(1);
-        self.credit > 0 || self.moments.is_multiple_of(TRIAL_EVERY)
+    pub(crate) fn is_worth_it(&self) -> bool {
+        if self.credit.load(Ordering::Relaxed) > 0 {
+            return true;
+        }
+        let moments = self.moments.load(Ordering::Relaxed).wrapping_add(1);
+        self.moments.store(moments, Ordering::Relaxed);
+        moments.is_multiple_of(TRIAL_EVERY)
     }
 
-    /// Spins while `looks_empty`, and remembers whether it was of use.
-    pub(crate) fn spin(&mut self, looks_empty: impl Fn() -> bool) {
-        let found = spin_while(looks_empty);
-        self.credit = if found { (self.credit + REWARD).min(MOST_CREDIT) } else { self.credit.saturating_sub(1) };
+    /// Spins until `is_there`, and remembers whether it was of use.
+    pub(crate) fn spin(&self, is_there: impl Fn() -> bool) -> bool {
+        let found = spin_until(self.longest, is_there);
+        let credit = self.credit.load(Ordering::Relaxed);
+        let credit = if found { (credit + REWARD).min(MOST_CREDIT) } else { credit.saturating_sub(1) };
+        self.credit.store(credit, Ordering::Relaxed);
+        found
     }
 }
 
-fn spin_while(looks_empty: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + LONGEST_SPIN;
+fn spin_until(longest: Duration, is_there: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + longest;
     loop {
         for _ in 0..LOOKS_PER_READING {
-            if !looks_empty() {
+            if is_there() {
                 return true;
             }
             std::hint::spin_loop();
         }
         if Instant::now() >= deadline {
-            return !looks_empty();
+            return is_there();
         }
     }
 }
@@ -62,13 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_whose_spins_never_pay_off_stops_but_for_a_rare_trial() {
-        let mut spinner = Spinner::new();
+    fn spins_that_never_pay_off_end_but_for_a_rare_trial() {
+        let spinner = Spinner::new(FOR_A_JOB);
         let mut spins = 0;
         for _ in 0..TRIAL_EVERY * 10 {
             if spinner.is_worth_it() {
                 spins += 1;
-                spinner.spin(|| true);
+                assert!(!spinner.spin(|| false));
             }
         }
         assert!(spins <= u32::from(REWARD) + 10, "{spins} spins in vain");
@@ -76,17 +90,17 @@ mod tests {
 
     #[test]
     fn one_success_makes_it_spin_again() {
-        let mut spinner = Spinner { credit: 0, moments: 0 };
-        spinner.spin(|| false);
+        let spinner = Spinner { credit: AtomicU8::new(0), ..Spinner::new(FOR_A_JOB) };
+        assert!(spinner.spin(|| true));
         assert!(spinner.is_worth_it());
     }
 
     #[test]
-    fn a_spin_ends_when_a_job_comes() {
+    fn a_spin_ends_when_something_comes() {
         let looks = std::cell::Cell::new(0);
-        assert!(spin_while(|| {
+        assert!(spin_until(Duration::from_secs(60), || {
             looks.set(looks.get() + 1);
-            looks.get() < 3
+            looks.get() == 3
         }));
         assert_eq!(looks.get(), 3);
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use crate::pool::error::JobError;
@@ -30,7 +31,19 @@ impl<T: Send + 'static> Submission<T> {
     }
 
     pub(crate) fn taken(job: Arc<dyn Awaited<T>>) -> Submission<T> {
+        job.core().submissions.fetch_add(1, Ordering::Relaxed);
         Submission { state: State::Taken(job) }
+    }
+
+    /// From now on it asks nothing more; the job, if it had one.
+    fn let_go(&mut self) -> Option<Arc<dyn Awaited<T>>> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Taken(job) => {
+                job.core().submissions.fetch_sub(1, Ordering::Relaxed);
+                Some(job)
+            }
+            State::Failed(_) | State::Over => None,
+        }
     }
 
     /// Cancels the job; the submission is then ready with [`JobError::Cancelled`], unless it had a result already.
@@ -50,7 +63,7 @@ impl<T: Send + 'static> Submission<T> {
 
     /// Lets the job run though nobody wants its result. A refused one is gone.
     pub fn detach(mut self) {
-        self.state = State::Over;
+        self.let_go();
     }
 }
 
@@ -67,14 +80,14 @@ impl<T: Send + 'static> Future for Submission<T> {
             },
             State::Over => Err(JobError::Cancelled),
         };
-        self.state = State::Over;
+        self.let_go();
         Poll::Ready(result)
     }
 }
 
 impl<T: Send + 'static> Drop for Submission<T> {
     fn drop(&mut self) {
-        if let State::Taken(job) = std::mem::replace(&mut self.state, State::Over) {
+        if let Some(job) = self.let_go() {
             job.abandon();
         }
     }
