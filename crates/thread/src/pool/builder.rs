@@ -1,7 +1,7 @@
 //! [`Builder`]: the settings of a pool, and its start.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::pool::dispatcher::Dispatcher;
 use crate::pool::error::Error;
 use crate::pool::handle::ThreadPool;
 use crate::pool::init::Init;
-use crate::pool::metrics::Counters;
 use crate::pool::share::CoreShare;
 use crate::pool::spin::{FOR_A_RESULT, Spinner};
 use crate::pool::staff::Size;
 use crate::pool::standing::Standing;
 use crate::pool::start::Outfit;
+use crate::sync::Apart;
 
 /// Jobs that may wait.
 const DEFAULT_QUEUE_LIMIT: usize = 1024;
@@ -188,9 +188,9 @@ impl Builder {
         let standing = Standing::new(self.max_wait, self.standing_wait);
         let started = Instant::now();
         let core = Arc::new(Core {
-            dispatcher: Dispatcher::new(size, cores, self.queue_limit, standing),
+            dispatcher: Apart(Dispatcher::new(size, cores, self.queue_limit, standing)),
             keeper: Keeper::new(format!("{}-clock", self.name), started),
-            counters: Counters::default(),
+            counters: Apart::default(),
             share: self.permits.map(|(permits, owner)| CoreShare::new(permits, owner)),
             size,
             outfit: Outfit { name: self.name, niceness: self.niceness, affinity },
@@ -199,9 +199,9 @@ impl Builder {
             queue_limit: self.queue_limit,
             records: (0..size.most).map(|_| OnceLock::new()).collect(),
             spin_cores: if may_spin { cores } else { 0 },
-            submissions: AtomicUsize::new(0),
-            awaiting: Spinner::new(FOR_A_RESULT),
-            spinning: AtomicUsize::new(0),
+            submissions: Apart::default(),
+            awaiting: Apart(Spinner::new(FOR_A_RESULT)),
+            spinning: Apart::default(),
             started,
             draining: Mutex::new(Vec::new()),
         });

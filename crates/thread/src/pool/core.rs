@@ -21,12 +21,12 @@ use crate::pool::spin::{FOR_A_JOB, Spinner};
 use crate::pool::staff::Size;
 use crate::pool::start::Outfit;
 use crate::sync::checked::Bed;
-use crate::sync::lock;
+use crate::sync::{Apart, lock};
 
 pub(crate) struct Core {
-    pub(crate) dispatcher: Dispatcher<Job>,
+    pub(crate) dispatcher: Apart<Dispatcher<Job>>,
     pub(crate) keeper: Arc<Keeper>,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Apart<Counters>,
     pub(crate) share: Option<CoreShare>,
     pub(crate) size: Size,
     pub(crate) outfit: Outfit,
@@ -38,11 +38,11 @@ pub(crate) struct Core {
     pub(crate) records: Box<[OnceLock<ThreadRecord>]>,
     /// Cores that spinning may use; 0 if it must not spin.
     pub(crate) spin_cores: usize,
-    pub(crate) spinning: AtomicUsize,
+    pub(crate) spinning: Apart<AtomicUsize>,
     /// Submissions that somebody holds and that have told nothing yet.
-    pub(crate) submissions: AtomicUsize,
+    pub(crate) submissions: Apart<AtomicUsize>,
     /// For whoever holds the only one.
-    pub(crate) awaiting: Spinner,
+    pub(crate) awaiting: Apart<Spinner>,
     pub(crate) started: Instant,
     /// Tasks that wait for all threads to end, each with its deadline.
     pub(crate) draining: Mutex<Vec<(Nanos, Waker)>>,
