@@ -62,6 +62,9 @@ impl Admitted {
 
     /// How many still count, and what they cost together.
     pub(crate) fn sum(&mut self, now: Instant) -> (usize, u64) {
+        if self.entries.is_empty() {
+            return (0, 0);
+        }
         self.entries.retain(|(_, until, _)| *until > now);
         (self.entries.len(), self.entries.iter().fold(0, |sum, (.., cost)| sum.saturating_add(*cost)))
     }

@@ -140,30 +140,24 @@ impl<J: Entry> Dispatcher<J> {
 
     /// Counts the job of thread `worker` as finished and takes the next one if any waits.
     pub(crate) fn finish(&self, worker: usize, finished: Finished) -> Option<J> {
-        self.leave_job(worker, finished, |state, husks| self.take(worker, state, husks))
+        self.leave_job(worker, finished, |state| self.take(worker, state))
     }
 
     /// Counts the job of thread `worker` as finished; the thread has to start anew.
     pub(crate) fn finish_and_start_again(&self, worker: usize, finished: Finished) {
-        self.leave_job(worker, finished, |state, _| {
+        self.leave_job(worker, finished, |state| {
             state.staff.is_starting_again();
             None
         });
     }
 
-    fn leave_job(
-        &self,
-        worker: usize,
-        finished: Finished,
-        then: impl FnOnce(&mut State<J>, &mut Vec<J>) -> Option<J>,
-    ) -> Option<J> {
-        let mut husks = Vec::new();
+    fn leave_job(&self, worker: usize, finished: Finished, then: impl FnOnce(&mut State<J>) -> Option<J>) -> Option<J> {
         let mut state = lock(&self.state);
         let left = state.on_thread[worker].take();
         state.running -= 1;
         state.running_cost = state.running_cost.saturating_sub(finished.cost);
         state.pace.record(finished);
-        let next = then(&mut state, &mut husks);
+        let next = then(&mut state);
         self.publish(&state);
         let waiters = state.waiters.take();
         drop(state);
@@ -176,14 +170,13 @@ impl<J: Entry> Dispatcher<J> {
     /// left; `None` when the thread shall end (and then say so: [`has_ended`](Dispatcher::has_ended)). `linger` is called before it goes to sleep: it may spin while the queue
     /// [`looks_empty`](Dispatcher::looks_empty).
     pub(crate) fn next(&self, worker: usize, bed: &Arc<Bed>, mut linger: impl FnMut(&Self)) -> Option<(J, Call)> {
-        let mut husks = Vec::new();
         let mut state = lock(&self.state);
         let longest_sleep = state.staff.size.longest_sleep();
         state.staff.searching += 1;
         let mut has_lingered = false;
         let mut has_idled_for_long = false;
         loop {
-            if let Some(job) = self.take(worker, &mut state, &mut husks) {
+            if let Some(job) = self.take(worker, &mut state) {
                 state.staff.searching -= 1;
                 return Some((job, state.call()));
             }
@@ -195,7 +188,6 @@ impl<J: Entry> Dispatcher<J> {
             if !has_lingered {
                 has_lingered = true;
                 drop(state);
-                husks.clear();
                 linger(self);
                 state = lock(&self.state);
                 continue;
@@ -217,14 +209,13 @@ impl<J: Entry> Dispatcher<J> {
 
     /// Takes a job out of the queue because nobody wants it any more; false if it is there no longer.
     pub(crate) fn withdraw(&self, job: &J) -> bool {
-        let mut husks = Vec::new();
         let mut state = lock(&self.state);
-        let withdrawn = state.queue.withdraw(job, &mut husks);
+        let withdrawn = state.queue.withdraw(job);
         self.publish(&state);
         let waiters = state.waiters.take();
         drop(state);
         waiters.wake();
-        withdrawn
+        withdrawn.is_some()
     }
 
     /// Those for which it is too late at `now`, and the earliest deadline of the others. `started` tells when the job
@@ -367,10 +358,10 @@ impl<J: Entry> Dispatcher<J> {
         self.running.load(Ordering::Relaxed)
     }
 
-    fn take(&self, worker: usize, state: &mut State<J>, husks: &mut Vec<J>) -> Option<J> {
-        let job = state.queue.pop(husks)?;
+    fn take(&self, worker: usize, state: &mut State<J>) -> Option<J> {
+        let (job, cost) = state.queue.pop()?;
         state.running += 1;
-        state.running_cost = state.running_cost.saturating_add(job.cost());
+        state.running_cost = state.running_cost.saturating_add(cost);
         if job.has_deadline() {
             state.on_thread[worker] = Some(job.clone());
         }

@@ -6,11 +6,12 @@
 //! job at position *p* of its lane by at most `p / 8 + 1` heavy ones that were submitted later. Inside a lane nobody
 //! overtakes. (Between priorities: `levels.rs`.)
 //!
-//! A job that is withdrawn (its caller is gone) leaves the counts at once; its husk leaves when it is reached, or
-//! earlier when husks outnumber jobs.
+//! A job that is withdrawn (its caller is gone) leaves at once. Its empty place leaves when it is reached, or earlier when
+//! empty places outnumber jobs. What the queue must know of a job stands in its place, so that to take one out under the
+//! lock touches nothing of the job itself, which lies in the cache of another core.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::pool::clock::{NEVER, Nanos};
@@ -20,24 +21,23 @@ use crate::pool::priority::Priority;
 pub(crate) const CHEAP: Duration = Duration::from_millis(5);
 /// How many cheap jobs may start in a row while a heavy one waits.
 pub(crate) const CHEAP_PER_HEAVY: u64 = 8;
-/// Husks that may always lie about; sweeping fewer is not worth the walk.
-const SPARE_HUSKS: usize = 32;
+/// Empty places that there may always be; sweeping fewer is not worth the walk.
+const SPARE_PLACES: usize = 32;
 
-/// Where an entry stands. Only changed under the lock of the lanes.
+/// Where a job stands in its lane: a number that counts on from place to place. Only used under the lock of the lanes.
 #[derive(Debug, Default)]
-pub(crate) struct Place(AtomicU8);
+pub(crate) struct Place(AtomicU64);
 
-const OUTSIDE: u8 = 0;
-const WAITING: u8 = 1;
-const WITHDRAWN: u8 = 2;
+/// Of a job that was never pushed. The first place has a higher number.
+const NOWHERE: u64 = 0;
 
 impl Place {
-    fn get(&self) -> u8 {
+    fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn set(&self, place: u8) {
-        self.0.store(place, Ordering::Relaxed);
+    fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
     }
 }
 
@@ -57,11 +57,22 @@ pub(crate) trait Entry: Clone {
     fn has_deadline(&self) -> bool;
 }
 
+/// A job in its lane.
+#[derive(Debug)]
+struct Waiting<J> {
+    job: J,
+    cost: u64,
+    /// When it is too late for it.
+    due: Nanos,
+}
+
 #[derive(Debug)]
 struct Lane<J> {
-    /// Beside each the time when it is too late for it, so that a walk over the times touches nothing else.
-    entries: VecDeque<(Nanos, J)>,
-    /// Those that were not withdrawn, and the sum of their costs.
+    /// `None`: the job was withdrawn.
+    places: VecDeque<Option<Waiting<J>>>,
+    /// The number of the first place.
+    first: u64,
+    /// Places that are not empty, and the sum of their costs.
     waiting: usize,
     cost: u64,
 }
@@ -102,55 +113,43 @@ impl<J: Entry> Lanes<J> {
 
     /// Appends a job.
     pub(crate) fn push(&mut self, job: J) {
-        job.place().set(WAITING);
         let lane = if is_cheap(job.cost()) { &mut self.cheap } else { &mut self.heavy };
         lane.push(job);
     }
 
-    /// The next job by the rule; husks on the way are put into `husks`, to be dropped outside of the lock.
-    pub(crate) fn pop(&mut self, husks: &mut Vec<J>) -> Option<J> {
+    /// The next job by the rule, and its cost.
+    pub(crate) fn pop(&mut self) -> Option<(J, u64)> {
         let heavy_is_due = self.cheap_in_a_row >= CHEAP_PER_HEAVY || self.cheap.waiting == 0;
         if self.heavy.waiting > 0 && heavy_is_due {
             self.cheap_in_a_row = 0;
-            self.heavy.pop(husks)
+            self.heavy.pop()
         } else {
             self.cheap_in_a_row = if self.heavy.waiting > 0 { self.cheap_in_a_row + 1 } else { 0 };
-            self.cheap.pop(husks)
+            self.cheap.pop()
         }
     }
 
-    /// Takes a job out of the counts; false if it was not waiting (any more).
-    pub(crate) fn withdraw(&mut self, job: &J, husks: &mut Vec<J>) -> bool {
-        if job.place().get() != WAITING {
-            return false;
-        }
-        job.place().set(WITHDRAWN);
+    /// Takes a job out; what the lane had of it, if it was waiting.
+    pub(crate) fn withdraw(&mut self, job: &J) -> Option<J> {
         let lane = if is_cheap(job.cost()) { &mut self.cheap } else { &mut self.heavy };
-        lane.leave(job);
-        lane.sweep(husks);
-        true
+        lane.withdraw(job.place().get())
     }
 
-    /// Empties both lanes into `jobs`; the husks come last.
+    /// Empties both lanes into `jobs`.
     pub(crate) fn take_all(&mut self, jobs: &mut Vec<J>) {
-        let mut husks = Vec::new();
-        while let Some(job) = self.pop(&mut husks) {
+        while let Some((job, _)) = self.pop() {
             jobs.push(job);
-        }
-        jobs.append(&mut husks);
-        for lane in [&mut self.cheap, &mut self.heavy] {
-            jobs.extend(lane.entries.drain(..).map(|(_, husk)| husk));
         }
     }
 
     /// Puts clones of those for which it is too late into `overdue`; the earliest time among the others.
     pub(crate) fn overdue(&self, now: Nanos, overdue: &mut Vec<J>) -> Nanos {
         let mut earliest = NEVER;
-        for (due, job) in self.cheap.entries.iter().chain(&self.heavy.entries) {
-            if *due > now {
-                earliest = earliest.min(*due);
-            } else if job.place().get() == WAITING {
-                overdue.push(job.clone());
+        for waiting in self.cheap.places.iter().chain(&self.heavy.places).flatten() {
+            if waiting.due > now {
+                earliest = earliest.min(waiting.due);
+            } else {
+                overdue.push(waiting.job.clone());
             }
         }
         earliest
@@ -159,44 +158,49 @@ impl<J: Entry> Lanes<J> {
 
 impl<J: Entry> Lane<J> {
     fn new() -> Lane<J> {
-        Lane { entries: VecDeque::new(), waiting: 0, cost: 0 }
+        Lane { places: VecDeque::new(), first: NOWHERE + 1, waiting: 0, cost: 0 }
     }
 
     fn push(&mut self, job: J) {
+        job.place().set(self.first + self.places.len() as u64);
+        let (cost, due) = (job.cost(), job.due_in_queue());
         self.waiting += 1;
-        self.cost = self.cost.saturating_add(job.cost());
-        self.entries.push_back((job.due_in_queue(), job));
+        self.cost = self.cost.saturating_add(cost);
+        self.places.push_back(Some(Waiting { job, cost, due }));
     }
 
-    fn leave(&mut self, job: &J) {
-        self.waiting -= 1;
-        self.cost = self.cost.saturating_sub(job.cost());
-    }
-
-    fn pop(&mut self, husks: &mut Vec<J>) -> Option<J> {
-        while let Some((_, job)) = self.entries.pop_front() {
-            let was_waiting = job.place().get() == WAITING;
-            job.place().set(OUTSIDE);
-            if was_waiting {
-                self.leave(&job);
-                return Some(job);
+    fn pop(&mut self) -> Option<(J, u64)> {
+        while let Some(place) = self.places.pop_front() {
+            self.first += 1;
+            if let Some(Waiting { job, cost, .. }) = place {
+                self.leave(cost);
+                return Some((job, cost));
             }
-            husks.push(job);
         }
         None
     }
 
-    /// Removes the husks once they outnumber the jobs, so that the walk costs each of them a constant.
-    fn sweep(&mut self, husks: &mut Vec<J>) {
-        if self.entries.len() - self.waiting <= self.waiting + SPARE_HUSKS {
+    fn withdraw(&mut self, number: u64) -> Option<J> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        let Waiting { job, cost, .. } = self.places.get_mut(index)?.take()?;
+        self.leave(cost);
+        self.sweep();
+        Some(job)
+    }
+
+    fn leave(&mut self, cost: u64) {
+        self.waiting -= 1;
+        self.cost = self.cost.saturating_sub(cost);
+    }
+
+    /// Removes the empty places once they outnumber the jobs, so that the walk costs each of them a constant.
+    fn sweep(&mut self) {
+        if self.places.len() - self.waiting <= self.waiting + SPARE_PLACES {
             return;
         }
-        for _ in 0..self.entries.len() {
-            match self.entries.pop_front() {
-                Some((due, job)) if job.place().get() == WAITING => self.entries.push_back((due, job)),
-                Some((_, husk)) => husks.push(husk),
-                None => break,
-            }
+        self.places.retain(Option::is_some);
+        for (number, waiting) in (self.first..).zip(self.places.iter().flatten()) {
+            waiting.job.place().set(number);
         }
     }
 }
@@ -251,7 +255,7 @@ mod tests {
     }
 
     fn pop(lanes: &mut Lanes<Job>) -> Option<u32> {
-        lanes.pop(&mut Vec::new()).map(|job| job.0.0)
+        lanes.pop().map(|(job, _)| job.0.0)
     }
 
     #[test]
@@ -280,9 +284,9 @@ mod tests {
         for name in 0..10_000 {
             let job = Job::new(name, MS);
             lanes.push(job.clone());
-            assert!(lanes.withdraw(&job, &mut Vec::new()));
-            assert!(!lanes.withdraw(&job, &mut Vec::new()), "withdrawn once");
-            assert!(lanes.cheap.entries.len() <= SPARE_HUSKS + 1);
+            assert!(lanes.withdraw(&job).is_some());
+            assert!(lanes.withdraw(&job).is_none(), "withdrawn once");
+            assert!(lanes.cheap.places.len() <= SPARE_PLACES + 1);
         }
         assert_eq!((lanes.len(), lanes.total_cost()), (0, 0));
     }
@@ -328,7 +332,8 @@ mod tests {
                     }
                     Step::Withdraw(index) if !model.is_empty() => {
                         let job = model.remove(index.index(model.len()));
-                        prop_assert!(lanes.withdraw(&job, &mut Vec::new()));
+                        let withdrawn = lanes.withdraw(&job);
+                        prop_assert_eq!(withdrawn.map(|it| it.0.0), Some(job.0.0));
                     }
                     Step::Withdraw(_) => {}
                 }
@@ -336,8 +341,9 @@ mod tests {
             }
             let mut rest = Vec::new();
             lanes.take_all(&mut rest);
-            let rest = rest.into_iter().filter(|job| model.iter().any(|kept| kept.0.0 == job.0.0)).count();
-            prop_assert_eq!(rest, model.len());
+            prop_assert_eq!(rest.len(), model.len());
+            prop_assert!(rest.iter().all(|job| model.iter().any(|kept| kept.0.0 == job.0.0)));
+            prop_assert!(rest.iter().all(|job| lanes.withdraw(job).is_none()), "what was taken is gone");
         }
     }
 }
