@@ -21,8 +21,9 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::pool::clock::{NEVER, Nanos};
+use crate::pool::clock::Nanos;
 use crate::pool::error::{JobError, Refusal};
+use crate::pool::hands::{Hands, Next};
 use crate::pool::lanes::Entry;
 use crate::pool::pace::Finished;
 use crate::pool::priority::Priority;
@@ -33,6 +34,7 @@ use crate::sync::checked::{AtomicUsize, Bed, Condvar, Mutex, MutexGuard, Orderin
 
 pub(crate) struct Dispatcher<J> {
     state: Mutex<State<J>>,
+    hands: Hands<J>,
     /// As many as wait in the queue, to be read without the lock.
     queued: AtomicUsize,
     /// As many as run, to be read without the lock.
@@ -55,6 +57,7 @@ pub(crate) struct Load {
 impl<J: Entry> Dispatcher<J> {
     pub(crate) fn new(size: Size, cores: usize, queue_limit: usize, standing: Standing) -> Dispatcher<J> {
         Dispatcher {
+            hands: Hands::new(size.most),
             state: Mutex::new(State::new(size, cores, queue_limit, standing)),
             queued: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
@@ -140,29 +143,32 @@ impl<J: Entry> Dispatcher<J> {
 
     /// Counts the job of thread `worker` as finished and takes the next one if any waits.
     pub(crate) fn finish(&self, worker: usize, finished: Finished) -> Option<J> {
-        self.leave_job(worker, finished, |state| self.take(worker, state))
+        match self.hands.next(worker, finished) {
+            (Next::Job(job), _left) => Some(job),
+            (Next::Ask(finished), _left) => self.report(&finished, |state| {
+                let share = state.share();
+                self.take(worker, state, share)
+            }),
+        }
     }
 
     /// Counts the job of thread `worker` as finished; the thread has to start anew.
     pub(crate) fn finish_and_start_again(&self, worker: usize, finished: Finished) {
-        self.leave_job(worker, finished, |state| {
+        let (finished, _left) = self.hands.leave(worker, finished);
+        self.report(&finished, |state| {
             state.staff.is_starting_again();
             None
         });
     }
 
-    fn leave_job(&self, worker: usize, finished: Finished, then: impl FnOnce(&mut State<J>) -> Option<J>) -> Option<J> {
+    fn report(&self, finished: &[Finished], then: impl FnOnce(&mut State<J>) -> Option<J>) -> Option<J> {
         let mut state = lock(&self.state);
-        let left = state.on_thread[worker].take();
-        state.running -= 1;
-        state.running_cost = state.running_cost.saturating_sub(finished.cost);
-        state.pace.record(finished);
+        state.record(finished);
         let next = then(&mut state);
         self.publish(&state);
         let waiters = state.waiters.take();
         drop(state);
         waiters.wake();
-        drop(left);
         next
     }
 
@@ -176,7 +182,7 @@ impl<J: Entry> Dispatcher<J> {
         let mut has_lingered = false;
         let mut has_idled_for_long = false;
         loop {
-            if let Some(job) = self.take(worker, &mut state) {
+            if let Some(job) = self.take(worker, &mut state, 0) {
                 state.staff.searching -= 1;
                 return Some((job, state.call()));
             }
@@ -210,7 +216,11 @@ impl<J: Entry> Dispatcher<J> {
     /// Takes a job out of the queue because nobody wants it any more; false if it is there no longer.
     pub(crate) fn withdraw(&self, job: &J) -> bool {
         let mut state = lock(&self.state);
-        let withdrawn = state.queue.withdraw(job);
+        let withdrawn = state.queue.withdraw(job).or_else(|| {
+            let (job, cost) = if state.dealt > 0 { self.hands.withdraw(job)? } else { return None };
+            state.left_a_hand(cost);
+            Some(job)
+        });
         self.publish(&state);
         let waiters = state.waiters.take();
         drop(state);
@@ -223,15 +233,9 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn overdue(&self, now: Nanos, started: impl Fn(usize) -> Option<Nanos>) -> (Vec<J>, Nanos) {
         let mut overdue = Vec::new();
         let state = lock(&self.state);
-        let mut earliest = state.queue.overdue(now, &mut overdue);
-        for (worker, job) in state.on_thread.iter().enumerate() {
-            let Some(job) = job else { continue };
-            match job.due_on_thread(started(worker)) {
-                NEVER => {}
-                due if due > now => earliest = earliest.min(due),
-                _ => overdue.push(job.clone()),
-            }
-        }
+        let earliest = state.queue.overdue(now, &mut overdue);
+        let earliest = earliest.min(self.hands.overdue(now, started, &mut overdue));
+        drop(state);
         (overdue, earliest)
     }
 
@@ -249,8 +253,17 @@ impl<J: Entry> Dispatcher<J> {
     /// Takes everything out of the queue (after [`close`](Dispatcher::close)).
     pub(crate) fn take_all(&self) -> Vec<J> {
         let mut state = lock(&self.state);
-        let jobs = state.queue.take_all();
+        let jobs = self.clear(&mut state);
         self.publish(&state);
+        jobs
+    }
+
+    fn clear(&self, state: &mut State<J>) -> Vec<J> {
+        let mut jobs = state.queue.take_all();
+        while let Some((job, cost)) = self.hands.steal() {
+            state.left_a_hand(cost);
+            jobs.push(job);
+        }
         jobs
     }
 
@@ -286,7 +299,7 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     fn abandoned(&self, mut state: MutexGuard<'_, State<J>>) -> Vec<J> {
-        let jobs = if state.staff.staying() == 0 { state.queue.take_all() } else { Vec::new() };
+        let jobs = if state.staff.staying() == 0 { self.clear(&mut state) } else { Vec::new() };
         self.publish(&state);
         let waiters = state.waiters.take();
         drop(state);
@@ -337,10 +350,16 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn load(&self) -> Load {
         let state = lock(&self.state);
         let (failed_starts, last_failure) = state.staff.failures();
+        let mut queued_by_priority = state.queue.len_by_priority();
+        let mut in_hands = 0;
+        self.hands.waiting(|job| {
+            queued_by_priority[job.priority().index()] += 1;
+            in_hands += 1;
+        });
         Load {
-            queued: state.queue.len(),
-            queued_by_priority: state.queue.len_by_priority(),
-            running: state.running,
+            queued: state.queue.len() + in_hands,
+            queued_by_priority,
+            running: state.running.saturating_sub(in_hands),
             threads: state.staff.alive(),
             lived: state.staff.lived(),
             failed_starts,
@@ -358,13 +377,19 @@ impl<J: Entry> Dispatcher<J> {
         self.running.load(Ordering::Relaxed)
     }
 
-    fn take(&self, worker: usize, state: &mut State<J>) -> Option<J> {
-        let (job, cost) = state.queue.pop()?;
-        state.running += 1;
-        state.running_cost = state.running_cost.saturating_add(cost);
-        if job.has_deadline() {
-            state.on_thread[worker] = Some(job.clone());
-        }
+    /// Takes the next job for a thread, and at most `share` more into its hand.
+    fn take(&self, worker: usize, state: &mut State<J>, share: usize) -> Option<J> {
+        let (job, cost) = match state.draw() {
+            Some(next) => next,
+            None if state.dealt > 0 => {
+                let stolen = self.hands.steal()?;
+                state.dealt -= 1;
+                stolen
+            }
+            None => return None,
+        };
+        let taken = self.hands.begin(worker, &job, cost, share, || state.draw());
+        state.dealt += taken;
         self.publish(state);
         Some(job)
     }

@@ -111,6 +111,10 @@ impl Entry for Job {
         let ticket = self.0.ticket();
         ticket.due != NEVER || ticket.time_from_start != NEVER
     }
+
+    fn is(&self, other: &Job) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// How a run went.

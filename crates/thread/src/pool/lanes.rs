@@ -28,7 +28,7 @@ const SPARE_PLACES: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Place(AtomicU64);
 
-/// Of a job that was never pushed. The first place has a higher number.
+/// Of a job that was never pushed, or was withdrawn. The first place has a higher number.
 const NOWHERE: u64 = 0;
 
 impl Place {
@@ -55,6 +55,8 @@ pub(crate) trait Entry: Clone {
     fn due_on_thread(&self, started: Option<Nanos>) -> Nanos;
     /// Whether it can ever be too late for it.
     fn has_deadline(&self) -> bool;
+    /// Whether both are the same job.
+    fn is(&self, other: &Self) -> bool;
 }
 
 /// A job in its lane.
@@ -183,6 +185,8 @@ impl<J: Entry> Lane<J> {
     fn withdraw(&mut self, number: u64) -> Option<J> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
         let Waiting { job, cost, .. } = self.places.get_mut(index)?.take()?;
+        // A sweep gives numbers out again; those of jobs that were popped are too low for that.
+        job.place().set(NOWHERE);
         self.leave(cost);
         self.sweep();
         Some(job)
@@ -252,6 +256,10 @@ mod tests {
         fn has_deadline(&self) -> bool {
             false
         }
+
+        fn is(&self, other: &Job) -> bool {
+            Rc::ptr_eq(&self.0, &other.0)
+        }
     }
 
     fn pop(lanes: &mut Lanes<Job>) -> Option<u32> {
@@ -289,6 +297,18 @@ mod tests {
             assert!(lanes.cheap.places.len() <= SPARE_PLACES + 1);
         }
         assert_eq!((lanes.len(), lanes.total_cost()), (0, 0));
+    }
+
+    #[test]
+    fn a_job_that_was_withdrawn_takes_no_other_with_it_when_it_is_withdrawn_again() {
+        let mut lanes = Lanes::new();
+        let jobs: Vec<_> = (0..200).map(|name| Job::new(name, MS)).collect();
+        jobs.iter().for_each(|job| lanes.push(job.clone()));
+        let (gone, kept) = jobs.split_at(150);
+        assert!(gone.iter().all(|job| lanes.withdraw(job).is_some()));
+        assert!(gone.iter().all(|job| lanes.withdraw(job).is_none()));
+        assert_eq!(lanes.len(), kept.len());
+        assert_eq!(pop(&mut lanes), Some(150));
     }
 
     #[derive(Debug, Clone)]

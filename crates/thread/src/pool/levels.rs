@@ -175,6 +175,10 @@ mod tests {
         fn has_deadline(&self) -> bool {
             self.0.2 != NEVER
         }
+
+        fn is(&self, other: &Job) -> bool {
+            Rc::ptr_eq(&self.0, &other.0)
+        }
     }
 
     fn pop(levels: &mut Levels<Job>) -> Option<Job> {

@@ -10,6 +10,7 @@ mod dispatcher;
 mod drain;
 mod error;
 mod handle;
+mod hands;
 mod histogram;
 mod init;
 mod job;

@@ -54,6 +54,10 @@ impl Entry for Job {
     fn has_deadline(&self) -> bool {
         true
     }
+
+    fn is(&self, other: &Job) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 const FINISHED: Finished = Finished { cost: 1, occupied: Duration::ZERO, unestimated_run: None, whole: true };

@@ -97,6 +97,11 @@ impl Staff {
         self.alive - self.leaving
     }
 
+    /// Whether there are all threads that there may be, and none looks for work or sleeps.
+    pub(crate) fn are_all_busy(&self) -> bool {
+        self.searching == 0 && self.sleepers.is_empty() && self.staying() == self.size.most
+    }
+
     /// How many threads work when there is work for all.
     pub(crate) fn strength(&self) -> usize {
         if self.barred_until.is_some() { self.staying().max(1) } else { self.size.most }

@@ -7,7 +7,7 @@ use crate::pool::admission::Admitted;
 use crate::pool::error::Refusal;
 use crate::pool::lanes::Entry;
 use crate::pool::levels::Levels;
-use crate::pool::pace::Pace;
+use crate::pool::pace::{Finished, Pace};
 use crate::pool::priority::Priority;
 use crate::pool::staff::{Size, Staff};
 use crate::pool::standing::Standing;
@@ -29,10 +29,11 @@ pub(crate) struct State<J> {
     pub(crate) admitted: Admitted,
     pub(crate) doors: Doors,
     pub(crate) staff: Staff,
+    /// Jobs that threads have taken, those in their hands too.
     pub(crate) running: usize,
     pub(crate) running_cost: u64,
-    /// The job of each thread, if it has a deadline.
-    pub(crate) on_thread: Vec<Option<J>>,
+    /// At least as many as wait in hands.
+    pub(crate) dealt: usize,
     /// Who waits for room in the queue.
     pub(crate) waiters: Waiters,
 }
@@ -57,7 +58,7 @@ impl<J: Entry> State<J> {
             staff: Staff::new(size),
             running: 0,
             running_cost: 0,
-            on_thread: (0..size.most).map(|_| None).collect(),
+            dealt: 0,
             waiters: Waiters::default(),
         }
     }
@@ -79,6 +80,36 @@ impl<J: Entry> State<J> {
             return self.staff.hire().map(Call::Start);
         }
         None
+    }
+
+    /// Takes the next job out of the queue, for a thread or its hand; with its cost.
+    pub(crate) fn draw(&mut self) -> Option<(J, u64)> {
+        let (job, cost) = self.queue.pop()?;
+        self.running += 1;
+        self.running_cost = self.running_cost.saturating_add(cost);
+        Some((job, cost))
+    }
+
+    /// How many jobs a busy thread may take along: its share of what waits, if nobody is or could be there for them.
+    pub(crate) fn share(&self) -> usize {
+        if self.staff.are_all_busy() { self.queue.len() / self.staff.size.most } else { 0 }
+    }
+
+    /// These were finished by one thread since it last took a job from here.
+    pub(crate) fn record(&mut self, finished: &[Finished]) {
+        self.running -= finished.len();
+        self.dealt -= finished.len().saturating_sub(1);
+        for finished in finished {
+            self.running_cost = self.running_cost.saturating_sub(finished.cost);
+            self.pace.record(*finished);
+        }
+    }
+
+    /// A job left a hand without having been run there.
+    pub(crate) fn left_a_hand(&mut self, cost: u64) {
+        self.dealt -= 1;
+        self.running -= 1;
+        self.running_cost = self.running_cost.saturating_sub(cost);
     }
 
     pub(crate) fn admission(&mut self, priority: Priority, cost: u64, now: Instant) -> Result<(), Refusal> {
