@@ -22,7 +22,7 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 /// A job that runs now and ends when it is opened.
 pub(crate) struct Held {
     pub(crate) submission: Submission<bool>,
-    open: mpsc::Sender<()>,
+    pub(crate) open: mpsc::Sender<()>,
 }
 
 /// Occupies one thread with a job that pays no attention to anything; returns when it runs. Its result says whether it

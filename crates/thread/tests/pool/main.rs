@@ -12,6 +12,7 @@ mod cancel;
 mod deadlines;
 mod drain;
 mod gate;
+mod hands;
 mod init;
 mod map;
 mod model;
