@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 /// Rivals that are crates, bare system calls, and ours; not the one that has to be built in.
 const WITHOUT_NODE: &str = "phalanx,phalanx-full,phalanx-worker,phalanx-blocking,phalanx-processes,spawn-blocking,rayon,\
-                            kanal,crossbeam,tokio-mpsc,futex,futex-processes,spinning-processes,ipc-channel";
+                            kanal,crossbeam,tokio-mpsc,futex,futex-processes,phalanx-forever,spinning-processes,ipc-channel";
 
 /// What the case prints for these contenders.
 fn bench(only: &str) -> String {

@@ -16,6 +16,8 @@ pub(crate) enum Rival {
     PhalanxWorker,
     /// The same in two processes
     PhalanxProcesses,
+    /// The ring, with waits that never end by themselves
+    PhalanxForever,
     /// `tokio::task::spawn_blocking`
     SpawnBlocking,
     /// rayon and a oneshot

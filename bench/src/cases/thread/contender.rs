@@ -28,6 +28,8 @@ pub(crate) enum Contender {
     PhalanxBlocking,
     /// Shared words, two processes
     PhalanxProcesses,
+    /// The ring, with waits that never end by themselves
+    PhalanxForever,
     /// `tokio::task::spawn_blocking`
     SpawnBlocking,
     /// rayon and a oneshot
@@ -66,6 +68,7 @@ impl Contender {
             (Self::PhalanxWorker, _) => "phalanx Worker's port",
             (Self::PhalanxBlocking, _) => "phalanx MessagePort, blocking",
             (Self::PhalanxProcesses, _) => "phalanx View, processes",
+            (Self::PhalanxForever, _) => "phalanx, without deadlines",
             (Self::SpawnBlocking, _) => "tokio spawn_blocking",
             (Self::Rayon, _) => "rayon + oneshot",
             (Self::Kanal, _) => "kanal + oneshot",
@@ -138,7 +141,10 @@ impl Contender {
             Part::Ring => match self {
                 // On one core, whoever spins waits for the one that it keeps from running.
                 Self::SpinningProcesses => measurement.placement == Placement::CoreEach,
-                _ => matches!(self, Self::Phalanx | Self::FutexProcesses | Self::IpcChannel | Self::Iceoryx2),
+                _ => matches!(
+                    self,
+                    Self::Phalanx | Self::PhalanxForever | Self::FutexProcesses | Self::IpcChannel | Self::Iceoryx2
+                ),
             },
         }
     }

@@ -117,6 +117,9 @@ impl Aimed<'_> {
         targets.at_least("ring, a core each", 1.0, "M round trips/s", millions);
         let bare = Contender::FutexProcesses;
         targets.at_least("ring, one core / bare futex", 0.9, "×", self.beside(together, bare));
+        let forever = self.figure(together, Contender::PhalanxForever);
+        let beside_bare = ratio(forever, self.figure(together, bare));
+        targets.at_least("ring, one core, no deadlines / bare futex, which has none", 0.9, "×", beside_bare);
         for rival in [Contender::Iceoryx2, Contender::IpcChannel] {
             for (measurement, placed) in [(apart, "a core each"), (together, "one core")] {
                 let what = format!("ring, {placed} / {}", rival.name(Part::Ring));

@@ -21,7 +21,8 @@ type Message = [u8; MESSAGE_BYTES];
 
 pub(crate) fn drive(task: Task) -> Result<Figures, Failure> {
     match task.rival {
-        Rival::Phalanx => ours::drive(task),
+        Rival::Phalanx => ours::drive(task, ours::DEADLINE),
+        Rival::PhalanxForever => ours::drive(task, ours::NEVER),
         Rival::FutexProcesses => futex::drive(task, Waiting::Sleep),
         Rival::SpinningProcesses => futex::drive(task, Waiting::Spin),
         Rival::IpcChannel => ipc_channel::drive(task),
@@ -36,7 +37,8 @@ pub(crate) fn drive(task: Task) -> Result<Figures, Failure> {
 pub(crate) fn answer(rival: Rival, cores: Cores, meeting_place: Option<&str>) -> Result<(), Failure> {
     let met = || meeting_place.ok_or_else(|| Failure::new("the peer was not told where to meet the driver"));
     match rival {
-        Rival::Phalanx => ours::answer(cores),
+        Rival::Phalanx => ours::answer(cores, ours::DEADLINE),
+        Rival::PhalanxForever => ours::answer(cores, ours::NEVER),
         Rival::FutexProcesses => futex::answer(cores, Waiting::Sleep),
         Rival::SpinningProcesses => futex::answer(cores, Waiting::Spin),
         Rival::IpcChannel => ipc_channel::answer(cores, met()?),

@@ -13,9 +13,11 @@ use crate::peer::{self, Given, Peer};
 
 const RING_BYTES: usize = 64 * 1024;
 /// Nobody who lives is silent for so long.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// No timer in the kernel for a wait: as the bare futex does it.
+pub(super) const NEVER: Duration = Duration::MAX;
 
-pub(super) fn drive(task: Task) -> Result<Figures, Failure> {
+pub(super) fn drive(task: Task, deadline: Duration) -> Result<Figures, Failure> {
     let mut sender = RingSender::create(RING_BYTES).during("create a ring")?;
     let mut receiver = RingReceiver::create(RING_BYTES).during("create a ring")?;
     let read = sender.descriptor().during("share the ring")?;
@@ -24,19 +26,19 @@ pub(super) fn drive(task: Task) -> Result<Figures, Failure> {
     stay_on(task.cores.own)?;
     let mut answer = Vec::with_capacity(MESSAGE_BYTES);
     round_trips(task, |message| {
-        sender.send(message, DEADLINE).during("send")?;
-        receiver.recv(&mut answer, DEADLINE).during("receive")?;
+        sender.send(message, deadline).during("send")?;
+        receiver.recv(&mut answer, deadline).during("receive")?;
         whole(&answer)
     })
 }
 
-pub(super) fn answer(cores: Cores) -> Result<(), Failure> {
+pub(super) fn answer(cores: Cores, deadline: Duration) -> Result<(), Failure> {
     let mut receiver = RingReceiver::from_descriptor(peer::memory()?).during("open the ring")?;
     let mut sender = RingSender::from_descriptor(peer::second_memory()?).during("open the other ring")?;
     stay_on(cores.peer)?;
     let mut message = Vec::with_capacity(MESSAGE_BYTES);
     loop {
-        receiver.recv(&mut message, DEADLINE).during("receive")?;
-        sender.send(&message, DEADLINE).during("send back")?;
+        receiver.recv(&mut message, deadline).during("receive")?;
+        sender.send(&message, deadline).during("send back")?;
     }
 }
