@@ -99,7 +99,7 @@ impl RingSender {
 
     /// How long a wait looks for space before it sleeps; 20 µs if not said, zero for never.
     ///
-    /// Where looking does not help (the other side is slow, or shares our core) it is given up, and tried again for 5 % of
+    /// Where looking does not help (the other side is slow, or shares our core) it is given up, and tried again for 1.5 % of
     /// the time. Under a CPU quota set it to zero: what is burnt by looking counts.
     pub fn with_spin(mut self, longest: Duration) -> RingSender {
         self.spin = Spin::new(longest);

@@ -12,9 +12,9 @@ use crate::futex::monotonic_now;
 /// So many vain attempts in a row, and looking is given up.
 const PATIENCE: u32 = 4;
 /// At the beginning of each such period of the monotonic clock, looking is tried again,
-const TRY_EVERY: Duration = Duration::from_millis(4);
-/// for so long: enough to wake the other side several times. It costs at most 5 % of a core that waits all the time.
-const TRY_FOR: Duration = Duration::from_micros(200);
+const TRY_EVERY: Duration = Duration::from_millis(10);
+/// for so long: enough to wake the other side several times. It costs at most 1.5 % of a core that waits all the time.
+const TRY_FOR: Duration = Duration::from_micros(150);
 /// Looks between two looks at the clock, which costs more than a look.
 const LOOKS: u32 = 32;
 

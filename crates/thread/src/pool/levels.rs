@@ -27,12 +27,14 @@ pub(crate) struct Levels<J> {
     turns: u64,
     /// Of each level that waits: the turn since which it has been passed over.
     since: [u64; Priority::COUNT],
+    /// Before this turn no level's turn has come. (At most the earliest such turn: what starts only makes it later.)
+    none_due_before: u64,
 }
 
 impl<J: Entry> Levels<J> {
     pub(crate) fn new(limit: usize) -> Levels<J> {
         let levels = std::array::from_fn(|_| Lanes::new());
-        Levels { levels, waiting: 0, len: 0, limit, turns: 0, since: [0; Priority::COUNT] }
+        Levels { levels, waiting: 0, len: 0, limit, turns: 0, since: [0; Priority::COUNT], none_due_before: 0 }
     }
 
     /// How many jobs wait.
@@ -70,6 +72,7 @@ impl<J: Entry> Levels<J> {
         if self.waiting & (1 << level) == 0 {
             self.waiting |= 1 << level;
             self.since[level] = self.turns;
+            self.none_due_before = self.none_due_before.min(self.turns + PATIENCE);
         }
         self.len += 1;
         self.levels[level].push(job);
@@ -106,13 +109,20 @@ impl<J: Entry> Levels<J> {
         bits(self.waiting).map(|level| self.levels[level].overdue(now, overdue)).min().unwrap_or(NEVER)
     }
 
-    fn next_level(&self) -> Option<usize> {
+    fn next_level(&mut self) -> Option<usize> {
         let highest = self.waiting.checked_ilog2()? as usize;
-        let passed_over = |level: usize| self.turns - self.since[level];
-        bits(self.waiting & !(1 << highest))
-            .filter(|level| passed_over(*level) >= PATIENCE)
-            .max_by_key(|level| passed_over(*level))
-            .or(Some(highest))
+        if self.turns < self.none_due_before {
+            return Some(highest);
+        }
+        let lower = || bits(self.waiting & !(1 << highest));
+        let longest = lower().max_by_key(|level| self.turns - self.since[*level]);
+        let due = longest.filter(|level| self.turns - self.since[*level] >= PATIENCE);
+        if due.is_none() {
+            // The highest counts too: it may not be the highest any more by then.
+            let earliest = bits(self.waiting).map(|level| self.since[level]).min();
+            self.none_due_before = earliest.map_or(0, |since| since + PATIENCE).max(self.turns + 1);
+        }
+        due.or(Some(highest))
     }
 
     /// A job of this level no longer waits.
