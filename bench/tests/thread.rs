@@ -50,8 +50,8 @@ fn each_contender_that_is_built_in_is_measured_in_all_that_it_takes_part_in() {
     }
     let report = bench(WITHOUT_NODE);
     assert!(!report.contains("Not measured"), "{report}");
-    // A heading for each of five tables, and 6 + 1 + 5 + 4 + 4 contenders.
-    assert_eq!(rows(&report).len(), 5 + 20, "{report}");
+    // A heading for each of five tables, and 6 + 1 + 5 + 4 + 5 contenders.
+    assert_eq!(rows(&report).len(), 5 + 21, "{report}");
     for target in ["pool, a lone job, p50", "worker, memory", "1 MiB moved", "processes / threads", "≥ 1 M round trips"]
     {
         let line = report.lines().rfind(|line| line.contains(target)).unwrap_or_default();
