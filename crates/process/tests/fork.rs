@@ -233,6 +233,11 @@ async fn many_messages() {
         tokio::join!(feed, take);
     };
     round(count / 10).await;
+    // Many messages one by one get a ring for each direction, once.
+    for _ in 0..200 {
+        channel.send(&"one".to_owned()).await.unwrap();
+        channel.recv().await.unwrap().unwrap();
+    }
     let before = (open_descriptors(), threads(), resident());
     round(count).await;
     assert_eq!((open_descriptors(), threads()), (before.0, before.1));
