@@ -48,12 +48,14 @@ pub(crate) enum Kind {
     OnSocket = 11,
     /// There is something in that ring, for a receiver that sleeps.
     Bell = 12,
+    /// That ring was received and mapped.
+    LaneTaken = 13,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Kind> {
         use Kind::*;
-        [Message, Request, Reply, Acked, Ack, Unanswered, Arena, Piece, Lane, OnLane, OnSocket, Bell]
+        [Message, Request, Reply, Acked, Ack, Unanswered, Arena, Piece, Lane, OnLane, OnSocket, Bell, LaneTaken]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use crate::arena::ArenaReader;
 use crate::frame::{Decoder, Header, Kind};
-use crate::lane::LaneReader;
+use crate::lane::{LaneReader, Lanes};
 use crate::{DescriptorPolicy, Error, Options, socket};
 
 /// Sets of descriptors that may be there without the frame they belong to: that frame begins in the same read.
@@ -85,13 +86,22 @@ pub(crate) enum Pumped {
     Ended,
 }
 
+/// A set of descriptors that was read.
+#[derive(Debug)]
+enum Came {
+    Whole(Vec<OwnedFd>),
+    /// This process had no room for all of them.
+    Lost,
+}
+
 /// The receiving side of one end.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     decoder: Decoder,
     /// Descriptors that were read and whose frame was not decoded yet.
-    unclaimed: VecDeque<Vec<OwnedFd>>,
+    unclaimed: VecDeque<Came>,
     lane: Option<LaneReader>,
+    lanes: Arc<Lanes>,
     desk: Desk,
     inbox: VecDeque<Parcel>,
     inbox_bytes: usize,
@@ -99,11 +109,12 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(options: &Options) -> Incoming {
+    pub(crate) fn new(options: &Options, lanes: Arc<Lanes>) -> Incoming {
         Incoming {
             decoder: Decoder::new(options.largest_message),
             unclaimed: VecDeque::new(),
             lane: None,
+            lanes,
             desk: Desk {
                 limit: options.largest_message,
                 policy: options.descriptors,
@@ -172,7 +183,7 @@ impl Incoming {
         let result = self.advance(socket, take);
         let over = match &result {
             // Only this message is lost; the stream itself is in order.
-            Err(Error::DescriptorsRefused { .. }) => false,
+            Err(Error::DescriptorsRefused { .. } | Error::DescriptorsLost) => false,
             Err(_) | Ok(Step::Ended) => true,
             Ok(_) => false,
         };
@@ -197,6 +208,7 @@ impl Incoming {
                             lane.carries = false;
                             break;
                         }
+                        Kind::LaneTaken => self.lanes.ours_is_taken(),
                         kind if header.descriptors > 0 => {
                             return Err(Error::Malformed(format!("a frame of kind {kind:?} on the lane")));
                         }
@@ -228,8 +240,13 @@ impl Incoming {
                 let descriptors = claim(&mut self.unclaimed, header)?;
                 match (header.kind, &mut self.lane) {
                     (Kind::Bell, _) => {}
+                    (Kind::LaneTaken, _) => self.lanes.ours_is_taken(),
                     (Kind::Lane, None) => {
-                        self.lane = Some(LaneReader::from_descriptors(descriptors, self.desk.limit)?);
+                        // Without room for its descriptor the messages go on coming by the socket.
+                        if let Ok(descriptors) = descriptors {
+                            self.lane = Some(LaneReader::from_descriptors(descriptors, self.desk.limit)?);
+                            self.lanes.theirs_is_taken();
+                        }
                     }
                     (Kind::OnLane, Some(lane)) => {
                         lane.carries = true;
@@ -239,7 +256,7 @@ impl Incoming {
                         return Err(Error::Malformed(format!("a frame of kind {:?} out of turn", header.kind)));
                     }
                     _ => {
-                        if let Some(arrived) = self.desk.handle(header, inline, descriptors)? {
+                        if let Some(arrived) = self.desk.handle(header, inline, descriptors?)? {
                             return Ok(Step::Arrived(take(arrived)));
                         }
                     }
@@ -327,7 +344,7 @@ impl Desk {
                     let _ = teller.send(Answer::Reply(Parcel::keep(arrived)));
                 }
             }
-            Kind::Lane | Kind::OnLane | Kind::OnSocket | Kind::Bell => {
+            Kind::Lane | Kind::OnLane | Kind::OnSocket | Kind::Bell | Kind::LaneTaken => {
                 return Err(Error::Malformed(format!("a frame of kind {:?} out of turn", header.kind)));
             }
         }
@@ -336,22 +353,25 @@ impl Desk {
 }
 
 /// Where one read's bytes and descriptors go.
-fn put_down(decoder: &mut Decoder, unclaimed: &mut VecDeque<Vec<OwnedFd>>, taken: socket::Taken) {
+fn put_down(decoder: &mut Decoder, unclaimed: &mut VecDeque<Came>, taken: socket::Taken) {
     decoder.filled(taken.bytes);
-    if !taken.descriptors.is_empty() {
-        unclaimed.push_back(taken.descriptors);
+    if taken.descriptors_lost {
+        unclaimed.push_back(Came::Lost);
+    } else if !taken.descriptors.is_empty() {
+        unclaimed.push_back(Came::Whole(taken.descriptors));
     }
 }
 
-/// The descriptors that ride on this frame.
-fn claim(unclaimed: &mut VecDeque<Vec<OwnedFd>>, header: Header) -> Result<Vec<OwnedFd>, Error> {
+/// The descriptors that ride on this frame, or that they were lost: which concerns this frame alone.
+fn claim(unclaimed: &mut VecDeque<Came>, header: Header) -> Result<Result<Vec<OwnedFd>, Error>, Error> {
     if header.descriptors == 0 {
-        return Ok(Vec::new());
+        return Ok(Ok(Vec::new()));
     }
     match unclaimed.pop_front() {
-        Some(descriptors) if descriptors.len() == usize::from(header.descriptors) => Ok(descriptors),
+        Some(Came::Lost) => Ok(Err(Error::DescriptorsLost)),
+        Some(Came::Whole(descriptors)) if descriptors.len() == usize::from(header.descriptors) => Ok(Ok(descriptors)),
         other => {
-            let came = other.map_or(0, |descriptors| descriptors.len());
+            let came = if let Some(Came::Whole(descriptors)) = other { descriptors.len() } else { 0 };
             Err(Error::Malformed(format!("{} descriptors were announced and {came} came", header.descriptors)))
         }
     }

@@ -11,7 +11,8 @@
 //! cannot take at once: descriptors, large batches, a receiver that does not keep up. There it waits as ever.
 //!
 //! The ring is made once a channel has sent [`WORTH_IT`] messages one by one, unless its end was told not to spin: who
-//! sleeps between messages gains nothing by it.
+//! sleeps between messages gains nothing by it. It is used once the peer has said that it has it: a process that has
+//! no descriptor left goes without.
 //!
 //! A sender can find out late that the peer is gone: nothing fails while there is room. So a receiver that ends leaves
 //! word that it must be rung for, which then fails; and one that was killed is looked for as soon as it has left a
@@ -19,6 +20,7 @@
 
 use phalanx_shared::{Bell, RingReceiver, RingSender};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::Error;
 use crate::frame::{Decoder, HEADER_BYTES, Header, Kind};
@@ -29,6 +31,34 @@ pub(crate) const WORTH_IT: u32 = 64;
 const RING_BYTES: usize = 64 * 1024;
 /// Most bytes that go into the ring at once: a quarter of it, so that both sides work at the same time.
 const MOST_BYTES: usize = RING_BYTES / 4;
+
+/// How far the lanes of both directions have come. What one side's receiving learns, its sending must know.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    /// The peer has our ring.
+    ours_is_taken: AtomicBool,
+    /// We have the peer's ring, and it does not know yet.
+    must_tell: AtomicBool,
+}
+
+impl Lanes {
+    pub(crate) fn ours_is_taken(&self) {
+        self.ours_is_taken.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn may_enter(&self) -> bool {
+        self.ours_is_taken.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn theirs_is_taken(&self) {
+        self.must_tell.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer is to be told now; once.
+    pub(crate) fn must_tell(&self) -> bool {
+        self.must_tell.load(Ordering::Relaxed) && self.must_tell.swap(false, Ordering::Relaxed)
+    }
+}
 
 /// The sending side.
 #[derive(Debug)]

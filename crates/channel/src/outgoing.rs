@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use postcard::ser_flavors::Flavor;
 use rustix::io::Errno;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use crate::error::system;
 use crate::frame::{HEADER_BYTES, Header, Kind};
-use crate::lane::{LaneWriter, Put, WORTH_IT};
+use crate::lane::{LaneWriter, Lanes, Put, WORTH_IT};
 use crate::{Error, MAX_DESCRIPTORS, socket};
 
 /// A buffer that was larger than this is given back once it is empty.
@@ -26,6 +27,7 @@ pub(crate) struct Outgoing {
     /// Descriptors, and the position of the first byte of the frame that they ride on.
     riding: VecDeque<(u64, Vec<OwnedFd>)>,
     lane: Lane,
+    lanes: Arc<Lanes>,
     /// From this position on the stream goes through the lane.
     lane_from: Option<u64>,
     closed: bool,
@@ -44,8 +46,8 @@ enum Lane {
 
 impl Outgoing {
     /// An end that makes a lane when that is worth it.
-    pub(crate) fn with_a_lane() -> Outgoing {
-        Outgoing { lane: Lane::NotYet(0), ..Outgoing::default() }
+    pub(crate) fn with_a_lane(lanes: Arc<Lanes>) -> Outgoing {
+        Outgoing { lane: Lane::NotYet(0), lanes, ..Outgoing::default() }
     }
 
     /// Bytes that the kernel has not taken.
@@ -94,18 +96,18 @@ impl Outgoing {
                 *sent += 1;
                 return;
             }
-            Lane::NotYet(_) => match LaneWriter::create() {
-                Ok((lane, descriptor)) => {
-                    self.lane = Lane::Made(lane);
-                    self.ride(self.buffer.len(), vec![descriptor]);
-                    self.buffer.extend_from_slice(&Header { descriptors: 1, ..Header::bare(Kind::Lane, 0) }.encode());
-                }
+            Lane::NotYet(_) => {
                 // No memory or no descriptor left: the socket does it too.
-                Err(_) => {
+                let Ok((lane, descriptor)) = LaneWriter::create() else {
                     self.lane = Lane::Never;
                     return;
-                }
-            },
+                };
+                self.lane = Lane::Made(lane);
+                self.ride(self.buffer.len(), vec![descriptor]);
+                self.buffer.extend_from_slice(&Header { descriptors: 1, ..Header::bare(Kind::Lane, 0) }.encode());
+                return;
+            }
+            Lane::Made(_) if !self.lanes.may_enter() => return,
             Lane::Made(lane) => match lane.is_empty() {
                 Ok(true) => {}
                 Ok(false) => return,

@@ -79,11 +79,16 @@ impl Packets {
     /// Takes the next message, if one is there. Never blocks.
     pub fn receive<T: DeserializeOwned>(&self) -> Result<Received<T>, Error> {
         let mut bytes = vec![0; MAX_MESSAGE];
-        let Some(Taken { bytes: count, descriptors, cut_off }) = socket::take(&self.socket, &mut bytes)? else {
+        let Some(Taken { bytes: count, descriptors, descriptors_lost, cut_off }) =
+            socket::take(&self.socket, &mut bytes)?
+        else {
             return Ok(Received::Nothing);
         };
         if count == 0 {
             return Ok(Received::Closed);
+        }
+        if descriptors_lost {
+            return Err(Error::DescriptorsLost);
         }
         if cut_off {
             return Err(Error::Malformed(format!("a message of more than {MAX_MESSAGE} bytes")));

@@ -23,6 +23,8 @@ pub(crate) struct Taken {
     pub(crate) bytes: usize,
     /// Descriptors, close-on-exec.
     pub(crate) descriptors: Vec<OwnedFd>,
+    /// Descriptors came and found no place: this process has too many open files.
+    pub(crate) descriptors_lost: bool,
     /// The packet was longer than the space for it.
     pub(crate) cut_off: bool,
 }
@@ -50,11 +52,9 @@ pub(crate) fn take(socket: impl AsFd, space: &mut [u8]) -> Result<Option<Taken>,
         })
         .flatten()
         .collect();
-    if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(Error::DescriptorsLost);
-    }
+    let descriptors_lost = received.flags.contains(ReturnFlags::CTRUNC);
     let cut_off = received.flags.contains(ReturnFlags::TRUNC);
-    Ok(Some(Taken { bytes: received.bytes, descriptors, cut_off }))
+    Ok(Some(Taken { bytes: received.bytes, descriptors, descriptors_lost, cut_off }))
 }
 
 /// Writes once, with copies of `descriptors` on the first byte; how many bytes the kernel took.

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::arena::{ARENA_FROM, ArenaWriter};
 use crate::error::system;
 use crate::frame::{ASSEMBLED, Header, Kind};
 use crate::incoming::{Answer, Arrived, Incoming, Pumped, Step};
+use crate::lane::Lanes;
 use crate::message::Attachments;
 use crate::outgoing::Outgoing;
 use crate::spin::Spin;
@@ -41,6 +42,7 @@ pub(crate) struct Wire {
     options: Options,
     outgoing: Mutex<Outgoing>,
     incoming: Mutex<Incoming>,
+    lanes: Arc<Lanes>,
     /// Large contents go one after the other.
     arena: tokio::sync::Mutex<Option<ArenaWriter>>,
     /// Somebody put a message into the inbox, or found the end.
@@ -57,11 +59,16 @@ impl Wire {
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, KERNEL_BUFFER);
         let socket = Watched::for_both(socket)
             .map_err(|source| Error::System { attempt: "watch the channel's socket", source })?;
+        let lanes = Arc::<Lanes>::default();
         Ok(Wire {
             socket,
             // Who never looks before it sleeps has to be woken for each message anyway.
-            outgoing: Mutex::new(if options.spin.is_zero() { Outgoing::default() } else { Outgoing::with_a_lane() }),
-            incoming: Mutex::new(Incoming::new(&options)),
+            outgoing: Mutex::new(match options.spin.is_zero() {
+                true => Outgoing::default(),
+                false => Outgoing::with_a_lane(Arc::clone(&lanes)),
+            }),
+            incoming: Mutex::new(Incoming::new(&options, Arc::clone(&lanes))),
+            lanes,
             arena: tokio::sync::Mutex::new(None),
             mail: Notify::new(),
             spin: Spin::new(options.spin),
@@ -273,6 +280,7 @@ impl Wire {
             return Ok(Step::Empty);
         }
         let step = self.incoming().step(self.socket.as_fd(), take);
+        self.tell_of_lane();
         if matches!(step, Ok(Step::Ended) | Err(_)) {
             self.mail.notify_waiters();
         }
@@ -382,6 +390,13 @@ impl Wire {
         })
     }
 
+    /// If the peer's ring has just come: the peer uses it once it knows.
+    fn tell_of_lane(&self) {
+        if self.lanes.must_tell() {
+            self.push_bare(Header::bare(Kind::LaneTaken, 0));
+        }
+    }
+
     fn pump(&self) -> Result<Pumped, Error> {
         let mut incoming = self.incoming();
         let had_mail = incoming.has_mail();
@@ -389,6 +404,8 @@ impl Wire {
         if !had_mail && incoming.has_mail() {
             self.mail.notify_waiters();
         }
+        drop(incoming);
+        self.tell_of_lane();
         pumped
     }
 

@@ -164,6 +164,15 @@ fn the_second_process() {
                 }
             }
             "echoes" => echo(&channel).await,
+            "has no descriptor left" => {
+                let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+                limit.current = Some(64);
+                rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+                let full: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+                assert!(!full.is_empty());
+                std::mem::forget(full);
+                echo(&channel).await;
+            }
             _ => {
                 for _ in 0..WARM_UP {
                     let message = channel.recv().await.unwrap().unwrap();
@@ -320,4 +329,18 @@ fn a_flood_of_bells_costs_nothing() {
         assert!(channel.recv().await.unwrap().is_none());
     });
     ringing.join().unwrap();
+}
+
+#[test]
+fn a_process_without_a_descriptor_left_gets_its_messages_all_the_same() {
+    let (mut child, ours) = second_process("has no descriptor left");
+    run(async {
+        let ours = open(ours);
+        warm_up(&ours).await;
+        warm_up(&ours).await;
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap();
+        assert!(!maps.contains("phalanx-ring"), "it had room for a ring");
+        ours.close(DEADLINE).await.unwrap();
+    });
+    child.wait().unwrap();
 }
