@@ -31,7 +31,8 @@ pub enum Error {
     Encode(String),
     /// What the peer sent is no message of the expected type: it runs another version, or is broken.
     Malformed(String),
-    /// The kernel had to drop descriptors that came with a message: this process has too many open files.
+    /// The kernel had to drop descriptors that came with a message: this process has too many open files. Only that message
+    /// is lost; receive again for the next one.
     DescriptorsLost,
     /// Descriptors came with a message, and this end accepts none. They were closed.
     DescriptorsRefused {

@@ -210,6 +210,9 @@ async fn few_descriptors() {
     channel.send_with(&2, many).await.unwrap();
     let told = channel.recv().await.unwrap().unwrap().value;
     assert!(told.contains("too many open files"), "{told}");
+    channel.send(&3).await.unwrap();
+    assert_eq!(channel.recv().await.unwrap().unwrap().value, "3", "only that message was lost");
+    drop(channel);
     assert_eq!(child.exited().await.unwrap(), ExitStatus::Code(0));
 }
 
