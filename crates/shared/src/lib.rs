@@ -1,15 +1,15 @@
 //! Memory that threads **and** processes see at once: what `SharedArrayBuffer` and `Atomics` are in Node, beyond the process.
 //!
 //! ```text
-//!   process A                     sealed memory file, without a name                       process B
-//!                         (gone when the last handle and descriptor are gone)
-//!   SharedBuffer, View ──► │ length │ integers, changed by atomic operations │ ◄── SharedBuffer, View
-//!        wait ◄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ the kernel's futex ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ notify
-//!   RingSender ──────────► │ head │ message │ message │ … free │ tail │ ──────► RingReceiver
-//!   Blob ────────────────► │ bytes that nobody can change any more │ ────────► Blob
-//!   Slot, Permits ───────► │ counters, owners of cores │ ◄──────────────────── Slot, Permits
-//!                                    ▲
-//!                        a descriptor: inherited, or sent through a channel
+//!   process A            sealed memory file, without a name             process B
+//!   SharedBuffer, View ─► │ length │ integers, changed atomically │ ◄─ SharedBuffer
+//!       wait ◄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ the kernel's futex ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ notify
+//!   RingSender ─────────► │ head │ message │ message │ … │ tail │ ──► RingReceiver
+//!   Blob ───────────────► │ bytes that nobody can change │ ──────────► Blob
+//!   Slot, Permits ──────► │ counters, owners of cores │ ◄──── Slot, Permits
+//!                              ▲
+//!        a descriptor: inherited, or sent through a channel
+//!        (the memory is gone when the last handle and descriptor are)
 //! ```
 //!
 //! ```

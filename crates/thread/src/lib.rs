@@ -2,18 +2,16 @@
 //! that burns a processor.
 //!
 //! ```text
-//!   your event loop                                                                      other threads
-//!  ─────────────────                                                       ───────────────────────────────────────
-//!   Worker::spawn(data, body) ── post ──► bounded queue ── recv ─────────►  one thread, one event loop, your body
-//!           ▲                                                                                     │
-//!           └── recv, event ◄── Online · messages · Error · Exit, in this order, bounded ◄────────┘
+//!   your event loop                                        other threads
+//!   Worker::spawn(data, body) ── post ─► queue ─ recv ──►  event loop, your body
+//!      ▲ recv, event ◄── Online · messages · Error · Exit ◄─────┘
 //!
-//!   MessagePort<A, B>     ══ post ═► bounded queue ═ recv ═►                MessagePort<B, A>     (in any two threads)
-//!                         ◄═ recv ═ bounded queue ◄═ post ══
-//!   BroadcastChannel<T>   ── post ──► a bounded queue each ──► all others of the same name
+//!   MessagePort<A, B>    ── post ─► queue ─ recv ───────►  MessagePort<B, A>
+//!                        ◄─ recv ── queue ◄─ post ───────
+//!   BroadcastChannel<T>  ── post ─► a queue each ───────►  all others of its name
 //!
-//!   ThreadPool::submit(job) ──► bounded, refused when full or too late ──►  n threads, one job at a time
-//!           .await ◄────────────────── result ◄───────────────────────────────────────┘
+//!   ThreadPool::submit ──► refused if full or too late ─►  n threads
+//!      .await ◄─────────────── result ◄─────────────────────────┘
 //! ```
 //!
 //! | you want | use |
@@ -84,15 +82,15 @@
 //! ```
 //!
 //! ```text
-//!   event loop                            the pool                                       threads
-//!  ───────────                ─────────────────────────────────────                ─────────────────────
-//!   submit ──► would it wait > 1 s? ──yes──► Refused, Retry-After
-//!                     │ no
-//!                     ▼                    ┌ 9 ┬ cheap (< 5 ms) ▒▒▒▒▒▒ ┐ 8 : 1      idle: spin 10 µs, then sleep,
-//!               wake a sleeper,            │   └ heavy              ▒▒ ┘ ─────►          end after idle_timeout
-//!               or start a thread,         │ …                 1 of 42 at least     busy: permit ─► closure ─► result
-//!               if nobody looks            └ 0 ─ …                                          │
-//!   .await ◄──────────────────────────────────────────── waker ◄────────────────────────────┘
+//!   event loop                 the pool                            threads
+//!   submit ─► would it wait > 1 s? ─► yes: Refused, Retry-After
+//!                │ no
+//!                ▼             ┌ 9 ┬ cheap (< 5 ms) ▒▒▒▒ ┐ 8 : 1    idle: spin 10 µs,
+//!      wake a sleeper,         │   └ heavy            ▒▒ ┘ ─────►   sleep, then end
+//!      or start a thread,      │ …              1 of 42 at least
+//!      if nobody looks         └ 0 ─ …                              busy: permit ─►
+//!                                                                   closure ─► result
+//!   .await ◄─────────────── waker ◄──────────────────────────────────────────┘
 //!   dropped: out of the queue at once; a running job sees is_cancelled()
 //! ```
 //!
