@@ -27,8 +27,7 @@ const CRATES_FOR_VALGRIND: [&str; 3] = ["phalanx-shared", "phalanx-thread", "pha
 const ASAN_OPTIONS: &str = "quarantine_size_mb=1:thread_local_quarantine_size_kb=16";
 /// A lost block or an invalid access ends a test program with this code. Threads take turns: without that one that waits
 /// for another in a loop keeps it from running.
-const VALGRIND_OPTIONS: &str =
-    "--quiet --fair-sched=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite";
+const VALGRIND_OPTIONS: &str = "--quiet --fair-sched=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite";
 
 /// What makes tests longer, and the crates whose tests know it.
 const LONG_FORMS: [(&str, &str, &str); 3] = [
