@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::WorkerId;
+use crate::{Place, WorkerId};
 
 /// Name of the role that a worker process is spawned in.
 pub(crate) const WORKER_ROLE: &str = "worker";
@@ -27,13 +27,20 @@ pub(crate) mod descriptor {
 /// Longest text that a worker can say of its failure, in bytes; the rest is cut.
 pub(crate) const MAX_FAILURE_TEXT: usize = 8 * 1024;
 
-/// From the primary to a worker.
+/// From the primary to a worker. Workers of an older image hear it after an upgrade: variants and fields are only added, at the
+/// end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     /// Who the worker is: the first message.
     Welcome {
         worker: WorkerId,
-        slot: u16,
+        place: Place,
+        /// Its page of the scoreboard, and its name on the permits.
+        page: u16,
+        /// Which settings it got.
+        generation: u32,
+        /// Whether it accepts nothing before [`ToWorker::Admit`].
+        held: bool,
         /// Whether we bound the listeners ourselves, so that they may be shut down when the cluster ends.
         bound_here: bool,
         drain_deadline: Duration,
@@ -43,9 +50,13 @@ pub(crate) enum ToWorker {
     Siblings(Vec<u16>),
     /// Leave within the time.
     Leave { with_all: bool, within: Duration },
+    /// A held worker may accept connections now.
+    Admit,
+    /// Ask yourself for this path, through your own HTTP server, and say how it was.
+    Probe { path: String },
 }
 
-/// From a worker to the primary.
+/// From a worker to the primary; as above.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToPrimary {
     /// Our code runs.
@@ -56,4 +67,6 @@ pub(crate) enum ToPrimary {
     Ready,
     /// The worker cannot go on and will exit.
     Failed(String),
+    /// How the probe went.
+    Probed(Result<(), String>),
 }

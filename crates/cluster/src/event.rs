@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use phalanx_process::ExitStatus;
-use phalanx_shared::SlotIndex;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, WorkerId};
+use crate::{Error, Place, WorkerId};
 
 /// Why and how a worker ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +45,7 @@ pub enum Event {
         /// Its process.
         pid: u32,
         /// The place that it takes.
-        slot: SlotIndex,
+        place: Place,
     },
     /// The worker runs our code.
     Online {
@@ -97,17 +96,17 @@ pub enum Event {
         /// Connections that it had open; for a crash, the most that its end can have cost.
         connections: u64,
     },
-    /// A slot waits before its next start.
+    /// A place waits before its next start.
     BackOff {
-        /// The slot.
-        slot: SlotIndex,
+        /// The place.
+        place: Place,
         /// How long.
         wait: Duration,
     },
-    /// A slot died too often before it was ready: its breaker is open, the others serve on.
+    /// A place's workers died too often before it was ready: its breaker is open, the others serve on.
     BreakerOpen {
-        /// The slot.
-        slot: SlotIndex,
+        /// The place.
+        place: Place,
         /// Until the next attempt.
         probe_in: Duration,
     },
@@ -115,6 +114,27 @@ pub enum Event {
     ListenersClosed,
     /// The cluster begins to stop.
     Stopping,
+    /// A reload, an upgrade or another operation has begun.
+    Began {
+        /// Its number, from 1.
+        operation: u64,
+        /// What it is: `reload`, `upgrade`, `rollback`, `scale`, `recycle`.
+        kind: &'static str,
+    },
+    /// The operation is over.
+    Ended {
+        /// Its number.
+        operation: u64,
+        /// What it is.
+        kind: &'static str,
+        /// Why it failed; `None` if it did what was asked.
+        failure: Option<String>,
+    },
+    /// A worker's event loop stood still; its threads were asked where they are.
+    Hung {
+        /// The worker.
+        worker: WorkerId,
+    },
 }
 
 impl fmt::Display for Event {
@@ -131,16 +151,21 @@ impl fmt::Display for Event {
                 let how = if reason.voluntary { "left" } else { "died" };
                 write!(f, "worker {worker} (pid {pid}) {how} with {connections} connections open: {reason}")
             }
-            Event::BackOff { slot, wait } => {
-                write!(f, "slot {} starts its next worker in {} ms", slot.0, wait.as_millis())
+            Event::BackOff { place, wait } => {
+                write!(f, "place {place} starts its next worker in {} ms", wait.as_millis())
             }
-            Event::BreakerOpen { slot, probe_in } => write!(
+            Event::BreakerOpen { place, probe_in } => write!(
                 f,
-                "slot {} died too often before it was ready; it is tried again in {} s, the others serve on",
-                slot.0,
+                "the workers of place {place} died too often before they were ready; it is tried again in {} s, the others serve on",
                 probe_in.as_secs()
             ),
             Event::ListenersClosed => write!(f, "no worker lives: the listeners are closed until one is started"),
+            Event::Began { operation, kind } => write!(f, "{kind} (operation {operation}) begins"),
+            Event::Ended { operation, kind, failure: None } => write!(f, "{kind} (operation {operation}) is done"),
+            Event::Ended { operation, kind, failure: Some(why) } => {
+                write!(f, "{kind} (operation {operation}) failed: {why}")
+            }
+            Event::Hung { worker } => write!(f, "worker {worker} hangs: its event loop stands still"),
             Event::Stopping => write!(f, "stopping: the workers finish what they have"),
         }
     }

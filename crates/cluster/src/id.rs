@@ -25,5 +25,16 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// The number of a place in the cluster: a logical seat, from 0, that a worker takes and its replacement takes over, with its
+/// environment, its own listening socket (if it has one) and its history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place(pub u16);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Most slots of a cluster: what a permit's owner word can tell apart.
 pub(crate) const MAX_SLOTS: usize = u16::MAX as usize;

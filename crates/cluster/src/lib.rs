@@ -61,7 +61,7 @@ pub use gate::Gate;
 #[cfg(feature = "http")]
 pub use http::{HttpServer, Peer};
 pub use hub::{Events, Primary, WorkerInfo};
-pub use id::WorkerId;
+pub use id::{Place, WorkerId};
 pub use worker::Worker;
 
 /// Begins the description of a cluster.

@@ -16,7 +16,7 @@ use phalanx_channel::{Packets, Received};
 use phalanx_process::{Signal, Signals, die_now};
 use phalanx_shared::Slot;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::Error;
 use crate::control::ToWorker;
@@ -27,6 +27,9 @@ const ORPHAN_DEADLINE: Duration = Duration::from_millis(900);
 
 /// What a worker gets beyond its drain deadline to exit by itself, before this thread ends it.
 const EXIT_GRACE: Duration = Duration::from_millis(500);
+
+/// Probes that wait for the HTTP server to begin.
+const PROBES_AT_ONCE: usize = 4;
 
 /// How a worker stands with its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +48,19 @@ pub(crate) fn start(
     signals: Signals,
     siblings: Arc<Siblings>,
     drain_deadline: Duration,
-) -> Result<watch::Receiver<Life>, Error> {
+    admitted: bool,
+) -> Result<(watch::Receiver<Life>, watch::Receiver<bool>, mpsc::Receiver<String>), Error> {
     let (sender, receiver) = watch::channel(Life::Serving);
-    let lifeline = Lifeline { control, signals, siblings, drain_deadline, life: sender, connected: true };
+    let (admit, admitted) = watch::channel(admitted);
+    let (probes, probed) = mpsc::channel(PROBES_AT_ONCE);
+    let lifeline =
+        Lifeline { control, signals, siblings, drain_deadline, life: sender, admit, probes, connected: true };
     std::thread::Builder::new()
         .name("life-line".into())
         .stack_size(128 * 1024)
         .spawn(move || lifeline.hold())
         .map_err(Error::system("start the life-line thread"))?;
-    Ok(receiver)
+    Ok((receiver, admitted, probed))
 }
 
 struct Lifeline {
@@ -62,6 +69,8 @@ struct Lifeline {
     siblings: Arc<Siblings>,
     drain_deadline: Duration,
     life: watch::Sender<Life>,
+    admit: watch::Sender<bool>,
+    probes: mpsc::Sender<String>,
     connected: bool,
 }
 
@@ -110,6 +119,11 @@ impl Lifeline {
                             Err(error) => tracing::warn!("the slot of a sibling cannot be read: {error}"),
                         }
                     }
+                }
+                Ok(Received::Message(ToWorker::Admit, _)) => drop(self.admit.send_replace(true)),
+                Ok(Received::Message(ToWorker::Probe { path }, _)) => {
+                    // The primary sends the next one after our answer, or kills us: this queue is not full.
+                    let _ = self.probes.try_send(path);
                 }
                 Ok(Received::Message(ToWorker::Welcome { .. }, _)) => {}
                 Ok(Received::Nothing) => return,

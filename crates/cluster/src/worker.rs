@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phalanx_channel::{Packets, Received};
@@ -12,7 +12,7 @@ use phalanx_process::{Signal, Signals, TakenRole};
 use phalanx_shared::{Field, Owner, Permits, Slot, SlotIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::builder::AnyError;
 use crate::control::{MAX_FAILURE_TEXT, ToPrimary, ToWorker, descriptor};
@@ -20,7 +20,7 @@ use crate::event::Message;
 use crate::lifeline::{self, Life};
 use crate::messages::{MessagePipe, encode};
 use crate::siblings::Siblings;
-use crate::{Error, Gate, WorkerId};
+use crate::{Error, Gate, Place, WorkerId};
 
 /// From one heartbeat to the next.
 const BEAT: Duration = Duration::from_secs(1);
@@ -34,7 +34,9 @@ pub struct Worker {
 #[derive(Debug)]
 pub(crate) struct Inner {
     id: WorkerId,
-    place: SlotIndex,
+    place: Place,
+    page: SlotIndex,
+    generation: u32,
     pub(crate) slot: Arc<Slot>,
     pub(crate) siblings: Arc<Siblings>,
     pub(crate) listeners: Vec<TcpListener>,
@@ -44,6 +46,12 @@ pub(crate) struct Inner {
     control: Arc<Packets>,
     messages: Option<MessagePipe>,
     pub(crate) life: watch::Receiver<Life>,
+    /// Whether connections may be accepted: a held worker waits until this is true.
+    #[allow(dead_code, reason = "the accept loops wait for it")]
+    pub(crate) admitted: watch::Receiver<bool>,
+    /// Paths that the primary wants probed; the HTTP server takes them, once.
+    #[allow(dead_code, reason = "the HTTP server answers them")]
+    pub(crate) probes: Mutex<Option<mpsc::Receiver<String>>>,
 }
 
 /// Plays the role of a worker. Does not return: the process exits.
@@ -74,7 +82,7 @@ where
     let signals = Signals::take(&[Signal::Terminate, Signal::Interrupt])?;
     let control = Arc::new(Packets::from_descriptor(role.take(descriptor::CONTROL)?)?);
     control_out.replace(Some(Arc::clone(&control)));
-    let Welcome { id, place, bound_here, drain_deadline, gate } = Welcome::receive(&control)?;
+    let Welcome { id, place, page, generation, held, bound_here, drain_deadline, gate } = Welcome::receive(&control)?;
     let slot = Slot::open(role.take(descriptor::SLOT)?).map_err(Error::system("open the scoreboard"))?;
     let permits =
         Permits::from_descriptor(role.take(descriptor::PERMITS)?).map_err(Error::system("open the permits"))?;
@@ -87,7 +95,8 @@ where
     slot.set(Field::Pid, std::process::id().into());
 
     let siblings = Arc::new(Siblings::default());
-    let life = lifeline::start(Arc::clone(&control), signals, Arc::clone(&siblings), drain_deadline)?;
+    let (life, admitted, probes) =
+        lifeline::start(Arc::clone(&control), signals, Arc::clone(&siblings), drain_deadline, !held)?;
     tell(&control, &ToPrimary::Online);
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -102,6 +111,10 @@ where
             inner: Arc::new(Inner {
                 id,
                 place,
+                page,
+                generation,
+                admitted,
+                probes: Mutex::new(Some(probes)),
                 slot,
                 siblings,
                 listeners,
@@ -120,7 +133,10 @@ where
 /// Who this worker is.
 struct Welcome {
     id: WorkerId,
-    place: SlotIndex,
+    place: Place,
+    page: SlotIndex,
+    generation: u32,
+    held: bool,
     bound_here: bool,
     drain_deadline: Duration,
     gate: Gate,
@@ -130,8 +146,12 @@ impl Welcome {
     /// The primary put it into the socket before it started us.
     fn receive(control: &Packets) -> Result<Welcome, Error> {
         match control.receive::<ToWorker>()? {
-            Received::Message(ToWorker::Welcome { worker, slot, bound_here, drain_deadline, gate }, _) => {
-                Ok(Welcome { id: worker, place: SlotIndex(slot), bound_here, drain_deadline, gate })
+            Received::Message(
+                ToWorker::Welcome { worker, place, page, generation, held, bound_here, drain_deadline, gate },
+                _,
+            ) => {
+                let page = SlotIndex(page);
+                Ok(Welcome { id: worker, place, page, generation, held, bound_here, drain_deadline, gate })
             }
             _ => Err(phalanx_channel::Error::Malformed("the first control message is no welcome".into()).into()),
         }
@@ -167,8 +187,13 @@ impl Worker {
     }
 
     /// Its place in the cluster, which a replacement takes over.
-    pub fn slot(&self) -> SlotIndex {
+    pub fn place(&self) -> Place {
         self.inner.place
+    }
+
+    /// The generation of its settings: 0 at first, and one more with every reload and upgrade.
+    pub fn generation(&self) -> u32 {
+        self.inner.generation
     }
 
     /// Its process id.
@@ -184,7 +209,7 @@ impl Worker {
 
     /// The rights to use a core, counted over the whole cluster, and the name under which this worker takes them.
     pub fn permits(&self) -> (Permits, Owner) {
-        (self.inner.permits.clone(), crate::primary::owner(self.inner.place, self.inner.id))
+        (self.inner.permits.clone(), crate::primary::owner(self.inner.page, self.inner.id))
     }
 
     /// This worker's page of the scoreboard.
@@ -233,6 +258,13 @@ impl Worker {
 }
 
 impl Inner {
+    /// Tells the primary how a probe went.
+    #[cfg(feature = "http")]
+    #[allow(dead_code, reason = "the HTTP server answers probes with it")]
+    pub(crate) fn probed(&self, outcome: Result<(), String>) {
+        tell(&self.control, &ToPrimary::Probed(outcome));
+    }
+
     /// Tells the primary that connections on these addresses are accepted, and that we are ready.
     #[cfg(feature = "http")]
     pub(crate) fn serving(&self) -> Result<(), Error> {

@@ -29,9 +29,9 @@ use std::time::Duration;
 use phalanx_process::ExitStatus;
 use phalanx_shared::SlotIndex;
 
-use crate::WorkerId;
 use crate::event::ExitReason;
 use crate::id::MAX_SLOTS;
+use crate::{Place, WorkerId};
 
 pub use policy::Policy;
 use slot::{End, Slot, State};
@@ -65,8 +65,27 @@ pub enum Input {
     DisconnectAll,
     /// The code in the primary has returned: it will fork no more workers.
     CodeEnded,
-    /// A second has passed; the heartbeat counter of each worker.
-    Tick(Vec<(WorkerId, u64)>),
+    /// A second has passed; what each worker's page of the scoreboard says.
+    Tick(Vec<Vitals>),
+    /// The answer to [`Action::Probe`]: healthy, or why not.
+    Probed(WorkerId, Result<(), String>),
+    /// Replace every worker, new first, as operation of this number, with workers of this generation. Answered by
+    /// [`Action::Over`], at once if it cannot begin.
+    Reload {
+        /// The number of the operation.
+        operation: u64,
+        /// The generation of the new workers; grows with every attempt.
+        generation: u32,
+    },
+    /// This many places are wanted from now on. Answered by [`Action::Over`].
+    Scale {
+        /// The number of the operation.
+        operation: u64,
+        /// Places wanted; at least 1.
+        workers: usize,
+    },
+    /// The first input instead of [`Start`](Self::Start) after the primary was replaced in place: the workers that live.
+    Adopt(Vec<Adopted>),
     /// The time that [`Supervisor::wakes_at`] named has come.
     Elapsed,
     /// Finish what is under way and stop.
@@ -78,22 +97,74 @@ pub enum Input {
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Start a worker process in a slot. [`Input::SpawnFailed`] if that fails.
-    Spawn(WorkerId, SlotIndex),
+    /// Start a worker process. [`Input::SpawnFailed`] if that fails.
+    Spawn(Birth),
+    /// Ask a held worker, or the user's command, whether it is healthy. Answered by [`Input::Probed`].
+    Probe(WorkerId),
+    /// Let a held worker accept connections.
+    Admit(WorkerId),
+    /// A worker hangs: write down where its threads are, before it is killed.
+    DumpStacks(WorkerId),
+    /// The operation of this number is over: it did what was asked, or failed and left, or restored, the old workers.
+    Over {
+        /// The number of the operation.
+        operation: u64,
+        /// Done, or why not.
+        result: Result<(), String>,
+    },
     /// Tell a worker to stop accepting, to finish what it has, and to exit within the time.
     Drain(WorkerId, Departure, Duration),
     /// End a worker with SIGKILL.
     Kill(WorkerId, KillReason),
-    /// A worker is gone: sweep its permits and clear its slot of the scoreboard.
-    Bury(WorkerId, SlotIndex, ExitReason),
-    /// The slot waits this long before its next start.
-    BackOff(SlotIndex, Duration),
-    /// The slot died too often before it was ready: it is probed after this time.
-    Break(SlotIndex, Duration),
+    /// A worker is gone: sweep its permits and clear its page of the scoreboard.
+    Bury(WorkerId, ExitReason),
+    /// The place waits this long before its next start.
+    BackOff(Place, Duration),
+    /// The place's workers died too often before they were ready: it is tried again after this time.
+    Break(Place, Duration),
     /// No worker has lived for too long: close the listeners, so that clients fail fast. A later spawn opens them.
     CloseListeners,
     /// All is over.
     Finish(Outcome),
+}
+
+/// A worker that is to be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Birth {
+    /// Its number, never used before.
+    pub worker: WorkerId,
+    /// The seat that it takes.
+    pub place: Place,
+    /// Its page of the scoreboard, which no other live process has.
+    pub page: SlotIndex,
+    /// Which settings it gets.
+    pub generation: u32,
+    /// Whether it accepts nothing before it is admitted.
+    pub held: bool,
+}
+
+/// What a worker's page says at a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vitals {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Grows while its event loop turns.
+    pub beat: u64,
+    /// Requests begun since it started.
+    pub requests: u64,
+    /// Resident memory in bytes; 0 if it was not sampled yet.
+    pub resident_bytes: u64,
+}
+
+/// A worker that an earlier image of the primary started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adopted {
+    /// What it was started as.
+    pub birth: Birth,
+    /// Whether it was ready.
+    pub ready: bool,
+    /// Whether it was told to leave.
+    pub leaving: bool,
 }
 
 /// Why a worker is told to leave.
@@ -198,7 +269,11 @@ impl Supervisor {
             Input::Disconnect(worker) => self.disconnect(worker, now, out),
             Input::DisconnectAll => self.live().into_iter().for_each(|worker| self.disconnect(worker, now, out)),
             Input::CodeEnded => self.forks_expected = false,
-            Input::Tick(beats) => self.tick(&beats, now, out),
+            Input::Tick(vitals) => self.tick(&vitals, now, out),
+            Input::Probed(..) | Input::Adopt(_) => {}
+            Input::Reload { operation, .. } | Input::Scale { operation, .. } => {
+                out.push(Action::Over { operation, result: Err("not known yet".into()) });
+            }
             Input::Elapsed => {}
             Input::Stop => self.stop(now, out),
             Input::StopNow => self.stop_now(out),
@@ -253,7 +328,13 @@ impl Supervisor {
         self.idle_since = self.idle_since.map(|_| now);
         let slot = &mut self.slots[index];
         slot.begin(State::Booting { worker, kill_at: now + self.policy.boot_deadline });
-        out.push(Action::Spawn(worker, place(index)));
+        out.push(Action::Spawn(Birth {
+            worker,
+            place: place(index),
+            page: SlotIndex(index as u16),
+            generation: 0,
+            held: false,
+        }));
     }
 
     fn with_slot(&mut self, worker: WorkerId, change: impl FnOnce(&mut Slot)) {
@@ -279,7 +360,7 @@ impl Supervisor {
         let end = slot.classify(status, now, &self.policy);
         let reason = ExitReason { status, voluntary: end == End::Voluntary, error: slot.last_error.clone() };
         slot.state = State::Vacant;
-        out.push(Action::Bury(worker, place(index), reason));
+        out.push(Action::Bury(worker, reason));
         if !self.slots.iter().any(|slot| matches!(slot.state, State::Serving { .. })) && self.phase != Phase::Starting {
             self.idle_since.get_or_insert(now);
         }
@@ -358,14 +439,14 @@ impl Supervisor {
 
     /// Counts a second without a heartbeat for each serving worker. A late tick counts none: then it was this process,
     /// or the whole machine, that stood still.
-    fn tick(&mut self, beats: &[(WorkerId, u64)], now: Now, out: &mut Vec<Action>) {
+    fn tick(&mut self, vitals: &[Vitals], now: Now, out: &mut Vec<Action>) {
         let on_time = self.last_tick.is_none_or(|last| now.saturating_sub(last) < self.policy.late_tick);
         self.last_tick = Some(now);
         for slot in &mut self.slots {
             let State::Serving { worker, beat, silent_ticks, .. } = &mut slot.state else { continue };
-            let Some((_, current)) = beats.iter().find(|(its, _)| its == worker) else { continue };
-            if current != beat {
-                (*beat, *silent_ticks) = (*current, 0);
+            let Some(current) = vitals.iter().find(|its| its.worker == *worker) else { continue };
+            if current.beat != *beat {
+                (*beat, *silent_ticks) = (current.beat, 0);
             } else if on_time {
                 *silent_ticks += 1;
             }
@@ -416,7 +497,7 @@ impl Supervisor {
     }
 }
 
-/// The slot of this index; there are never more than a slot index can name.
-fn place(index: usize) -> SlotIndex {
-    SlotIndex(index as u16)
+/// The place of this index; there are never more than a place's number can name.
+fn place(index: usize) -> Place {
+    Place(index as u16)
 }

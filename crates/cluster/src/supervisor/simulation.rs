@@ -74,7 +74,11 @@ impl World {
             61..=63 => Some(Input::Fork),
             64 => Some(Input::DisconnectAll),
             65..=84 => {
-                let beats = self.processes.keys().map(|worker| (*worker, 0)).collect();
+                let beats = self
+                    .processes
+                    .keys()
+                    .map(|worker| Vitals { worker: *worker, beat: 0, requests: 0, resident_bytes: 0 })
+                    .collect();
                 self.now += Duration::from_secs(1);
                 Some(Input::Tick(beats))
             }
@@ -98,7 +102,7 @@ impl World {
     fn perform(&mut self, action: Action) {
         assert!(!self.finished, "an action after the end: {action:?}");
         match action {
-            Action::Spawn(worker, slot) => {
+            Action::Spawn(Birth { worker, page: slot, .. }) => {
                 assert!(!self.stopping, "worker {worker} was started while the cluster stops");
                 assert_eq!(worker.get(), self.next_worker, "a worker's number was used twice or left out");
                 self.next_worker += 1;
@@ -118,6 +122,7 @@ impl World {
                 assert!(wait <= limit && wait >= Duration::from_millis(80), "a back-off of {wait:?}");
             }
             Action::Break(..) => assert!(!self.stopping),
+            Action::Probe(_) | Action::Admit(_) | Action::DumpStacks(_) | Action::Over { .. } => {}
             Action::CloseListeners => {
                 assert!(self.listeners_open, "the listeners are closed twice");
                 self.listeners_open = false;

@@ -19,11 +19,18 @@ fn worker(n: u32) -> WorkerId {
     WorkerId::new(n)
 }
 
+fn spawn(worker: WorkerId, place: u16) -> Action {
+    Action::Spawn(Birth { worker, place: Place(place), page: SlotIndex(place), generation: 0, held: false })
+}
+
+fn vitals(n: u32, beat: u64) -> Vitals {
+    Vitals { worker: worker(n), beat, requests: 0, resident_bytes: 0 }
+}
+
 fn started(workers: usize) -> Supervisor {
     let mut supervisor = Supervisor::new(Policy::default(), 1);
     let actions = supervisor.step(Input::Start { workers }, seconds(0));
-    let expected: Vec<Action> =
-        (0..workers).map(|n| Action::Spawn(worker(n as u32 + 1), SlotIndex(n as u16))).collect();
+    let expected: Vec<Action> = (0..workers).map(|n| spawn(worker(n as u32 + 1), n as u16)).collect();
     assert_eq!(actions, expected);
     supervisor
 }
@@ -54,8 +61,8 @@ fn back_off(actions: &[Action]) -> Duration {
 fn a_worker_that_dies_while_it_serves_is_replaced_at_once_in_its_place() {
     let mut supervisor = serving();
     let actions = supervisor.step(Input::Exited(worker(2), CRASHED), seconds(10));
-    assert!(matches!(&actions[0], Action::Bury(id, SlotIndex(1), reason) if *id == worker(2) && !reason.voluntary));
-    assert_eq!(actions[1], Action::Spawn(worker(3), SlotIndex(1)));
+    assert!(matches!(&actions[0], Action::Bury(id, reason) if *id == worker(2) && !reason.voluntary));
+    assert_eq!(actions[1], spawn(worker(3), 1));
 }
 
 #[test]
@@ -82,7 +89,7 @@ fn the_fifth_death_before_ready_in_a_minute_opens_the_breaker_and_the_others_ser
         supervisor.step(Input::Elapsed, now);
     }
     let actions = supervisor.step(Input::Exited(worker(7), FAILED), now);
-    assert!(actions.contains(&Action::Break(SlotIndex(0), seconds(60))), "{actions:?}");
+    assert!(actions.contains(&Action::Break(Place(0), seconds(60))), "{actions:?}");
     assert!(!actions.iter().any(|action| matches!(action, Action::Finish(_) | Action::CloseListeners)));
     assert_eq!(supervisor.live(), [worker(2)]);
     assert_eq!(spawns(&supervisor.step(Input::Elapsed, now + seconds(59))), 0);
@@ -137,7 +144,7 @@ fn a_worker_that_does_not_become_ready_within_its_boot_deadline_is_killed() {
     let actions = supervisor.step(Input::Exited(worker(3), KILLED), seconds(70));
     back_off(&actions);
     assert!(
-        matches!(&actions[0], Action::Bury(_, _, reason) if reason.error.as_deref() == Some("not ready within 60s")),
+        matches!(&actions[0], Action::Bury(_, reason) if reason.error.as_deref() == Some("not ready within 60s")),
         "{actions:?}"
     );
 }
@@ -150,7 +157,7 @@ fn stop_drains_every_worker_and_ends_when_the_last_has_left() {
     assert_eq!(actions, [drain(1), drain(2)]);
     supervisor.step(Input::Exited(worker(1), ExitStatus::Code(0)), seconds(11));
     let actions = supervisor.step(Input::Exited(worker(2), ExitStatus::Code(0)), seconds(12));
-    assert!(matches!(&actions[0], Action::Bury(_, _, reason) if reason.voluntary));
+    assert!(matches!(&actions[0], Action::Bury(_, reason) if reason.voluntary));
     assert_eq!(actions[1], Action::Finish(Outcome::Done));
 }
 
@@ -188,10 +195,10 @@ fn a_disconnected_worker_leaves_for_good() {
 #[test]
 fn a_forked_worker_is_supervised_like_the_first() {
     let mut supervisor = serving();
-    assert_eq!(supervisor.step(Input::Fork, seconds(5)), [Action::Spawn(worker(3), SlotIndex(2))]);
+    assert_eq!(supervisor.step(Input::Fork, seconds(5)), [spawn(worker(3), 2)]);
     supervisor.step(Input::Ready(worker(3)), seconds(5));
     let actions = supervisor.step(Input::Exited(worker(3), CRASHED), seconds(60));
-    assert_eq!(actions[1], Action::Spawn(worker(4), SlotIndex(2)));
+    assert_eq!(actions[1], spawn(worker(4), 2));
 }
 
 #[test]
@@ -200,7 +207,7 @@ fn forks_and_departures_without_end_need_no_more_places() {
     for round in 0..100u32 {
         let forked = worker(3 + round);
         let now = seconds(5 + u64::from(round));
-        assert_eq!(supervisor.step(Input::Fork, now), [Action::Spawn(forked, SlotIndex(2))]);
+        assert_eq!(supervisor.step(Input::Fork, now), [spawn(forked, 2)]);
         supervisor.step(Input::Ready(forked), now);
         supervisor.step(Input::Disconnect(forked), now);
         supervisor.step(Input::Exited(forked, ExitStatus::Code(0)), now);
@@ -222,7 +229,7 @@ fn workers_that_never_serve_and_exit_with_0_are_done_and_servers_are_replaced_wh
 #[test]
 fn a_hung_worker_is_killed_after_thirty_silent_ticks_and_replaced() {
     let mut supervisor = serving();
-    let beats = |one, two| Input::Tick(vec![(worker(1), one), (worker(2), two)]);
+    let beats = |one, two| Input::Tick(vec![vitals(1, one), vitals(2, two)]);
     let mut killed = Vec::new();
     for second in 2..=32 {
         killed.extend(supervisor.step(beats(second, 7), seconds(second)));
@@ -235,7 +242,7 @@ fn a_hung_worker_is_killed_after_thirty_silent_ticks_and_replaced() {
 fn a_machine_that_was_paused_kills_nobody() {
     let mut supervisor = serving();
     for tick in 0..100 {
-        let actions = supervisor.step(Input::Tick(vec![(worker(1), 7), (worker(2), 7)]), seconds(10 + tick * 60));
+        let actions = supervisor.step(Input::Tick(vec![vitals(1, 7), vitals(2, 7)]), seconds(10 + tick * 60));
         assert!(actions.is_empty(), "{actions:?}");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn run(name: &str) {
         }),
         "fails-at-start" => server().run(|_| async { Err("the folder is not writable".into()) }),
         "crashes-at-start" => server().run(|worker| async move {
-            if worker.slot().0 == 0 {
+            if worker.place().0 == 0 {
                 std::process::abort()
             }
             serve(worker).await

@@ -17,8 +17,8 @@ use crate::builder::{Cluster, EventCallback};
 use crate::control::{ToPrimary, ToWorker, WORKER_ROLE, descriptor};
 use crate::hub::{Command, Commands, Feed};
 use crate::listener::Listeners;
-use crate::supervisor::{Action, Departure, Input, KillReason, Outcome, Supervisor};
-use crate::{Error, Event, Gate, WorkerId};
+use crate::supervisor::{Action, Birth, Departure, Input, KillReason, Outcome, Supervisor, Vitals};
+use crate::{Error, Event, Gate, Place, WorkerId};
 
 /// From one look at the heartbeats to the next.
 const TICK: Duration = Duration::from_secs(1);
@@ -53,8 +53,8 @@ struct Primary {
     slots: Vec<Slot>,
     permits: Permits,
     workers: HashMap<WorkerId, Running>,
-    /// Environment additions of slots that were forked with some, by slot.
-    environments: HashMap<usize, Vec<(String, String)>>,
+    /// Environment additions of places that were forked with some.
+    environments: HashMap<Place, Vec<(String, String)>>,
     /// Environment of the fork that is under way, until its worker is started.
     forking: Option<Vec<(String, String)>>,
     /// The worker that the fork under way started.
@@ -75,7 +75,7 @@ struct Primary {
 struct Running {
     child: Process,
     control: Packets,
-    slot: SlotIndex,
+    page: SlotIndex,
     started: Instant,
 }
 
@@ -201,12 +201,16 @@ impl Primary {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Spawn(worker, slot) => self.spawn(worker, slot),
+            Action::Spawn(birth) => self.spawn(birth),
             Action::Drain(worker, departure, within) => self.drain(worker, departure, within),
             Action::Kill(worker, reason) => self.kill(worker, reason),
-            Action::Bury(worker, slot, reason) => {
-                self.permits.sweep(owner(slot, worker));
-                let memory = self.slots.get(usize::from(slot.0));
+            Action::Probe(_) | Action::Admit(_) | Action::DumpStacks(_) | Action::Over { .. } => {}
+            Action::Bury(worker, reason) => {
+                let page = self.workers.get(&worker).map(|running| running.page);
+                if let Some(page) = page {
+                    self.permits.sweep(owner(page, worker));
+                }
+                let memory = page.and_then(|page| self.slots.get(usize::from(page.0)));
                 let connections = memory.map_or(0, |memory| memory.get(Field::Connections));
                 if let Some(memory) = memory {
                     memory.vacate();
@@ -214,8 +218,8 @@ impl Primary {
                 let pid = self.workers.remove(&worker).map_or(0, |running| running.child.pid());
                 self.emit(Event::Exit { worker, pid, reason, connections });
             }
-            Action::BackOff(slot, wait) => self.emit(Event::BackOff { slot, wait }),
-            Action::Break(slot, probe_in) => self.emit(Event::BreakerOpen { slot, probe_in }),
+            Action::BackOff(place, wait) => self.emit(Event::BackOff { place, wait }),
+            Action::Break(place, probe_in) => self.emit(Event::BreakerOpen { place, probe_in }),
             Action::CloseListeners => {
                 self.listeners.close();
                 self.emit(Event::ListenersClosed);
@@ -224,24 +228,26 @@ impl Primary {
         }
     }
 
-    fn spawn(&mut self, worker: WorkerId, slot: SlotIndex) {
+    fn spawn(&mut self, birth: Birth) {
+        let Birth { worker, place, .. } = birth;
         if let Some(environment) = self.forking.take() {
-            self.environments.insert(usize::from(slot.0), environment);
+            self.environments.insert(place, environment);
             self.forked = Some(worker);
         }
-        match self.try_spawn(worker, slot) {
+        match self.try_spawn(birth) {
             Ok(running) => {
                 let pid = running.child.pid();
                 self.workers.insert(worker, running);
-                self.emit(Event::Fork { worker, pid, slot });
+                self.emit(Event::Fork { worker, pid, place });
             }
             Err(error) => self.inputs.push_back(Input::SpawnFailed(worker, error.to_string())),
         }
     }
 
-    fn try_spawn(&mut self, worker: WorkerId, slot: SlotIndex) -> Result<Running, Error> {
+    fn try_spawn(&mut self, birth: Birth) -> Result<Running, Error> {
+        let Birth { worker, place, page, generation, held } = birth;
         self.listeners.reopen()?;
-        let index = usize::from(slot.0);
+        let index = usize::from(page.0);
         let new_slot = index == self.slots.len();
         if new_slot {
             self.slots.push(Slot::create().map_err(Error::system("create a slot of the scoreboard"))?);
@@ -260,13 +266,16 @@ impl Primary {
         for listener in self.listeners.descriptors() {
             role = role.descriptor(descriptor::LISTENER, listener);
         }
-        for (name, value) in self.environments.get(&index).into_iter().flatten() {
+        for (name, value) in self.environments.get(&place).into_iter().flatten() {
             role = role.env(name, value);
         }
         // Waiting in the socket before the worker exists: it never has to wait for us.
         let welcome = ToWorker::Welcome {
             worker,
-            slot: slot.0,
+            place,
+            page: page.0,
+            generation,
+            held,
             bound_here: true,
             drain_deadline: self.drain_deadline,
             gate: self.gate,
@@ -287,7 +296,7 @@ impl Primary {
         if let (Some(feed), Some((ours, _))) = (&self.feed, messages) {
             feed.connect(worker, child.pid(), ours);
         }
-        Ok(Running { child, control, slot, started })
+        Ok(Running { child, control, page, started })
     }
 
     fn tell_of_siblings(&self, control: &Packets, indices: impl Iterator<Item = usize>) -> Result<(), Error> {
@@ -404,6 +413,7 @@ impl Primary {
                 self.emit(Event::Ready { worker, after });
             }
             ToPrimary::Failed(error) => self.feed_supervisor(Input::Failed(worker, error)),
+            ToPrimary::Probed(outcome) => self.feed_supervisor(Input::Probed(worker, outcome)),
         }
     }
 
@@ -426,15 +436,20 @@ impl Primary {
     fn tick(&mut self) {
         let now = Instant::now();
         self.next_tick = now + TICK;
-        let beats = self
+        let vitals = self
             .workers
             .iter()
             .filter_map(|(worker, running)| {
-                let slot = self.slots.get(usize::from(running.slot.0))?;
-                Some((*worker, slot.get(Field::Heartbeat)))
+                let slot = self.slots.get(usize::from(running.page.0))?;
+                Some(Vitals {
+                    worker: *worker,
+                    beat: slot.get(Field::Heartbeat),
+                    requests: slot.get(Field::Requests),
+                    resident_bytes: slot.get(Field::ResidentBytes),
+                })
             })
             .collect();
-        self.feed_supervisor(Input::Tick(beats));
+        self.feed_supervisor(Input::Tick(vitals));
     }
 
     fn emit(&mut self, event: Event) {
