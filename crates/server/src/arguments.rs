@@ -1,6 +1,7 @@
 //! The command line: what `phalanx` can be asked to do, with help that teaches.
 
 use crate::config::Settings;
+use crate::ctl::CtlArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -42,6 +43,8 @@ pub(crate) enum Mode {
     /// Serve the image and compute API (also what a bare `phalanx` does)
     #[command(after_help = EXAMPLES)]
     Serve(ServeArguments),
+    /// Ask a running server: status, reload, upgrade, scale, stop, logs
+    Ctl(CtlArguments),
 }
 
 /// How to serve.
@@ -74,7 +77,7 @@ mod tests {
     #[test]
     fn serving_is_what_a_bare_call_does() {
         for line in [&["phalanx", "--workers", "3"][..], &["phalanx", "serve", "--workers", "3"]] {
-            let Mode::Serve(serve) = Arguments::try_parse_from(line).unwrap().mode();
+            let Mode::Serve(serve) = Arguments::try_parse_from(line).unwrap().mode() else { panic!("{line:?}") };
             assert_eq!(serve.settings.workers, Some(3), "{line:?}");
         }
     }

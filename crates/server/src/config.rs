@@ -14,6 +14,12 @@ use std::time::Duration;
 
 /// Longest time in line under a lasting overload: what nobody notices beside the work itself.
 const STANDING_WAIT: Duration = Duration::from_millis(100);
+/// Folder for stored results.
+const DEFAULT_STORE: &str = "phalanx-data";
+/// The control socket, in that folder.
+const CONTROL_SOCKET: &str = "control.sock";
+/// What switches the control socket off.
+const NONE: &str = "none";
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
@@ -26,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) threads: u32,
     pub(crate) store: PathBuf,
     pub(crate) store_limit_bytes: u64,
+    /// `None` without a control socket.
+    pub(crate) control: Option<PathBuf>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
     pub(crate) body: BodyLimits,
@@ -93,14 +101,16 @@ impl Config {
         };
         // 40 %: the other 60 % are for the program itself, for connections and for answers on their way out.
         let share_of_memory = (machine.memory_bytes / 5 * 2 / u64::from(workers)).max(MIB);
+        let store = settings.store.unwrap_or_else(|| DEFAULT_STORE.into());
         Ok(Config {
+            control: control_in(settings.control, &store),
             listen: match settings.listen.is_empty() {
                 true => vec![(Ipv4Addr::LOCALHOST, 3000).into()],
                 false => settings.listen,
             },
             workers,
             threads: within("threads", settings.threads, machine.cores.max(1), 1..=1024)?,
-            store: settings.store.unwrap_or_else(|| "phalanx-data".into()),
+            store,
             store_limit_bytes: size("store-limit", settings.store_limit, GIB, KIB..=u64::MAX)?,
             log_format: settings.log_format.unwrap_or(LogFormat::Auto),
             log_level: settings.log_level.unwrap_or(LogLevel::Info),
@@ -130,6 +140,22 @@ impl Config {
             )?,
             drain_deadline: time("drain-deadline", settings.drain_deadline, 30)?,
         })
+    }
+}
+
+/// The control socket of a server that runs with the settings of this file: where `phalanx ctl` asks.
+pub(crate) fn control_socket(file: Option<&Path>) -> Result<PathBuf, ConfigError> {
+    let settings = file::read(file)?;
+    let store = settings.store.unwrap_or_else(|| DEFAULT_STORE.into());
+    control_in(settings.control, &store)
+        .ok_or_else(|| ConfigError("the server of this file has no control socket (control = \"none\")".into()))
+}
+
+fn control_in(given: Option<PathBuf>, store: &Path) -> Option<PathBuf> {
+    match given {
+        Some(path) if path == Path::new(NONE) => None,
+        Some(path) => Some(path),
+        None => Some(store.join(CONTROL_SOCKET)),
     }
 }
 

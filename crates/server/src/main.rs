@@ -7,6 +7,7 @@ mod app;
 mod arguments;
 mod body;
 mod config;
+mod ctl;
 mod heavy_work;
 mod logs;
 mod memory;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = phalanx::init().map_err(|error| Failure::Other(error.to_string())).and_then(|_| {
         match Arguments::try_parse().map(Arguments::mode) {
             Ok(Mode::Serve(serve)) => serve::run(&serve),
+            Ok(Mode::Ctl(ctl)) => ctl::run(&ctl),
             Err(told) => start::wrong_arguments(&told),
         }
     });

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 /// Descriptors that a worker needs besides its connections: listeners, channels, logs, files that are being read.
 const DESCRIPTORS_BESIDES_CONNECTIONS: u64 = 128;
+/// Exit code when no server is there to be asked (`EX_UNAVAILABLE` of sysexits.h).
+const EXIT_UNAVAILABLE: u8 = 69;
 /// Exit code for a wrong setting (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
 
@@ -14,6 +16,8 @@ const EXIT_USAGE: u8 = 64;
 pub(crate) enum Failure {
     /// A setting is wrong: code 64.
     Setting(String),
+    /// Nobody answers at the control socket: code 69.
+    Unavailable(String),
     /// Anything else: code 1.
     Other(String),
 }
@@ -29,6 +33,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         let (line, code) = match self {
             Failure::Setting(line) => (line, ExitCode::from(EXIT_USAGE)),
+            Failure::Unavailable(line) => (line, ExitCode::from(EXIT_UNAVAILABLE)),
             Failure::Other(line) => (line, ExitCode::FAILURE),
         };
         eprintln!("phalanx: {line}");

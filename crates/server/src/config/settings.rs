@@ -2,13 +2,13 @@
 
 use super::quantity::{ByteSize, Span};
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What was typed, unchecked. A flag wins over the environment, the environment over the file, the file over the
 /// default.
-#[derive(Debug, Default, Clone, PartialEq, Args, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Args, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Address to listen on; repeat it to listen on several [default: 127.0.0.1:3000]
@@ -31,6 +31,10 @@ pub(crate) struct Settings {
     /// Most bytes in the folder; the oldest results are deleted beyond it [default: 1GiB]
     #[arg(long, value_name = "SIZE", env = "PHALANX_STORE_LIMIT", hide_env = true)]
     pub(crate) store_limit: Option<ByteSize>,
+
+    /// Control socket, for `phalanx ctl` and curl; `none` for none [default: control.sock in the store's folder]
+    #[arg(long, value_name = "PATH", env = "PHALANX_CONTROL", hide_env = true, help_heading = "Operation")]
+    pub(crate) control: Option<PathBuf>,
 
     /// Log lines for people, for machines, or people on a terminal and machines otherwise [default: auto]
     #[arg(long, value_name = "FORMAT", env = "PHALANX_LOG_FORMAT", hide_env = true)]
@@ -103,7 +107,7 @@ pub(crate) struct Settings {
 }
 
 /// How log lines look. (No doc comments inside: clap would then spread its help over three lines a flag.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub(crate) enum LogFormat {
@@ -116,7 +120,7 @@ pub(crate) enum LogFormat {
 }
 
 /// Least important level that is still logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub(crate) enum LogLevel {
@@ -136,6 +140,7 @@ impl Settings {
             threads: self.threads.or(lower.threads),
             store: self.store.or(lower.store),
             store_limit: self.store_limit.or(lower.store_limit),
+            control: self.control.or(lower.control),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),
             body_limit: self.body_limit.or(lower.body_limit),

@@ -1,0 +1,103 @@
+//! What `phalanx ctl` can be asked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::config::quantity::Span;
+
+const EXAMPLES: &str = "\
+Examples:
+  phalanx ctl status
+  phalanx ctl reload --wait            replaces every worker, new first; fails if the new ones are not healthy
+  phalanx ctl upgrade --wait           the same after the program file was replaced; goes back by itself if it fails
+  phalanx ctl scale 8
+  phalanx ctl logs --follow
+  curl --unix-socket phalanx-data/control.sock http://x/metrics
+
+Exit code: 0 done, 1 refused or failed (the reason is on standard error), 64 a wrong command line, 69 no server there.";
+
+/// Which server, and what it shall do.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CtlArguments {
+    /// Control socket of the server [default: that of the settings in ./phalanx.toml, else ./phalanx-data/control.sock]
+    #[arg(long, value_name = "PATH", env = "PHALANX_CONTROL", hide_env = true, global = true)]
+    pub(super) control: Option<PathBuf>,
+    /// File of settings in which the server's control socket or store is named
+    #[arg(long, value_name = "FILE", env = "PHALANX_CONFIG", hide_env = true, global = true)]
+    pub(super) config: Option<PathBuf>,
+    /// Answers as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What to ask.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// The cluster and its workers
+    Status,
+    /// Replace every worker, one at a time, new first, with the settings as they are now
+    Reload(Wait),
+    /// Go on with the program file as it is now: same process id, same sockets, then a reload
+    Upgrade(Wait),
+    /// Go back to the program that ran before the last upgrade
+    Rollback(Wait),
+    /// Change the number of workers
+    Scale {
+        /// Workers from now on
+        #[arg(value_name = "N")]
+        workers: u16,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Finish the running requests and stop
+    Stop {
+        /// Do not finish anything
+        #[arg(long)]
+        now: bool,
+    },
+    /// Send a signal to one worker; it is replaced when it ends
+    Kill {
+        /// Number of the worker
+        #[arg(value_name = "WORKER")]
+        worker: u32,
+        /// TERM lets it finish, KILL does not
+        #[arg(long, default_value = "TERM")]
+        signal: String,
+    },
+    /// What happens, as it happens, until interrupted
+    Events,
+    /// The last lines that the workers wrote
+    Logs {
+        /// Only those of this worker
+        #[arg(long, value_name = "N")]
+        worker: Option<u32>,
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 100)]
+        lines: u32,
+        /// Go on with new lines until interrupted
+        #[arg(long, short)]
+        follow: bool,
+    },
+}
+
+/// Whether to wait for the end of an operation, and how long.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Wait {
+    /// Return when it is over, with exit code 1 if it failed
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// Longest wait; the operation itself goes on
+    #[arg(long, value_name = "TIME", default_value = "10m", requires = "wait")]
+    timeout: Span,
+}
+
+impl Wait {
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout.0
+    }
+}
