@@ -7,6 +7,7 @@ use std::time::Duration;
 use phalanx_process::ExitStatus;
 use serde::de::DeserializeOwned;
 
+use crate::supervisor::KillReason;
 use crate::{Error, Place, WorkerId};
 
 /// Why and how a worker ended.
@@ -83,7 +84,7 @@ pub enum Event {
         /// The worker.
         worker: WorkerId,
         /// Why.
-        why: &'static str,
+        why: KillReason,
     },
     /// The worker's process has ended.
     Exit {

@@ -179,6 +179,7 @@ impl Primary {
         }
         match self.outcome.take() {
             Some(Outcome::FirstStartFailed { status, error }) => Err(Error::FirstStart { status, error }),
+            Some(Outcome::GivenUp { error }) => Err(Error::FirstStart { status: None, error }),
             _ => Ok(()),
         }
     }
@@ -205,6 +206,7 @@ impl Primary {
             Action::Drain(worker, departure, within) => self.drain(worker, departure, within),
             Action::Kill(worker, reason) => self.kill(worker, reason),
             Action::Probe(_) | Action::Admit(_) | Action::DumpStacks(_) | Action::Over { .. } => {}
+            Action::Recycle(..) | Action::GiveUp(_) => {}
             Action::Bury(worker, reason) => {
                 let page = self.workers.get(&worker).map(|running| running.page);
                 if let Some(page) = page {
@@ -327,13 +329,7 @@ impl Primary {
         if let Some(running) = self.workers.get(&worker) {
             let _ = running.child.kill(Signal::Kill);
         }
-        let why = match reason {
-            KillReason::Boot => "it did not become ready in time",
-            KillReason::Hung => "its event loop stands still",
-            KillReason::Drain => "it did not finish in time",
-            KillReason::StopNow => "the cluster stops at once",
-        };
-        self.emit(Event::Killed { worker, why });
+        self.emit(Event::Killed { worker, why: reason });
     }
 
     fn take_signals(&mut self) {

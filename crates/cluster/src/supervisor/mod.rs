@@ -23,6 +23,7 @@ mod simulation;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::time::Duration;
 
@@ -33,175 +34,12 @@ use crate::event::ExitReason;
 use crate::id::MAX_SLOTS;
 use crate::{Place, WorkerId};
 
-pub use policy::Policy;
+pub use policy::{Admission, Policy};
 use slot::{End, Slot, State};
+pub use words::*;
 
 /// A moment, as the time since an origin.
 pub type Now = Duration;
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    /// The cluster begins with this many slots.
-    Start {
-        /// Number of workers wanted.
-        workers: usize,
-    },
-    /// One more slot is wanted.
-    Fork,
-    /// A worker says that it can serve.
-    Ready(WorkerId),
-    /// A worker says that it serves a listener, so that it will be replaced whatever code it exits with.
-    Listening(WorkerId),
-    /// A worker says why it cannot go on; it is about to exit.
-    Failed(WorkerId, String),
-    /// A worker's process has ended.
-    Exited(WorkerId, ExitStatus),
-    /// A worker could not be started.
-    SpawnFailed(WorkerId, String),
-    /// The user wants a worker to leave for good.
-    Disconnect(WorkerId),
-    /// The user wants all workers to leave for good.
-    DisconnectAll,
-    /// The code in the primary has returned: it will fork no more workers.
-    CodeEnded,
-    /// A second has passed; what each worker's page of the scoreboard says.
-    Tick(Vec<Vitals>),
-    /// The answer to [`Action::Probe`]: healthy, or why not.
-    Probed(WorkerId, Result<(), String>),
-    /// Replace every worker, new first, as operation of this number, with workers of this generation. Answered by
-    /// [`Action::Over`], at once if it cannot begin.
-    Reload {
-        /// The number of the operation.
-        operation: u64,
-        /// The generation of the new workers; grows with every attempt.
-        generation: u32,
-    },
-    /// This many places are wanted from now on. Answered by [`Action::Over`].
-    Scale {
-        /// The number of the operation.
-        operation: u64,
-        /// Places wanted; at least 1.
-        workers: usize,
-    },
-    /// The first input instead of [`Start`](Self::Start) after the primary was replaced in place: the workers that live.
-    Adopt(Vec<Adopted>),
-    /// The time that [`Supervisor::wakes_at`] named has come.
-    Elapsed,
-    /// Finish what is under way and stop.
-    Stop,
-    /// Stop at once.
-    StopNow,
-}
-
-/// What is to be done, in this order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Start a worker process. [`Input::SpawnFailed`] if that fails.
-    Spawn(Birth),
-    /// Ask a held worker, or the user's command, whether it is healthy. Answered by [`Input::Probed`].
-    Probe(WorkerId),
-    /// Let a held worker accept connections.
-    Admit(WorkerId),
-    /// A worker hangs: write down where its threads are, before it is killed.
-    DumpStacks(WorkerId),
-    /// The operation of this number is over: it did what was asked, or failed and left, or restored, the old workers.
-    Over {
-        /// The number of the operation.
-        operation: u64,
-        /// Done, or why not.
-        result: Result<(), String>,
-    },
-    /// Tell a worker to stop accepting, to finish what it has, and to exit within the time.
-    Drain(WorkerId, Departure, Duration),
-    /// End a worker with SIGKILL.
-    Kill(WorkerId, KillReason),
-    /// A worker is gone: sweep its permits and clear its page of the scoreboard.
-    Bury(WorkerId, ExitReason),
-    /// The place waits this long before its next start.
-    BackOff(Place, Duration),
-    /// The place's workers died too often before they were ready: it is tried again after this time.
-    Break(Place, Duration),
-    /// No worker has lived for too long: close the listeners, so that clients fail fast. A later spawn opens them.
-    CloseListeners,
-    /// All is over.
-    Finish(Outcome),
-}
-
-/// A worker that is to be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Birth {
-    /// Its number, never used before.
-    pub worker: WorkerId,
-    /// The seat that it takes.
-    pub place: Place,
-    /// Its page of the scoreboard, which no other live process has.
-    pub page: SlotIndex,
-    /// Which settings it gets.
-    pub generation: u32,
-    /// Whether it accepts nothing before it is admitted.
-    pub held: bool,
-}
-
-/// What a worker's page says at a tick.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Vitals {
-    /// The worker.
-    pub worker: WorkerId,
-    /// Grows while its event loop turns.
-    pub beat: u64,
-    /// Requests begun since it started.
-    pub requests: u64,
-    /// Resident memory in bytes; 0 if it was not sampled yet.
-    pub resident_bytes: u64,
-}
-
-/// A worker that an earlier image of the primary started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Adopted {
-    /// What it was started as.
-    pub birth: Birth,
-    /// Whether it was ready.
-    pub ready: bool,
-    /// Whether it was told to leave.
-    pub leaving: bool,
-}
-
-/// Why a worker is told to leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
-    /// It alone leaves; the others take the connections that wait.
-    Alone,
-    /// The whole cluster stops: it takes the connections that already wait, first.
-    WithAll,
-}
-
-/// Why a worker is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KillReason {
-    /// It did not become ready in time.
-    Boot,
-    /// Its event loop stands still.
-    Hung,
-    /// It did not finish its drain in time.
-    Drain,
-    /// The cluster stops at once.
-    StopNow,
-}
-
-/// How a cluster ends.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// It was told to stop, or all its workers have finished.
-    Done,
-    /// At the very first start no worker became ready.
-    FirstStartFailed {
-        /// How the last of them ended.
-        status: Option<ExitStatus>,
-        /// What it said of it.
-        error: Option<String>,
-    },
-}
 
 /// How far the cluster as a whole is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

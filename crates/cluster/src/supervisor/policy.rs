@@ -32,6 +32,33 @@ pub struct Policy {
     pub probe_interval: Duration,
     /// Without a serving worker for this long (5 s), the listeners are closed.
     pub idle_close: Duration,
+    /// When a worker that replaces another may accept connections (as soon as it is ready).
+    pub admission: Admission,
+    /// From [`Action::Probe`](super::Action::Probe) to its answer (10 s).
+    pub gate_deadline: Duration,
+    /// How long the first new worker of a reload serves beside the old one before that has to leave, and the last one
+    /// before the reload counts as done (1 s): what dies right after it was ready does not replace what works.
+    pub proof: Duration,
+    /// What a hung worker gets to write down where it hangs (2 s), before SIGKILL.
+    pub hung_grace: Duration,
+    /// Requests after which a worker is recycled (no limit). Like the next two it is drawn for each worker anew, 10 %
+    /// around this value, and never more than one worker of the cluster is recycled at once.
+    pub max_requests: Option<u64>,
+    /// Time of service after which a worker is recycled (no limit).
+    pub max_lifetime: Option<Duration>,
+    /// Resident memory in bytes above which a worker is recycled (no limit).
+    pub soft_memory: Option<u64>,
+    /// Resident memory in bytes above which a worker is killed (no limit). No jitter: it is the last line.
+    pub hard_memory: Option<u64>,
+}
+
+/// What a worker that replaces another must have done before it gets connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It has said that it is ready: its own word.
+    Ready,
+    /// It is held when it is ready, and [`Action::Probe`](super::Action::Probe) has to find it healthy.
+    Probed,
 }
 
 impl Default for Policy {
@@ -50,6 +77,14 @@ impl Default for Policy {
             breaker_window: Duration::from_secs(60),
             probe_interval: Duration::from_secs(60),
             idle_close: Duration::from_secs(5),
+            admission: Admission::Ready,
+            gate_deadline: Duration::from_secs(10),
+            proof: Duration::from_secs(1),
+            hung_grace: Duration::from_secs(2),
+            max_requests: None,
+            max_lifetime: None,
+            soft_memory: None,
+            hard_memory: None,
         }
     }
 }

@@ -122,7 +122,7 @@ impl World {
                 assert!(wait <= limit && wait >= Duration::from_millis(80), "a back-off of {wait:?}");
             }
             Action::Break(..) => assert!(!self.stopping),
-            Action::Probe(_) | Action::Admit(_) | Action::DumpStacks(_) | Action::Over { .. } => {}
+            _ => {}
             Action::CloseListeners => {
                 assert!(self.listeners_open, "the listeners are closed twice");
                 self.listeners_open = false;
