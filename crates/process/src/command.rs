@@ -216,38 +216,38 @@ impl Command {
 
     /// Sets a limit of resources, soft and hard. Needs [`init`](crate::init).
     pub fn rlimit(mut self, limit: Limit, most: u64) -> Self {
-        self.inside.limits.push((limit, most));
+        self.inside.settings.limits.push((limit, most));
         self
     }
 
     /// Adds to the niceness: 19 is the least urgent; negative ones need privileges. Needs [`init`](crate::init).
     pub fn nice(mut self, increment: i32) -> Self {
-        self.inside.nice = Some(increment);
+        self.inside.settings.nice = Some(increment);
         self
     }
 
     /// The child and its children run on these processors only. Needs [`init`](crate::init).
     pub fn affinity(mut self, processors: impl IntoIterator<Item = usize>) -> Self {
-        self.inside.affinity = Some(processors.into_iter().collect());
+        self.inside.settings.affinity = Some(processors.into_iter().collect());
         self
     }
 
     /// The child starts in this control group: the path of a directory with a `cgroup.procs` that we may write to. Needs
     /// [`init`](crate::init).
     pub fn cgroup(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.inside.cgroup = Some(directory.into());
+        self.inside.settings.cgroup = Some(directory.into());
         self
     }
 
     /// The user to run as; supplementary groups are dropped. Needs privileges and [`init`](crate::init).
     pub fn uid(mut self, user: u32) -> Self {
-        self.inside.user = Some(user);
+        self.inside.settings.user = Some(user);
         self
     }
 
     /// The group to run as; supplementary groups are dropped. Needs privileges and [`init`](crate::init).
     pub fn gid(mut self, group: u32) -> Self {
-        self.inside.group = Some(group);
+        self.inside.settings.group = Some(group);
         self
     }
 

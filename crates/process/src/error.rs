@@ -31,6 +31,27 @@ pub enum Error {
         /// Release of the running kernel.
         release: String,
     },
+    /// Something that this process was to set for itself was refused: a limit, its niceness, its user.
+    Setting {
+        /// What: "the niceness by -5", "the user 65534".
+        what: String,
+        /// What came back.
+        source: io::Error,
+    },
+    /// A process is no child of this one, or was reaped already.
+    NotOurChild {
+        /// Its number.
+        pid: u32,
+    },
+    /// What a service manager or the image before this one handed over makes no sense.
+    BadHandOver {
+        /// The variable of the environment that says it.
+        variable: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Only the main thread may execute another image in place: children follow the thread that spawned them.
+    NotMainThread,
     /// Nobody forked this process, or its end of the channel was taken before.
     NoParent,
     /// The channel to or from a forked process failed.
@@ -68,6 +89,22 @@ impl fmt::Display for Error {
             Error::Kernel { missing, release } => {
                 write!(f, "Phalanx needs Linux 5.10 or newer: {missing} is missing in this kernel ({release})")
             }
+            Error::Setting { what, source } => {
+                let advice = match source.raw_os_error() {
+                    Some(libc::EPERM | libc::EACCES) => "; run as root, or leave this setting out",
+                    _ => "",
+                };
+                write!(f, "cannot set {what} for process {}: {source}{advice}", std::process::id())
+            }
+            Error::NotOurChild { pid } => {
+                write!(f, "process {pid} is no child of process {}, or was reaped already", std::process::id())
+            }
+            Error::BadHandOver { variable, why } => {
+                write!(f, "{variable} in the environment is not valid: {why}; unset it")
+            }
+            Error::NotMainThread => {
+                write!(f, "another image can be executed in place only by the main thread; this is another one")
+            }
             Error::NoParent => write!(
                 f,
                 "there is no channel to a parent: this process was not forked by Phalanx or Node.js, phalanx::init() was \
@@ -85,7 +122,7 @@ impl std::error::Error for Error {
         match self {
             Error::Channel(source) => source.source(),
             Error::NodeChannel(source) => source.source(),
-            Error::System { source, .. } => Some(source),
+            Error::System { source, .. } | Error::Setting { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -1,17 +1,19 @@
 //! [`init`]: the first line of `main`, where a process learns which part it plays.
 
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ffi::OsString;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use crate::role::ROLE_VARIABLE;
-use crate::{Error, kernel, launcher, node_parent};
+use crate::descriptors::{self, Descriptors};
+use crate::role::{DEATH_SIGNAL, ROLE_VARIABLE};
+use crate::{Error, Signal, kernel, launcher, node_parent, refusal};
 
 /// The role that this process was spawned in, with the descriptors that it was given.
 #[derive(Debug)]
 pub struct TakenRole {
     name: String,
-    descriptors: Vec<(String, OwnedFd)>,
+    descriptors: Descriptors,
 }
 
 impl TakenRole {
@@ -22,19 +24,13 @@ impl TakenRole {
 
     /// Takes the first descriptor of this name that was not taken yet.
     pub fn take(&mut self, name: &str) -> Result<OwnedFd, Error> {
-        let position = self.descriptors.iter().position(|(its, _)| its == name);
-        match position {
-            Some(index) => Ok(self.descriptors.remove(index).1),
-            None => Err(Error::BadRole { why: format!("the role \"{}\" came without \"{name}\"", self.name) }),
-        }
+        let taken = self.descriptors.take(name);
+        taken.ok_or_else(|| Error::BadRole { why: format!("the role \"{}\" came without \"{name}\"", self.name) })
     }
 
     /// Takes all descriptors of this name, in the order in which they were given.
     pub fn take_all(&mut self, name: &str) -> Vec<OwnedFd> {
-        let (taken, rest) = std::mem::take(&mut self.descriptors).into_iter().partition(|(its, _)| its == name);
-        self.descriptors = rest;
-        let taken: Vec<(String, OwnedFd)> = taken;
-        taken.into_iter().map(|(_, descriptor)| descriptor).collect()
+        self.descriptors.take_all(name)
     }
 }
 
@@ -64,14 +60,13 @@ pub fn init() -> Result<(), Error> {
     }
     kernel::check()?;
     close_descriptors_on_exec()?;
-    let spawned = match std::env::var_os(ROLE_VARIABLE) {
-        None => None,
+    // SAFETY: documented as the first line of `main`: there is no other thread that could read the environment.
+    let spawned = match unsafe { take_variable(ROLE_VARIABLE) } {
         Some(value) => {
-            // SAFETY: documented as the first line of `main`: there is no other thread that could read the environment.
-            unsafe { std::env::remove_var(ROLE_VARIABLE) };
             let text = value.into_string().map_err(|_| Error::BadRole { why: "it is no text".into() })?;
             Some(Spawned::parse(&text)?)
         }
+        None => None,
     };
     let spawned = match spawned {
         // Its environment is that of the program which it becomes.
@@ -84,12 +79,32 @@ pub fn init() -> Result<(), Error> {
         STATE.store(NO_ROLE, Ordering::Release);
         return Ok(());
     };
-    die_with(spawned.parent)?;
-    let role = spawned.take_descriptors()?;
+    let (parent, death) = (spawned.parent, spawned.death);
+    let mut role = spawned.take_descriptors()?;
+    refusal::follow(&mut role.descriptors)?;
+    // After a change of user, which clears it.
+    die_with(parent, death)?;
+    wait_for_code(role);
+    Ok(())
+}
+
+/// From now on this process has a role, which waits to be taken.
+fn wait_for_code(role: TakenRole) {
     let _ = NAME.set(role.name.clone());
     *WAITING.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(role);
     STATE.store(ROLE_WAITS, Ordering::Release);
-    Ok(())
+}
+
+/// Takes a variable that is meant for this process and no other out of the environment.
+///
+/// # Safety
+///
+/// No other thread may exist that could read the environment.
+pub(crate) unsafe fn take_variable(name: &str) -> Option<OsString> {
+    let value = std::env::var_os(name)?;
+    // SAFETY: the caller vouches for it.
+    unsafe { std::env::remove_var(name) };
+    Some(value)
 }
 
 /// Whether [`init`] was called.
@@ -124,6 +139,8 @@ pub(crate) fn check_may_spawn() -> Result<(), Error> {
 struct Spawned {
     name: String,
     parent: u32,
+    /// What it gets when that parent dies.
+    death: Signal,
     descriptors: Vec<(String, RawFd)>,
 }
 
@@ -132,38 +149,23 @@ impl Spawned {
         let bad = |why: &str| Error::BadRole { why: format!("{why} in \"{text}\"") };
         let mut parts = text.split(';');
         let name = parts.next().filter(|name| !name.is_empty()).ok_or_else(|| bad("no name"))?.to_owned();
-        let parent = parts
-            .next()
-            .and_then(|part| part.strip_prefix("parent="))
-            .and_then(|number| number.parse().ok())
-            .ok_or_else(|| bad("no parent"))?;
+        let parent = parts.next().and_then(|part| part.strip_prefix("parent=")).ok_or_else(|| bad("no parent"))?;
+        let (parent, death) = match parent.split_once(',') {
+            Some((parent, signal)) => (parent, Signal::from_name(signal).ok_or_else(|| bad("no such signal"))?),
+            None => (parent, DEATH_SIGNAL),
+        };
+        let parent = parent.parse().map_err(|_| bad("no parent"))?;
         let descriptors = parts
-            .map(|part| {
-                let (name, number) = part.split_once('=').ok_or_else(|| bad("no number"))?;
-                let number: RawFd = number.parse().map_err(|_| bad("no number"))?;
-                if number <= 2 { Err(bad("a standard stream")) } else { Ok((name.to_owned(), number)) }
-            })
+            .map(|part| descriptors::parse(part).ok_or_else(|| bad("no number")))
             .collect::<Result<Vec<_>, Error>>()?;
-        let mut numbers: Vec<RawFd> = descriptors.iter().map(|(_, number)| *number).collect();
-        numbers.sort_unstable();
-        if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(bad("the same descriptor twice"));
-        }
-        Ok(Spawned { name, parent, descriptors })
+        Ok(Spawned { name, parent, death, descriptors })
     }
 
-    /// Makes us the owner of the descriptors, after a look whether each is really open.
+    /// Makes us the owner of the descriptors.
     fn take_descriptors(self) -> Result<TakenRole, Error> {
-        let mut descriptors = Vec::with_capacity(self.descriptors.len());
-        for (name, number) in self.descriptors {
-            // SAFETY: only asks for the flags of a number; a closed one gives EBADF.
-            if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
-                return Err(Error::BadRole { why: format!("descriptor {number} (\"{name}\") is not open") });
-            }
-            // SAFETY: it is open, above the standard streams, named once (checked in `parse`), was placed there for us
-            // by the parent, and `init` runs once, before anything else in this process could own it.
-            descriptors.push((name, unsafe { OwnedFd::from_raw_fd(number) }));
-        }
+        // SAFETY: they were placed there for us by the parent, and `init` runs once, before anything else in this process
+        // could own one.
+        let descriptors = unsafe { Descriptors::own(self.descriptors) }.map_err(|why| Error::BadRole { why })?;
         Ok(TakenRole { name: self.name, descriptors })
     }
 }
@@ -187,9 +189,9 @@ fn close_descriptors_on_exec() -> Result<(), Error> {
     Ok(())
 }
 
-/// SIGTERM for us when the thread that spawned us ends; an exit at once if it has ended already.
-fn die_with(parent: u32) -> Result<(), Error> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+/// A signal for us when the thread that spawned us ends; an exit at once if it has ended already.
+fn die_with(parent: u32, death: Signal) -> Result<(), Error> {
+    rustix::process::set_parent_process_death_signal(Some(death.as_rustix()))
         .map_err(|source| Error::system("ask for a signal at the parent's death", source))?;
     if std::os::unix::process::parent_id() != parent {
         crate::die_now(0);
@@ -204,16 +206,21 @@ mod tests {
     #[test]
     fn a_role_is_read_as_it_was_written() {
         let spawned = Spawned::parse("worker;parent=12;control=3;listener=4;listener=5").unwrap();
-        assert_eq!((spawned.name.as_str(), spawned.parent), ("worker", 12));
+        assert_eq!((spawned.name.as_str(), spawned.parent, spawned.death), ("worker", 12, Signal::Terminate));
         assert_eq!(spawned.descriptors, [("control".into(), 3), ("listener".into(), 4), ("listener".into(), 5)]);
+        let spawned = Spawned::parse("dumper;parent=12,SIGKILL").unwrap();
+        assert_eq!((spawned.parent, spawned.death), (12, Signal::Kill));
     }
 
     #[test]
     fn a_role_that_makes_no_sense_is_refused_before_anything_is_touched() {
-        for text in ["", ";parent=1", "worker", "worker;parent=x", "worker;parent=1;control", "worker;parent=1;a=1"] {
+        let bad = ["", ";parent=1", "worker", "worker;parent=x", "worker;parent=1,SIGNONE", "worker;parent=1;control"];
+        for text in bad {
             assert!(Spawned::parse(text).is_err(), "{text:?} was accepted");
         }
-        assert!(Spawned::parse("worker;parent=1;a=3;b=3").is_err(), "one descriptor with two owners was accepted");
+        for text in ["worker;parent=1;a=1", "worker;parent=1;a=0;b=0"] {
+            assert!(Spawned::parse(text).unwrap().take_descriptors().is_err(), "{text:?} was accepted");
+        }
     }
 
     #[test]

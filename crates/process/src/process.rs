@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
-use crate::{Error, ExitStatus, Signal};
+use crate::{Error, ExitStatus, Signal, refusal};
 
 /// A child process and nothing else: no streams, no deadline. Its descriptor becomes readable when the process ends.
 ///
@@ -15,6 +15,8 @@ use crate::{Error, ExitStatus, Signal};
 pub struct Process {
     pid: Pid,
     pidfd: OwnedFd,
+    /// Where the child tells which of its settings was refused, if it has any.
+    refusal: Option<OwnedFd>,
 }
 
 impl Process {
@@ -22,7 +24,33 @@ impl Process {
         // The child is not reaped yet, so its number cannot have been given to another process.
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)
             .map_err(|source| Error::system(format!("open a pidfd of child {}", pid.as_raw_nonzero()), source))?;
-        Ok(Process { pid, pidfd })
+        Ok(Process { pid, pidfd, refusal: None })
+    }
+
+    pub(crate) fn with_refusal(self, refusal: OwnedFd) -> Process {
+        Process { refusal: Some(refusal), ..self }
+    }
+
+    /// Takes the word of a child whose settings ([`Role::nice`](crate::Role::nice) and so on) were refused: which one, why,
+    /// and what to do. `None` if there is none. Never blocks; it is there when the child has ended.
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.as_ref().and_then(refusal::read)
+    }
+
+    /// A child of this process by its number: for the image that was [executed in place](crate::upgrade) of the one that
+    /// spawned it. A child that has ended meanwhile is adopted too; [`try_wait`](Process::try_wait) reaps it.
+    ///
+    /// Errors: [`Error::NotOurChild`] if this process has no child of this number, or has reaped it.
+    pub fn adopt(pid: u32) -> Result<Process, Error> {
+        let not_ours = || Error::NotOurChild { pid };
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(not_ours)?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // Asked by number: as long as it is our child and not reaped, nobody else can have that number.
+        match rustix::process::waitid(WaitId::Pid(number), options) {
+            Ok(_) => Process::of(number),
+            Err(Errno::CHILD) => Err(not_ours()),
+            Err(source) => Err(Error::system(format!("look for child {pid}"), source)),
+        }
     }
 
     /// The process id.

@@ -2,16 +2,21 @@
 //!
 //! Children are started by `posix_spawn`, which shares the parent's memory until the exec, so it costs the same for a
 //! small parent and for one of many gigabytes; nothing runs in the child before the exec. What a child must set inside
-//! itself, it does in [`init`](crate::init).
+//! itself, it does in [`init`](crate::init), which costs no second exec and nothing at all where nothing is set.
 //!
-//! The role travels in one variable: `PHALANX_ROLE=NAME;parent=PID;NAME=FD;NAME=FD…`.
+//! The role travels in one variable: `PHALANX_ROLE=NAME;parent=PID;NAME=FD;NAME=FD…`, after the process id a comma and the
+//! signal of the parent's death if that is not SIGTERM.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
+use crate::environment::NOT_INHERITED;
 use crate::posix_spawn::{Attributes, FileActions, Place, posix_spawn};
-use crate::{Error, Process, init};
+use crate::settings::{Limit, Settings};
+use crate::stdio::{STDERR, STDIN, STDOUT};
+use crate::{Error, Process, Signal, init, refusal};
 
 /// The variable that carries the role.
 pub(crate) const ROLE_VARIABLE: &str = "PHALANX_ROLE";
@@ -19,29 +24,75 @@ pub(crate) const ROLE_VARIABLE: &str = "PHALANX_ROLE";
 /// The running executable, even if its file was replaced or removed.
 pub(crate) const THIS_EXECUTABLE: &std::ffi::CStr = c"/proc/self/exe";
 
-/// Where the given descriptors begin in the child: 0, 1 and 2 stay the standard streams.
+/// The signal of a parent's death where nothing else was said: time to finish.
+pub(crate) const DEATH_SIGNAL: Signal = Signal::Terminate;
+
+/// Where the given descriptors begin in the child: 0, 1 and 2 are the standard streams.
 const FIRST_DESCRIPTOR: RawFd = 3;
+
+/// Variables by which a service manager speaks to one process: the one that it started.
+const FOR_THE_SERVICE: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// A child that is this executable in another role: its name, its descriptors, additions to its environment.
 ///
 /// The child gets the arguments of this process, its environment with the additions, its standard streams, and of
 /// all other descriptors exactly those that were named.
+///
+/// What [`rlimit`](Role::rlimit), [`nice`](Role::nice), [`affinity`](Role::affinity), [`cgroup`](Role::cgroup),
+/// [`uid`](Role::uid) and [`gid`](Role::gid) say is set by the child itself in [`init`](crate::init), before any thread of
+/// it exists. If that is refused, the child's `init` returns [`Error::Setting`], and [`Process::refusal`] tells us.
 #[derive(Debug)]
 pub struct Role<'a> {
     name: &'static str,
+    program: Option<PathBuf>,
+    streams: Vec<(RawFd, BorrowedFd<'a>)>,
     descriptors: Vec<(&'static str, BorrowedFd<'a>)>,
     environment: Vec<(OsString, OsString)>,
+    settings: Settings,
+    parent_death: Signal,
 }
 
 impl<'a> Role<'a> {
     /// A role of this name (letters and digits).
     pub fn new(name: &'static str) -> Role<'a> {
-        Role { name, descriptors: Vec::new(), environment: Vec::new() }
+        Role {
+            name,
+            program: None,
+            streams: Vec::new(),
+            descriptors: Vec::new(),
+            environment: Vec::new(),
+            settings: Settings::default(),
+            parent_death: DEATH_SIGNAL,
+        }
+    }
+
+    /// Another file than the running executable: a newer one, which knows this role.
+    pub fn program(mut self, file: impl Into<PathBuf>) -> Self {
+        self.program = Some(file.into());
+        self
     }
 
     /// Gives the child a copy of `descriptor` under `name`. Names may repeat; order is kept.
     pub fn descriptor(mut self, name: &'static str, descriptor: BorrowedFd<'a>) -> Self {
         self.descriptors.push((name, descriptor));
+        self
+    }
+
+    /// The child's standard input. By default ours.
+    pub fn stdin(mut self, stream: BorrowedFd<'a>) -> Self {
+        self.streams.push((STDIN, stream));
+        self
+    }
+
+    /// The child's standard output. By default ours.
+    pub fn stdout(mut self, stream: BorrowedFd<'a>) -> Self {
+        self.streams.push((STDOUT, stream));
+        self
+    }
+
+    /// The child's standard error. By default ours.
+    pub fn stderr(mut self, stream: BorrowedFd<'a>) -> Self {
+        self.streams.push((STDERR, stream));
         self
     }
 
@@ -51,64 +102,145 @@ impl<'a> Role<'a> {
         self
     }
 
+    /// Sets a limit of resources, soft and hard.
+    pub fn rlimit(mut self, limit: Limit, most: u64) -> Self {
+        self.settings.limits.push((limit, most));
+        self
+    }
+
+    /// Adds to the niceness: 19 is the least urgent; negative ones need privileges.
+    pub fn nice(mut self, increment: i32) -> Self {
+        self.settings.nice = Some(increment);
+        self
+    }
+
+    /// The child and its children run on these processors only.
+    pub fn affinity(mut self, processors: impl IntoIterator<Item = usize>) -> Self {
+        self.settings.affinity = Some(processors.into_iter().collect());
+        self
+    }
+
+    /// The child enters this control group: the path of a directory with a `cgroup.procs` that it may write to.
+    pub fn cgroup(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.settings.cgroup = Some(directory.into());
+        self
+    }
+
+    /// The user to run as; supplementary groups are dropped. Needs privileges. Give a [`gid`](Role::gid) too: without it
+    /// the child keeps our group.
+    pub fn uid(mut self, user: u32) -> Self {
+        self.settings.user = Some(user);
+        self
+    }
+
+    /// The group to run as; supplementary groups are dropped. Needs privileges.
+    pub fn gid(mut self, group: u32) -> Self {
+        self.settings.group = Some(group);
+        self
+    }
+
+    /// What the child gets when the thread that spawned it ends. Default [`Signal::Terminate`].
+    pub fn parent_death(mut self, signal: Signal) -> Self {
+        self.parent_death = signal;
+        self
+    }
+
     /// Starts the child.
     ///
     /// Call it on a thread that lives as long as the child should: the kernel's parent-death signal follows the
     /// *thread* that spawned, not the process.
-    pub fn spawn(self) -> Result<Process, Error> {
+    pub fn spawn(mut self) -> Result<Process, Error> {
         init::check_may_spawn()?;
+        let settings = std::mem::take(&mut self.settings);
+        let Some(orders) = refusal::Orders::of(&settings)? else { return self.start() };
+        let child = {
+            let mut role: Role<'_> = self;
+            let (settings, report_to) = orders.for_the_child();
+            role.descriptors.extend([(refusal::SETTINGS, settings), (refusal::REFUSAL, report_to)]);
+            role.start()?
+        };
+        Ok(child.with_refusal(orders.into_report()))
+    }
+
+    fn start(&self) -> Result<Process, Error> {
         let arguments = c_strings(std::env::args_os(), "an argument of this program")?;
         let environment = self.environment_block()?;
-        let above = FIRST_DESCRIPTOR + self.descriptors.len() as RawFd;
-        // Copies above the target numbers, so that placing one never overwrites another that is still to be placed.
-        let copies = self
-            .descriptors
-            .iter()
-            .map(|(name, descriptor)| {
-                rustix::io::fcntl_dupfd_cloexec(descriptor, above)
-                    .map_err(|source| Error::system(format!("copy the descriptor \"{name}\" for a child"), source))
-            })
-            .collect::<Result<Vec<OwnedFd>, Error>>()?;
-        let pid = start(&copies, &arguments, &environment)
-            .map_err(|source| Error::system(format!("start this program as \"{}\"", self.name), source))?;
+        let file = match &self.program {
+            Some(file) => CString::new(file.as_os_str().as_bytes())
+                .map_err(|_| Error::NulByte { what: "the path of a program".into() })?,
+            None => THIS_EXECUTABLE.to_owned(),
+        };
+        let actions = Placed::of(self)?;
+        let pid = Attributes::with_default_signals(Place::WithParent)
+            .and_then(|attributes| posix_spawn(&file, &actions.actions, &attributes, &arguments, &environment))
+            .map_err(|source| {
+                let file = self.program.as_ref().map_or("this program".into(), |file| file.display().to_string());
+                Error::system(format!("start {file} as \"{}\"", self.name), source)
+            })?;
         Process::of(pid)
     }
 
     fn environment_block(&self) -> Result<Vec<CString>, Error> {
         let mut role = format!("{};parent={}", self.name, std::process::id());
+        if self.parent_death != DEATH_SIGNAL {
+            role.push_str(&format!(",{}", self.parent_death));
+        }
         for (number, (name, _)) in (FIRST_DESCRIPTOR..).zip(&self.descriptors) {
             role.push_str(&format!(";{name}={number}"));
         }
-        let additions = self.environment.iter().cloned().chain([(ROLE_VARIABLE.into(), role.into())]);
-        let mut all: Vec<(OsString, OsString)> = std::env::vars_os()
-            .filter(|(name, _)| name != ROLE_VARIABLE && !self.environment.iter().any(|(ours, _)| ours == name))
-            .collect();
-        all.extend(additions);
-        c_strings(
-            all.into_iter().map(|(mut name, value)| {
-                name.push(OsStr::from_bytes(b"="));
-                name.push(value);
-                name
-            }),
-            "a variable of the environment",
-        )
+        environment_block(&self.environment, ROLE_VARIABLE, role, |name| {
+            NOT_INHERITED.iter().chain(&FOR_THE_SERVICE).any(|not| name == *not)
+        })
     }
 }
 
-fn c_strings(strings: impl Iterator<Item = OsString>, what: &str) -> Result<Vec<CString>, Error> {
+/// Our environment without what is left out, with additions, and with one variable of our own.
+pub(crate) fn environment_block(
+    additions: &[(OsString, OsString)],
+    own_variable: &str,
+    own_value: String,
+    left_out: impl Fn(&OsStr) -> bool,
+) -> Result<Vec<CString>, Error> {
+    let replaced = |name: &OsStr| name == own_variable || additions.iter().any(|(ours, _)| ours == name);
+    let mut all: Vec<(OsString, OsString)> =
+        std::env::vars_os().filter(|(name, _)| !left_out(name) && !replaced(name)).collect();
+    all.extend(additions.iter().cloned().chain([(own_variable.into(), own_value.into())]));
+    c_strings(
+        all.into_iter().map(|(mut name, value)| {
+            name.push(OsStr::from_bytes(b"="));
+            name.push(value);
+            name
+        }),
+        "a variable of the environment",
+    )
+}
+
+pub(crate) fn c_strings(strings: impl Iterator<Item = OsString>, what: &str) -> Result<Vec<CString>, Error> {
     strings.map(|s| CString::new(s.into_vec()).map_err(|_| Error::NulByte { what: what.into() })).collect()
 }
 
-fn start(copies: &[OwnedFd], arguments: &[CString], environment: &[CString]) -> std::io::Result<rustix::process::Pid> {
-    let mut actions = FileActions::new()?;
-    for (target, copy) in (FIRST_DESCRIPTOR..).zip(copies) {
-        actions.place(copy.as_raw_fd(), target)?;
+/// The child's descriptors: what `posix_spawn` is to do, and the copies that it does it with.
+struct Placed {
+    actions: FileActions,
+    _copies: Vec<OwnedFd>,
+}
+
+impl Placed {
+    fn of(role: &Role<'_>) -> Result<Placed, Error> {
+        let above = FIRST_DESCRIPTOR + role.descriptors.len() as RawFd;
+        let named = (FIRST_DESCRIPTOR..).zip(&role.descriptors).map(|(target, (name, from))| (target, *name, from));
+        let streams = role.streams.iter().map(|(target, from)| (*target, "a standard stream", from));
+        let mut actions = FileActions::new().map_err(|source| Error::system("prepare the start of a child", source))?;
+        let mut copies = Vec::with_capacity(role.descriptors.len() + role.streams.len());
+        for (target, name, from) in named.chain(streams) {
+            // Above the target numbers, so that placing one never overwrites another that is still to be placed.
+            let copy = rustix::io::fcntl_dupfd_cloexec(from, above)
+                .map_err(|source| Error::system(format!("copy the descriptor \"{name}\" for a child"), source))?;
+            actions
+                .place(copy.as_raw_fd(), target)
+                .map_err(|source| Error::system(format!("place the descriptor \"{name}\" for a child"), source))?;
+            copies.push(copy);
+        }
+        Ok(Placed { actions, _copies: copies })
     }
-    posix_spawn(
-        THIS_EXECUTABLE,
-        &actions,
-        &Attributes::with_default_signals(Place::WithParent)?,
-        arguments,
-        environment,
-    )
 }

@@ -7,12 +7,14 @@
 
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use rustix::pipe::PipeFlags;
 
 use crate::Error;
+use crate::signal_mask::{SignalMask, bit};
 
 macro_rules! signals {
     ($($(#[$doc:meta])* $name:ident = $number:ident, $rustix:ident;)*) => {
@@ -87,6 +89,10 @@ signals! {
     Alarm = SIGALRM, ALARM;
     /// A child has ended or stopped.
     Child = SIGCHLD, CHILD;
+    /// A reader in the background wants the terminal, or: one worker more.
+    TtyIn = SIGTTIN, TTIN;
+    /// A writer in the background wants the terminal, or: one worker less.
+    TtyOut = SIGTTOU, TTOU;
     /// The terminal has another size.
     Window = SIGWINCH, WINCH;
     /// The limit of processor time is reached.
@@ -110,72 +116,137 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Where the handler writes; -1 before there is a pipe. Set once and never closed: a handler may run at any time.
-static PIPE: AtomicI32 = AtomicI32::new(-1);
+/// The pipe that the handler writes into. Created once and never closed: a handler may run at any time.
+static PIPE: OnceLock<Pipe> = OnceLock::new();
+/// The end of [`PIPE`] that the handler writes to; -1 before there is one.
+static WRITER: AtomicI32 = AtomicI32::new(-1);
+/// Signals that are in the pipe: each at most once, so it is never full. Bits as in [`SignalMask`].
+static PENDING: AtomicU64 = AtomicU64::new(0);
+/// Signals whose handler is ours.
+static HANDLED: AtomicU64 = AtomicU64::new(0);
+/// Whether there is a [`Signals`].
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug)]
+struct Pipe {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
 
 /// Signals, read one by one from a descriptor. There is one for each process.
+///
+/// A signal that comes again before it was read counts once, as in the kernel: a storm of thousands loses none of the
+/// kinds, and takes no more room than one of each.
 #[derive(Debug)]
 pub struct Signals {
-    file: OwnedFd,
+    pipe: &'static Pipe,
 }
 
 impl Signals {
     /// From now on `signals` do not interrupt or end this process, but are read here. Children get their default
-    /// actions back when they execute.
+    /// actions back when they execute. After an [exec in place](crate::upgrade) it also tells of those that came
+    /// meanwhile.
     ///
     /// Errors: a second call in the same process.
     pub fn take(signals: &[Signal]) -> Result<Signals, Error> {
-        let (file, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
-            .map_err(|source| Error::system("create a pipe for signals", source))?;
-        if PIPE.compare_exchange(-1, writer.as_raw_fd(), Ordering::Release, Ordering::Relaxed).is_err() {
+        if TAKEN.swap(true, Ordering::AcqRel) {
             return Err(Error::system("take signals", std::io::Error::other("they were taken already")));
         }
-        // The handler owns this end for ever.
-        let _ = writer.into_raw_fd();
-        for signal in signals {
-            let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-            // SAFETY: zeroed is a valid `sigaction` (an empty mask, no flags); the handler has the right signature, is
-            // async-signal-safe (see there), and stays valid for ever; the signal number is one.
-            let result = unsafe {
-                let action = action.assume_init_mut();
-                action.sa_sigaction = note as extern "C" fn(libc::c_int) as usize;
-                action.sa_flags = libc::SA_RESTART;
-                libc::sigaction(signal.number(), action, std::ptr::null_mut())
-            };
-            if result != 0 {
-                let attempt = format!("take the signal {signal}");
-                return Err(Error::system(attempt, std::io::Error::last_os_error()));
+        let pipe = match PIPE.get() {
+            Some(pipe) => pipe,
+            None => {
+                let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+                    .map_err(|source| Error::system("create a pipe for signals", source))?;
+                open(reader, writer)
             }
+        };
+        let wanted = signals.iter().fold(0, |all, signal| all | bit(signal.number()));
+        let before = HANDLED.fetch_or(wanted, Ordering::AcqRel);
+        for signal in signals {
+            handle(signal.number())?;
         }
-        Ok(Signals { file })
+        // Those that the image before this one took, and we do not.
+        for number in SignalMask(before & !wanted).numbers() {
+            // SAFETY: gives a signal its default action back.
+            unsafe { libc::signal(number, libc::SIG_DFL) };
+        }
+        HANDLED.store(wanted, Ordering::Release);
+        Ok(Signals { pipe })
     }
 
     /// Takes one signal, if one has come. Never blocks.
     pub fn next(&self) -> Option<Signal> {
         let mut number = [0];
-        match rustix::io::read(&self.file, &mut number) {
-            Ok(1) => Signal::from_number(number[0].into()),
-            _ => None,
+        while let Ok(1) = rustix::io::read(&self.pipe.reader, &mut number) {
+            let bit = bit(number[0].into());
+            // Before it is handled: one that comes from here on is told anew.
+            PENDING.fetch_and(!bit, Ordering::AcqRel);
+            if let (true, Some(signal)) =
+                (HANDLED.load(Ordering::Acquire) & bit != 0, Signal::from_number(number[0].into()))
+            {
+                return Some(signal);
+            }
         }
+        None
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.pipe.reader.as_fd()
     }
 }
 
-/// The handler. Async-signal-safe: it loads an atomic, calls `write`, and puts `errno` back.
+fn open(reader: OwnedFd, writer: OwnedFd) -> &'static Pipe {
+    let pipe = PIPE.get_or_init(|| Pipe { reader, writer });
+    WRITER.store(pipe.writer.as_raw_fd(), Ordering::Release);
+    pipe
+}
+
+/// What an image that executes another in its place hands over: the pipe, with what is in it, and whose handlers are ours.
+pub(crate) fn carried() -> Option<(BorrowedFd<'static>, BorrowedFd<'static>, SignalMask)> {
+    let pipe = PIPE.get()?;
+    Some((pipe.reader.as_fd(), pipe.writer.as_fd(), SignalMask(HANDLED.load(Ordering::Acquire))))
+}
+
+/// Takes over from the image before this one: its signals are noted from now on, until [`Signals::take`] reads them.
+pub(crate) fn resume(reader: OwnedFd, writer: OwnedFd, handled: SignalMask) -> Result<(), Error> {
+    open(reader, writer);
+    HANDLED.store(handled.0, Ordering::Release);
+    handled.numbers().try_for_each(handle)
+}
+
+fn handle(number: libc::c_int) -> Result<(), Error> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: zeroed is a valid `sigaction` (an empty mask, no flags); the handler has the right signature, is
+    // async-signal-safe (see there), and stays valid for ever; a number that is no signal is refused.
+    let result = unsafe {
+        let action = action.assume_init_mut();
+        action.sa_sigaction = note as extern "C" fn(libc::c_int) as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(number, action, std::ptr::null_mut())
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    let name = Signal::name_of(number).map_or_else(|| format!("signal {number}"), str::to_owned);
+    Err(Error::system(format!("take {name}"), std::io::Error::last_os_error()))
+}
+
+/// The handler. Async-signal-safe: it changes atomics, calls `write`, and puts `errno` back.
 extern "C" fn note(number: libc::c_int) {
+    if PENDING.fetch_or(bit(number), Ordering::AcqRel) & bit(number) != 0 {
+        // It waits to be read, and once more says nothing new.
+        return;
+    }
     // All signals have numbers below 65.
     let byte = number as u8;
     // SAFETY: `errno` is this thread's own; `write` is async-signal-safe and reads one byte that lives; the descriptor is
-    // never closed. If the pipe is full, thousands of signals wait to be read, and one more says nothing new.
+    // never closed, and the pipe holds each signal once (twice after an exec in place), so there is room.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
-        libc::write(PIPE.load(Ordering::Acquire), (&raw const byte).cast(), 1);
+        libc::write(WRITER.load(Ordering::Acquire), (&raw const byte).cast(), 1);
         *errno = before;
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use crate::kept::Kept;
 use crate::launcher::{Launch, Pending};
+use crate::signal_mask::SignalMask;
 use crate::{Process, SpawnError};
 
 /// How many children may wait to be started; who comes later waits to ask.
@@ -178,7 +179,8 @@ impl Spawner {
             .name("phalanx-spawner".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                block_all_signals();
+                // Handlers of the program run on its own threads. (Children start with no signal blocked.)
+                SignalMask::block_all();
                 let mut orphans = Orphans { epoll, waiting: HashMap::new(), last: BELL };
                 loop {
                     // Children die with this thread, so it outlives even a mistake of ours.
@@ -309,15 +311,5 @@ impl Orphans {
             // Its descriptor is closed with it, and so leaves the epoll.
             self.waiting.remove(&number);
         }
-    }
-}
-
-/// Handlers of the program run on its own threads. (Children start with no signal blocked.)
-fn block_all_signals() {
-    let mut all = std::mem::MaybeUninit::uninit();
-    // SAFETY: the set is initialised by the first call before the second reads it; only this thread is concerned.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), std::ptr::null_mut());
     }
 }

@@ -1,20 +1,17 @@
 //! The launcher itself: a process with one thread, between `init` and `exec`.
 
 use std::ffi::{CStr, CString};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::path::Path;
 
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{Gid, Rlimit, Uid};
-use rustix::thread::CpuSet;
 
-use super::spec::{Inside, Limit, MAX_REPORT, Report, Spec};
+use super::spec::{MAX_REPORT, Report, Spec};
 use super::{REPORT, SPEC, keeper};
 use crate::lookup::{Program, SHELL};
 use crate::posix_spawn::Pointers;
 use crate::role::ROLE_VARIABLE;
-use crate::{TakenRole, die_now};
+use crate::{TakenRole, die_now, nameless_file};
 
 /// Exit code of a launcher that failed, as a shell's for a command that it could not run.
 const FAILED: i32 = 127;
@@ -41,9 +38,7 @@ struct Orders {
 impl Orders {
     fn read(mut role: TakenRole) -> io::Result<Orders> {
         let missing = |_| io::Error::other("the launcher came without its descriptors");
-        let mut bytes = Vec::new();
-        std::fs::File::from(role.take(SPEC).map_err(missing)?).read_to_end(&mut bytes)?;
-        let spec = postcard::from_bytes(&bytes).map_err(|why| io::Error::other(why.to_string()))?;
+        let spec = nameless_file::read(role.take(SPEC).map_err(missing)?)?;
         Ok(Orders { spec, report_to: role.take(REPORT).map_err(missing)? })
     }
 
@@ -61,68 +56,13 @@ impl Orders {
                 Err((what, errno)) => return (report_to, Report::Setting { what, errno: errno.raw_os_error() }),
             }
         }
-        let report = match set(&spec.inside) {
+        let report = match spec.inside.settings.apply() {
+            // The parent-death signal comes later: a change of user clears it.
             Err((what, source)) => Report::Setting { what, errno: source.raw_os_error().unwrap_or(libc::EINVAL) },
             Ok(()) => execute(&spec, parent),
         };
         (report_to, report)
     }
-}
-
-/// Sets everything but the parent-death signal, which a change of user would clear.
-fn set(inside: &Inside) -> Result<(), (String, io::Error)> {
-    if let Some(directory) = &inside.cgroup {
-        join(directory).map_err(|source| (format!("the control group {}", directory.display()), source))?;
-    }
-    for (limit, most) in &inside.limits {
-        set_limit(*limit, *most).map_err(|source| (format!("the limit {limit} to {most}"), source.into()))?;
-    }
-    if let Some(increment) = inside.nice {
-        rustix::process::nice(increment).map_err(|source| (format!("the niceness by {increment}"), source.into()))?;
-    }
-    if let Some(processors) = &inside.affinity {
-        set_affinity(processors).map_err(|source| (format!("the processors {processors:?}"), source.into()))?;
-    }
-    set_user(inside)
-}
-
-fn join(directory: &Path) -> io::Result<()> {
-    std::fs::OpenOptions::new().write(true).open(directory.join("cgroup.procs")).and_then(|mut file| {
-        // 0 is who writes.
-        io::Write::write_all(&mut file, b"0")
-    })
-}
-
-fn set_limit(limit: Limit, most: u64) -> Result<(), Errno> {
-    rustix::process::setrlimit(limit.resource(), Rlimit { current: Some(most), maximum: Some(most) })
-}
-
-fn set_affinity(processors: &[usize]) -> Result<(), Errno> {
-    let mut set = CpuSet::new();
-    for processor in processors {
-        if *processor >= CpuSet::MAX_CPU {
-            return Err(Errno::INVAL);
-        }
-        set.set(*processor);
-    }
-    rustix::thread::sched_setaffinity(None, &set)
-}
-
-fn set_user(inside: &Inside) -> Result<(), (String, io::Error)> {
-    // One thread, so what is said of the thread holds for the process.
-    if inside.user.is_some() || inside.group.is_some() {
-        rustix::thread::set_thread_groups(&[])
-            .map_err(|source| ("no supplementary groups".to_owned(), source.into()))?;
-    }
-    if let Some(group) = inside.group {
-        rustix::thread::set_thread_gid(Gid::from_raw(group))
-            .map_err(|source| (format!("the group {group}"), source.into()))?;
-    }
-    if let Some(user) = inside.user {
-        rustix::thread::set_thread_uid(Uid::from_raw(user))
-            .map_err(|source| (format!("the user {user}"), source.into()))?;
-    }
-    Ok(())
 }
 
 /// Becomes the program. Returns only if it failed.

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 
 use crate::die_now;
+use crate::signal_mask::SignalMask;
 use crate::tree::Tree;
 
 /// How long the keeper tries to end what is left. SIGKILL needs no more, unless a process hangs in the kernel.
@@ -53,12 +54,12 @@ pub(super) fn split(parent: u32) -> Result<Side, (String, Errno)> {
     }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(set("a keeper for the tree"))?;
     let keeper = std::process::id();
-    let blocked = block_all_signals();
+    let blocked = SignalMask::block_all();
     // SAFETY: this process has one thread (`init` is the first line of main), so no lock is held by another one, and both
     // sides may go on with everything.
     match unsafe { libc::fork() } {
         0 => {
-            restore_signals(&blocked);
+            blocked.restore();
             Ok(Side::Program { keeper })
         }
         pid => match Pid::from_raw(pid) {
@@ -148,22 +149,6 @@ fn end_what_is_left() {
             }
         }
     }
-}
-
-fn block_all_signals() -> libc::sigset_t {
-    let mut all = MaybeUninit::uninit();
-    let mut before = MaybeUninit::uninit();
-    // SAFETY: both sets are written by the calls before they are read.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
-        before.assume_init()
-    }
-}
-
-fn restore_signals(before: &libc::sigset_t) {
-    // SAFETY: a set that the system gave us.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
 }
 
 /// Waits for the next signal, and says who sent it (`si_code`); all are blocked, so none is lost.

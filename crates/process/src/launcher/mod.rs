@@ -13,13 +13,11 @@ mod keeper;
 mod spec;
 
 use std::ffi::CString;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use phalanx_channel::Watched;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
@@ -29,12 +27,11 @@ use crate::lookup::Program;
 use crate::posix_spawn::Place;
 use crate::prepared::Prepared;
 use crate::role::{ROLE_VARIABLE, THIS_EXECUTABLE};
-use crate::{SpawnError, init};
+use crate::{SpawnError, init, nameless_file};
 
 pub(crate) use inside::become_program;
 pub(crate) use keeper::end_tree_signal;
 pub(crate) use spec::Inside;
-pub use spec::Limit;
 use spec::{MAX_REPORT, Report, Spec};
 
 /// Name of the role.
@@ -192,10 +189,5 @@ fn late() -> SpawnError {
 
 /// The spec as a file without a name, at its beginning.
 fn in_memory(spec: &Spec) -> Result<OwnedFd, SpawnError> {
-    let failed = |source: std::io::Error| SpawnError::system("write what the launcher shall do", source);
-    let bytes = postcard::to_stdvec(spec).map_err(|why| failed(std::io::Error::other(why.to_string())))?;
-    let file = rustix::fs::memfd_create("phalanx-launch", MemfdFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
-    let mut file = std::fs::File::from(file);
-    file.write_all(&bytes).and_then(|()| std::io::Seek::rewind(&mut file)).map_err(failed)?;
-    Ok(file.into())
+    nameless_file::holding(spec).map_err(|source| SpawnError::system("write what the launcher shall do", source))
 }
