@@ -41,7 +41,7 @@
 //! | to sleep until another process has changed one | [`View::wait`], [`View::wait_async`], [`View::notify`] |
 //! | messages from one process to another, as fast as memory allows | [`RingSender`], [`RingReceiver`] |
 //! | large bytes handed over without a copy | [`Blob`] |
-//! | counters that can be read after their writer was killed | [`Slot`] |
+//! | counters and histograms that can be read after their writer was killed | [`Slot`], [`ClusterPage`] |
 //! | to share the cores of the machine | [`Permits`] |
 //! | messages of any type, descriptors, an end that tells when the other has died | the crate `phalanx-channel`, which is built on this |
 //!
@@ -91,5 +91,5 @@ pub use error::Error;
 pub use messages::{Bell, RingReceiver, RingSender};
 pub use permits::{Generation, Owner, Permit, Permits, SlotIndex};
 pub use ring::{Freed, RingReader, RingWriter};
-pub use scoreboard::{Field, Slot, Snapshot};
+pub use scoreboard::{Buckets, ClusterField, ClusterPage, Field, Histogram, Slot, SlotHistogram, Snapshot, Totals};
 pub use segment::{Segment, SharedWord};

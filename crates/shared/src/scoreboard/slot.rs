@@ -1,86 +1,19 @@
-//! The scoreboard: what each worker says of itself, readable by everybody without a system call, and still readable
-//! after its writer was killed.
-//!
-//! ```text
-//!   slot 0 ─ memfd ─ written by the worker in slot 0, mapped read-only by all others
-//!   slot 1 ─ memfd ─ …
-//! ```
-//!
-//! One [`Slot`] is one sealed memory file. It outlives the worker that writes it: the primary creates it, hands it to
-//! each worker that takes the slot, and calls [`Slot::vacate`] when that worker is gone. Every value is a single
-//! atomic word, so no reader can see a torn one; words of one slot are not snapshotted together, but
-//! [`Slot::snapshot`] sees to it that all of them are of one and the same worker.
-//!
-//! The layout, in words of 64 bits: word 0 is the mark with the version, word `n` is the [`Field`] of number `n`, word 64
-//! counts the changes of occupants (odd while one is being made). There are no pointers in it. Fields are only ever added
-//! behind the last; a reader of another version sees zero in those that it knows and the writer does not.
-//!
-//! Errors: those of [`Segment`]; `InvalidData` when the layout is of another version.
+//! [`Slot`]: one worker's page of the scoreboard.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crate::{Generation, Segment};
+use super::histogram::{HISTOGRAM_WORDS, SUM_AT};
+use super::page::{CHANGES_AT, Page, WORDS};
+use super::{Buckets, Field, Histogram};
+use crate::Generation;
 
-/// Bytes of a slot: one page.
-const SLOT_BYTES: usize = 4096;
-
-/// Identifies the layout below; a reader refuses any other.
-const LAYOUT_VERSION: u64 = 0x5048_4c58_0000_0001;
-
-/// What a slot holds. All are plain counts but where a unit is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Field {
-    /// Process id of the worker, 0 while the slot is vacant.
-    Pid = 1,
-    /// Number of the worker process in this cluster, from 1, never used twice.
-    Worker = 2,
-    /// Grows by one a second while the worker's event loop turns.
-    Heartbeat = 3,
-    /// 1 while the worker takes new connections.
-    Accepting = 4,
-    /// Connections that are open now.
-    Connections = 5,
-    /// Connections accepted since the worker began.
-    Accepted = 6,
-    /// Requests begun since the worker began.
-    Requests = 7,
-    /// Requests begun and not yet answered.
-    InFlight = 8,
-    /// Pool threads that run a job now.
-    BusyThreads = 9,
-    /// Jobs that wait in the pool's queue.
-    QueueDepth = 10,
-    /// Resident memory in bytes, as last sampled.
-    ResidentBytes = 11,
-    /// Connections for which the accept gate waited, because another worker had fewer.
-    Deferred = 12,
-}
-
-impl Field {
-    /// Every field, in the order of the layout.
-    pub const ALL: [Field; LAST_FIELD] = [
-        Field::Pid,
-        Field::Worker,
-        Field::Heartbeat,
-        Field::Accepting,
-        Field::Connections,
-        Field::Accepted,
-        Field::Requests,
-        Field::InFlight,
-        Field::BusyThreads,
-        Field::QueueDepth,
-        Field::ResidentBytes,
-        Field::Deferred,
-    ];
-}
-
-/// Fields beyond [`Field::Pid`] that [`Slot::vacate`] sets to zero.
-const LAST_FIELD: usize = Field::Deferred as usize;
-/// Word that counts the changes of occupants, twice each; far behind the fields, on a cache line of its own.
-const CHANGES_AT: usize = 64;
+/// Identifies the layout; a reader refuses any other.
+const SLOT_LAYOUT: u64 = 0x5048_4c58_0000_0001;
+/// Where the histograms begin.
+const HISTOGRAMS_AT: usize = 128;
 /// Attempts to see one occupant only. Who replaces workers faster than a few words can be read is broken.
 const SNAPSHOT_ATTEMPTS: usize = 1000;
 
@@ -88,7 +21,7 @@ const SNAPSHOT_ATTEMPTS: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
     generation: Generation,
-    values: [u64; LAST_FIELD],
+    values: [u64; Field::ALL.len()],
 }
 
 impl Snapshot {
@@ -106,86 +39,79 @@ impl Snapshot {
 /// One worker's page of the scoreboard.
 #[derive(Debug)]
 pub struct Slot {
-    segment: Segment,
+    page: Page,
 }
 
 impl Slot {
     /// Creates a vacant slot.
     pub fn create() -> io::Result<Slot> {
-        let segment = Segment::create("phalanx-scoreboard", SLOT_BYTES)?;
-        segment.words::<AtomicU64>()[0].store(LAYOUT_VERSION, Ordering::Release);
-        Ok(Slot { segment })
+        Ok(Slot { page: Page::create("phalanx-scoreboard", SLOT_LAYOUT)? })
     }
 
     /// Opens a slot whose descriptor came from another process.
     pub fn open(descriptor: OwnedFd) -> io::Result<Slot> {
-        let segment = Segment::map(descriptor)?;
-        let words = segment.words::<AtomicU64>();
-        if words.len() <= CHANGES_AT || words[0].load(Ordering::Acquire) != LAYOUT_VERSION {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the scoreboard slot has another layout: it was made by another version of this program",
-            ));
-        }
-        Ok(Slot { segment })
+        Ok(Slot { page: Page::open(descriptor, SLOT_LAYOUT)? })
     }
 
     /// A descriptor through which a worker may write this slot: for the worker that holds it.
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
-        self.segment.descriptor()
+        self.page.segment().descriptor()
     }
 
     /// A descriptor through which this slot can only be read: for everybody else.
     pub fn read_only_descriptor(&self) -> io::Result<OwnedFd> {
-        self.segment.read_only_descriptor()
+        self.page.segment().read_only_descriptor()
     }
 
     /// The value of `field` now.
     pub fn get(&self, field: Field) -> u64 {
-        self.word(field).load(Ordering::Relaxed)
+        self.page.get(field as usize)
     }
 
     /// Sets `field`. Without effect on a slot that was opened read-only.
     pub fn set(&self, field: Field, value: u64) {
-        if self.segment.is_writable() {
-            self.word(field).store(value, Ordering::Relaxed);
-        }
+        self.page.set(field as usize, value);
     }
 
     /// Adds `amount` to `field`. Without effect on a slot that was opened read-only.
     pub fn add(&self, field: Field, amount: u64) {
-        if self.segment.is_writable() {
-            self.word(field).fetch_add(amount, Ordering::Relaxed);
-        }
+        self.page.add(field as usize, amount);
     }
 
     /// Takes `amount` from `field`. Without effect on a slot that was opened read-only.
     pub fn subtract(&self, field: Field, amount: u64) {
-        if self.segment.is_writable() {
-            self.word(field).fetch_sub(amount, Ordering::Relaxed);
-        }
+        self.page.subtract(field as usize, amount);
     }
 
-    /// Sets every field to zero: the worker that wrote here is gone, and the next [generation](Slot::generation) begins.
+    /// A histogram of this worker, to record into or to read.
+    ///
+    /// ```
+    /// use phalanx_shared::{Histogram, Slot};
+    /// use std::time::Duration;
+    ///
+    /// let slot = Slot::create()?;
+    /// slot.histogram(Histogram::QueueWait).record(Duration::from_millis(3));
+    /// let waits = slot.histogram(Histogram::QueueWait).read();
+    /// assert_eq!((waits.count(), waits.sum()), (1, Duration::from_millis(3)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn histogram(&self, histogram: Histogram) -> SlotHistogram<'_> {
+        SlotHistogram { page: &self.page, first: HISTOGRAMS_AT + histogram as usize * HISTOGRAM_WORDS }
+    }
+
+    /// Sets everything to zero: the worker that wrote here is gone, and the next [generation](Slot::generation) begins.
     pub fn vacate(&self) {
-        if !self.segment.is_writable() {
-            return;
-        }
-        let changes = self.changes();
-        // Odd, also if somebody was killed in the middle of this.
-        let under_way = changes.load(Ordering::Relaxed) | 1;
-        changes.store(under_way, Ordering::Relaxed);
-        fence(Ordering::Release);
-        for word in &self.segment.words::<AtomicU64>()[1..=LAST_FIELD] {
-            word.store(0, Ordering::Relaxed);
-        }
-        changes.store(under_way.wrapping_add(1), Ordering::Release);
+        self.page.change(|| {
+            (1..WORDS).filter(|index| *index != CHANGES_AT).for_each(|index| {
+                self.page.word(index).store(0, Ordering::Relaxed);
+            });
+        });
     }
 
     /// How many workers this slot has had before the one that writes it now. A reader who sees another one than before
     /// knows that the worker was replaced, and that its counters began anew.
     pub fn generation(&self) -> Generation {
-        Generation((self.changes().load(Ordering::Acquire) / 2) as u32)
+        Generation(self.page.changes() as u32)
     }
 
     /// All fields, of one and the same worker: none of one that was replaced while we read. `None` only if the primary was
@@ -204,24 +130,29 @@ impl Slot {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn snapshot(&self) -> Option<Snapshot> {
-        for _ in 0..SNAPSHOT_ATTEMPTS {
-            let before = self.changes().load(Ordering::Acquire);
-            let values = Field::ALL.map(|field| self.get(field));
-            fence(Ordering::Acquire);
-            if before.is_multiple_of(2) && self.changes().load(Ordering::Relaxed) == before {
-                return Some(Snapshot { generation: Generation((before / 2) as u32), values });
-            }
-            std::hint::spin_loop();
-        }
-        None
+        let (changes, values) = self.page.unchanged(SNAPSHOT_ATTEMPTS, || Field::ALL.map(|field| self.get(field)))?;
+        Some(Snapshot { generation: Generation(changes as u32), values })
+    }
+}
+
+/// A histogram in a slot. See [`Slot::histogram`].
+#[derive(Debug, Clone, Copy)]
+pub struct SlotHistogram<'a> {
+    page: &'a Page,
+    first: usize,
+}
+
+impl SlotHistogram<'_> {
+    /// Counts one that took `time`. Any thread of the worker may. Without effect on a slot that was opened read-only.
+    pub fn record(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.page.add(self.first + Buckets::index_of(micros), 1);
+        self.page.add(self.first + SUM_AT, micros);
     }
 
-    fn changes(&self) -> &AtomicU64 {
-        &self.segment.words()[CHANGES_AT]
-    }
-
-    fn word(&self, field: Field) -> &AtomicU64 {
-        &self.segment.words()[field as usize]
+    /// What was counted so far.
+    pub fn read(&self) -> Buckets {
+        Buckets::read(|index| self.page.get(self.first + index))
     }
 }
 
@@ -259,6 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn a_vacant_slot_is_empty_also_where_this_version_knows_nothing() {
+        let slot = Slot::create().unwrap();
+        slot.page.set(WORDS - 1, 9);
+        slot.page.set(63, 9);
+        slot.histogram(Histogram::Request).record(Duration::from_secs(1));
+        slot.vacate();
+        assert_eq!((slot.page.get(WORDS - 1), slot.page.get(63)), (0, 0));
+        assert_eq!(slot.histogram(Histogram::Request).read(), Buckets::default());
+        assert!(Slot::open(slot.descriptor().unwrap()).is_ok());
+    }
+
+    #[test]
     fn a_snapshot_never_mixes_two_workers() {
         let primary = Slot::create().unwrap();
         let sibling = Slot::open(primary.read_only_descriptor().unwrap()).unwrap();
@@ -286,7 +229,7 @@ mod tests {
     #[test]
     fn a_primary_that_was_killed_in_the_middle_leaves_a_slot_that_the_next_can_vacate() {
         let slot = Slot::create().unwrap();
-        slot.changes().store(3, Ordering::Release);
+        slot.page.word(CHANGES_AT).store(3, Ordering::Release);
         assert_eq!(slot.snapshot(), None);
         slot.set(Field::Pid, 5);
         assert_eq!(slot.get(Field::Pid), 5);
@@ -300,15 +243,21 @@ mod tests {
         let slot = Slot::create().unwrap();
         for (index, field) in Field::ALL.into_iter().enumerate() {
             slot.set(field, 100 + index as u64);
-            assert_eq!(slot.segment.words::<AtomicU64>()[1 + index].load(Ordering::Relaxed), 100 + index as u64);
+            assert_eq!(slot.page.get(1 + index), 100 + index as u64);
         }
-        assert_eq!(slot.segment.words::<AtomicU64>()[0].load(Ordering::Relaxed), LAYOUT_VERSION);
+        assert_eq!(slot.page.get(0), SLOT_LAYOUT);
+        for (index, histogram) in Histogram::ALL.into_iter().enumerate() {
+            slot.histogram(histogram).record(Duration::from_micros(16));
+            slot.histogram(histogram).record(Duration::from_micros(33));
+            let words = [0, 1, 2, 24].map(|word| slot.page.get(128 + 32 * index + word));
+            assert_eq!(words, [1, 0, 1, 49]);
+        }
     }
 
     #[test]
     fn memory_of_another_layout_is_refused() {
-        for bytes in [8, 512, SLOT_BYTES] {
-            let other = Segment::create("other", bytes).unwrap();
+        for bytes in [8, 512, 4096] {
+            let other = crate::Segment::create("other", bytes).unwrap();
             assert_eq!(Slot::open(other.descriptor().unwrap()).unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
     }
