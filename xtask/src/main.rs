@@ -5,6 +5,7 @@
 //! test ─▶ tools (chromium, node, npm) ──▶ cargo test ──▶ browser tests
 //! nightly ─▶ fuzz, 10 min ──▶ asan ──▶ valgrind ──▶ long tests
 //! bench ─▶ release build ──▶ the program of `bench/`
+//! torture ─▶ release build ──▶ the program of `torture/`
 //! ```
 //!
 //! Nothing here is needed to build or use Phalanx.
@@ -19,6 +20,7 @@ mod sanitizer;
 mod step;
 mod test;
 mod tools;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -51,6 +53,9 @@ Commands:
   bench thread           pools, workers, ports, atomics and rings beside tokio, rayon, crossbeam, piscina and Node
   bench spawn            programs started and waited for, beside std, tokio and child_process.spawn
   bench CASE --quick     a smoke run of a few seconds; `bench CASE --help` lists the rest
+  torture                kills, reloads and starves clusters under load; a table of what their clients saw
+  torture --short        the same in at most three minutes; `--list` names the scenarios, `--only NAME` chooses,
+                         `--seed N` repeats, `--minutes M` lengthens, `--peers` adds the rivals
 ";
 
 fn main() -> ExitCode {
@@ -74,6 +79,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "test" => test::run(rest),
         "first-minutes" => first_minutes::run(),
         "bench" => bench::run(rest),
+        "torture" => torture::run(rest),
         "fuzz" => fuzz::run(rest),
         "loom" => model::run(),
         "asan" => nightly::address_sanitizer(),
