@@ -136,7 +136,7 @@ impl Content {
         let now = Instant::now();
         if kind == "fork" {
             let pid = self::number(rest, "pid").unwrap_or(0) as u32;
-            let place = self::number(rest, "slot").unwrap_or(0) as u16;
+            let place = self::number(rest, "place").unwrap_or(0) as u16;
             let seen = Seen { number, pid, place, forked: now, ready: None, leaving: false, ended: None };
             self.workers.insert(number, seen);
         }
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn the_life_of_a_worker_is_followed() {
         let log = Log::default();
-        let text = "event fork worker=3 pid=77 slot=1\nevent listening worker=3 address=127.0.0.1:4000\n\
+        let text = "event fork worker=3 pid=77 place=1\nevent listening worker=3 address=127.0.0.1:4000\n\
                     event ready worker=3 after_us=9\nnoise\n";
         log.read(text.as_bytes());
         let [worker] = &log.serving()[..] else { panic!("not one") };

@@ -7,7 +7,7 @@ use phalanx_cluster::Event;
 /// Writes the line of an event. A reader that is gone is no reason to stop.
 pub(crate) fn tell(event: &Event) {
     let line = match event {
-        Event::Fork { worker, pid, slot } => format!("fork worker={worker} pid={pid} slot={}", slot.0),
+        Event::Fork { worker, pid, place } => format!("fork worker={worker} pid={pid} place={place}"),
         Event::Online { worker } => format!("online worker={worker}"),
         Event::Listening { worker, address } => format!("listening worker={worker} address={address}"),
         Event::Ready { worker, after } => format!("ready worker={worker} after_us={}", after.as_micros()),
@@ -18,10 +18,16 @@ pub(crate) fn tell(event: &Event) {
             reason.voluntary,
             reason.to_string().replace('\n', " ")
         ),
-        Event::BackOff { slot, wait } => format!("back-off slot={} wait_ms={}", slot.0, wait.as_millis()),
-        Event::BreakerOpen { slot, .. } => format!("breaker-open slot={}", slot.0),
+        Event::BackOff { place, wait } => format!("back-off place={place} wait_ms={}", wait.as_millis()),
+        Event::BreakerOpen { place, .. } => format!("breaker-open place={place}"),
         Event::ListenersClosed => "listeners-closed".to_owned(),
         Event::Stopping => "stopping".to_owned(),
+        Event::Hung { worker } => format!("hung worker={worker}"),
+        Event::Began { operation, kind } => format!("began operation={operation} kind={kind}"),
+        Event::Ended { operation, kind, failure } => {
+            let failure = failure.as_deref().unwrap_or_default().replace('\n', " ");
+            format!("ended operation={operation} kind={kind} ok={} why={failure}", failure.is_empty())
+        }
         other => format!("other words={}", other.to_string().replace('\n', " ")),
     };
     let _ = writeln!(std::io::stdout().lock(), "event {line}");

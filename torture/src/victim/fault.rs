@@ -1,7 +1,7 @@
 //! How a worker fails at its start: the first word of the fault file, which is read anew by every worker, as new code
 //! or a new configuration would be.
 //!
-//! `exit-0`, `exit-1`, `segv`, `hang` (never ready), `die-after-ready` (after 50 ms); with `slot=N` behind it only in
+//! `exit-0`, `exit-1`, `segv`, `hang` (never ready), `die-after-ready` (after 50 ms); with `place=N` behind it only in
 //! that place. Without the file, or with another word in it, a worker is sound.
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Fault {
             "die-after-ready" => Fault::DieAfterReady,
             _ => return None,
         };
-        let only = words.next().and_then(|word| word.strip_prefix("slot=")?.parse::<u16>().ok());
+        let only = words.next().and_then(|word| word.strip_prefix("place=")?.parse::<u16>().ok());
         only.is_none_or(|only| only == place).then_some(fault)
     }
 

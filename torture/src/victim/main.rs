@@ -53,7 +53,7 @@ fn torment() -> Result<(), Failure> {
 }
 
 async fn work(worker: Worker, settings: Settings) -> Result<(), AnyError> {
-    if let Some(fault) = Fault::read(&settings, worker.slot().0) {
+    if let Some(fault) = Fault::read(&settings, worker.place().0) {
         fault.strike(&worker).await?;
     }
     Ok(worker.http().serve(routes::service(&worker)).await?)

@@ -11,9 +11,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use phalanx_cluster::Worker;
 
-/// Which generation a worker belongs to.
-const GENERATION: u32 = 0;
-
 /// The service of one worker.
 pub(crate) fn service(
     worker: &Worker,
@@ -22,12 +19,12 @@ pub(crate) fn service(
 + Send
 + 'static
 + use<> {
-    let pid = worker.pid();
+    let (pid, generation) = (worker.pid(), worker.generation());
     tower::service_fn(move |request: Request<Incoming>| async move {
         let Some(id) = id(&request) else {
             return Ok(answer(StatusCode::BAD_REQUEST, "the ids of path and header differ".into()));
         };
-        let mut words = format!("{id} {pid} {GENERATION}");
+        let mut words = format!("{id} {pid} {generation}");
         match request.uri().path() {
             "/slow" => tokio::time::sleep(Duration::from_millis(number(&request, "ms"))).await,
             "/hang" => loop {
