@@ -10,12 +10,13 @@ use crate::hub::Primary;
 use crate::id::MAX_SLOTS;
 use crate::listener;
 use crate::supervisor::Policy;
-use crate::{Error, Event, Gate, Worker};
+use crate::{Error, Event, Gate, HealthGate, Worker};
 
 /// Any error of the user's own code.
 pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 type PrimaryFuture = Pin<Box<dyn Future<Output = Result<(), AnyError>> + Send>>;
 pub(crate) type PrimaryCode = Box<dyn FnOnce(Primary) -> PrimaryFuture + Send>;
+pub(crate) type SettingsSource = Box<dyn FnMut() -> Result<Vec<u8>, AnyError> + Send>;
 pub(crate) type EventCallback = Box<dyn FnMut(&Event) + Send>;
 
 /// A cluster that is being described. [`cluster`](crate::cluster) makes one.
@@ -24,9 +25,11 @@ pub struct Cluster {
     addresses: Vec<String>,
     pub(crate) workers: usize,
     pub(crate) gate: Gate,
+    pub(crate) health_gate: HealthGate,
     pub(crate) policy: Policy,
     pub(crate) on_event: Option<EventCallback>,
     pub(crate) primary: Option<PrimaryCode>,
+    pub(crate) settings: Option<SettingsSource>,
 }
 
 impl Cluster {
@@ -35,9 +38,11 @@ impl Cluster {
             addresses: Vec::new(),
             workers: phalanx_memory::usable_cores(),
             gate: Gate::On,
+            health_gate: HealthGate::Ready,
             policy: Policy::default(),
             on_event: None,
             primary: None,
+            settings: None,
         }
     }
 
@@ -67,6 +72,12 @@ impl Cluster {
         self
     }
 
+    /// What a new worker has to prove before it may accept connections. Default [`HealthGate::Ready`]: its own word.
+    pub fn health_gate(mut self, gate: HealthGate) -> Self {
+        self.health_gate = gate;
+        self
+    }
+
     /// Whether workers stand back for each other when they accept. Default [`Gate::On`].
     pub fn gate(mut self, gate: Gate) -> Self {
         self.gate = gate;
@@ -77,6 +88,18 @@ impl Cluster {
     /// not wait; a panic in it ends the cluster. For log lines; for more, see [`primary`](Self::primary).
     pub fn on_event(mut self, observe: impl FnMut(&Event) + Send + 'static) -> Self {
         self.on_event = Some(Box::new(observe));
+        self
+    }
+
+    /// Reads the settings: once at the start, and once at each reload and upgrade. Every worker of that generation, also
+    /// one that replaces a crashed worker hours later, gets exactly these bytes from
+    /// [`Worker::settings`](crate::Worker::settings), whatever became of the file meanwhile.
+    ///
+    /// It runs in the primary, on the supervisor's own thread: a quick look at a file, not a conversation. Its error at
+    /// the start is the error of [`run`](Self::run) (exit code 64); at a reload the reload is refused with its words, and
+    /// nothing is changed. Default: none, and workers find their settings by themselves.
+    pub fn settings(mut self, read: impl FnMut() -> Result<Vec<u8>, AnyError> + Send + 'static) -> Self {
+        self.settings = Some(Box::new(read));
         self
     }
 

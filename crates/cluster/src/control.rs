@@ -22,6 +22,8 @@ pub(crate) mod descriptor {
     pub(crate) const PERMITS: &str = "permits";
     /// A listening socket; one for each address, in order.
     pub(crate) const LISTENER: &str = "listener";
+    /// The settings of the worker's generation, sealed; only if the cluster has any.
+    pub(crate) const SETTINGS: &str = "settings";
 }
 
 /// Longest text that a worker can say of its failure, in bytes; the rest is cut.

@@ -33,11 +33,25 @@ pub enum Error {
         /// Which, and why.
         what: String,
     },
+    /// The code that reads the settings failed.
+    Settings(Box<dyn std::error::Error + Send + Sync>),
+    /// A reload, an upgrade or another operation was refused, or failed; the workers that were there serve on.
+    Operation {
+        /// What it was: `reload`, `upgrade`, `rollback`, `scale`.
+        kind: &'static str,
+        /// Why.
+        why: String,
+    },
     /// At the very first start no worker became ready.
     FirstStart {
         /// How the last of them ended.
         status: Option<ExitStatus>,
         /// What it said.
+        error: Option<String>,
+    },
+    /// Every worker asked not to be started again (exit code 78).
+    GivenUp {
+        /// What the last of them said.
         error: Option<String>,
     },
     /// The program that runs in the workers failed.
@@ -74,8 +88,10 @@ impl Error {
     /// that cannot work however often it is tried, a worker's own code if it failed at the first start, else 1.
     pub fn exit_code(&self) -> u8 {
         const USAGE: u8 = 64;
+        const DO_NOT_RESTART: u8 = 78;
         match self {
-            Error::Address { .. } | Error::Setting { .. } => USAGE,
+            Error::Address { .. } | Error::Setting { .. } | Error::Settings(_) => USAGE,
+            Error::GivenUp { .. } => DO_NOT_RESTART,
             Error::FirstStart { status: Some(ExitStatus::Code(code)), .. } => u8::try_from(*code).unwrap_or(1).max(1),
             _ => 1,
         }
@@ -108,7 +124,13 @@ impl fmt::Display for Error {
                     (None, None) => Ok(()),
                 }
             }
+            Error::GivenUp { error: Some(error) } => write!(f, "every worker asked not to be started again: {error}"),
+            Error::GivenUp { error: None } => {
+                write!(f, "every worker asked not to be started again (exit code 78); see what it wrote above")
+            }
             Error::Worker(source) | Error::Primary(source) => source.fmt(f),
+            Error::Settings(source) => write!(f, "the settings cannot be used: {source}"),
+            Error::Operation { kind, why } => write!(f, "the {kind} failed: {why}"),
             Error::NoPeer => {
                 write!(f, "nobody listens at the other end: the primary runs no code of its own, or ended")
             }
@@ -125,7 +147,7 @@ impl std::error::Error for Error {
             Error::Process(source) => Some(source),
             Error::Channel(source) => Some(source),
             Error::Address { source, .. } | Error::Listen { source, .. } | Error::System { source, .. } => Some(source),
-            Error::Worker(source) | Error::Primary(source) => Some(source.as_ref()),
+            Error::Worker(source) | Error::Primary(source) | Error::Settings(source) => Some(source.as_ref()),
             _ => None,
         }
     }

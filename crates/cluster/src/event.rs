@@ -7,7 +7,7 @@ use std::time::Duration;
 use phalanx_process::ExitStatus;
 use serde::de::DeserializeOwned;
 
-use crate::supervisor::KillReason;
+use crate::supervisor::{KillReason, RecycleReason};
 use crate::{Error, Place, WorkerId};
 
 /// Why and how a worker ended.
@@ -131,6 +131,20 @@ pub enum Event {
         /// Why it failed; `None` if it did what was asked.
         failure: Option<String>,
     },
+    /// A worker has had its share and is replaced, new first.
+    Recycle {
+        /// The worker.
+        worker: WorkerId,
+        /// What it has had.
+        why: RecycleReason,
+    },
+    /// A place's worker asked not to be started again (exit code 78): only a reload tries the place again.
+    GaveUp {
+        /// The place.
+        place: Place,
+    },
+    /// The log files were moved away (SIGUSR1): whoever writes one opens it anew.
+    ReopenLogs,
     /// A worker's event loop stood still; its threads were asked where they are.
     Hung {
         /// The worker.
@@ -166,6 +180,11 @@ impl fmt::Display for Event {
             Event::Ended { operation, kind, failure: Some(why) } => {
                 write!(f, "{kind} (operation {operation}) failed: {why}")
             }
+            Event::Recycle { worker, why } => write!(f, "worker {worker} is recycled: {why}"),
+            Event::GaveUp { place } => {
+                write!(f, "the worker of place {place} asked not to be started again: only a reload tries it again")
+            }
+            Event::ReopenLogs => write!(f, "log files are opened anew"),
             Event::Hung { worker } => write!(f, "worker {worker} hangs: its event loop stands still"),
             Event::Stopping => write!(f, "stopping: the workers finish what they have"),
         }

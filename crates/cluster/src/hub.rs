@@ -50,6 +50,11 @@ pub(crate) enum Command {
     Disconnect(WorkerId),
     DisconnectAll,
     Stop,
+    /// An operation on the whole cluster; the reply comes when it is over.
+    Operate {
+        wish: crate::primary::Wish,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
     /// The code has returned: it will start no more workers.
     CodeEnded,
 }
@@ -228,6 +233,28 @@ impl Primary {
     /// Stops the cluster as SIGTERM does.
     pub fn stop(&self) -> Result<(), Error> {
         self.command(Command::Stop)
+    }
+
+    /// Replaces every worker, one place at a time, new first, with newly read settings; as SIGHUP does. Resolves when it is
+    /// done, or has failed and the workers that were there serve on.
+    ///
+    /// Errors: [`Error::Operation`] with the reason, also while another operation is under way.
+    pub async fn reload(&self) -> Result<(), Error> {
+        self.operate(crate::primary::Wish::Reload).await
+    }
+
+    /// Has this many places (at least 1) from now on. Resolves when the new workers are ready, or when those that are too
+    /// many were told to leave.
+    ///
+    /// Errors: as [`reload`](Self::reload).
+    pub async fn scale(&self, workers: usize) -> Result<(), Error> {
+        self.operate(crate::primary::Wish::Scale(workers)).await
+    }
+
+    async fn operate(&self, wish: crate::primary::Wish) -> Result<(), Error> {
+        let (reply, over) = oneshot::channel();
+        self.command(Command::Operate { wish, reply })?;
+        over.await.map_err(|_| Error::NoPeer)?
     }
 
     /// Sends `message` to a worker. Waits while the worker does not read what it was sent before.

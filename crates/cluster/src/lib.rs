@@ -42,6 +42,7 @@ mod control;
 mod error;
 mod event;
 mod gate;
+mod health_gate;
 #[cfg(feature = "http")]
 mod http;
 mod hub;
@@ -58,6 +59,7 @@ pub use builder::Cluster;
 pub use error::Error;
 pub use event::{Event, ExitReason, Message};
 pub use gate::Gate;
+pub use health_gate::HealthGate;
 #[cfg(feature = "http")]
 pub use http::{HttpServer, Peer};
 pub use hub::{Events, Primary, WorkerInfo};

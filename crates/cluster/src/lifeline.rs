@@ -42,6 +42,16 @@ pub(crate) enum Life {
     Orphaned { until: Instant },
 }
 
+/// What the life-line tells the rest of the worker.
+pub(crate) struct Word {
+    /// How the worker stands with its cluster.
+    pub(crate) life: watch::Receiver<Life>,
+    /// Whether connections may be accepted.
+    pub(crate) admitted: watch::Receiver<bool>,
+    /// Paths that the primary wants probed.
+    pub(crate) probes: mpsc::Receiver<String>,
+}
+
 /// Starts the thread.
 pub(crate) fn start(
     control: Arc<Packets>,
@@ -49,18 +59,17 @@ pub(crate) fn start(
     siblings: Arc<Siblings>,
     drain_deadline: Duration,
     admitted: bool,
-) -> Result<(watch::Receiver<Life>, watch::Receiver<bool>, mpsc::Receiver<String>), Error> {
-    let (sender, receiver) = watch::channel(Life::Serving);
-    let (admit, admitted) = watch::channel(admitted);
-    let (probes, probed) = mpsc::channel(PROBES_AT_ONCE);
-    let lifeline =
-        Lifeline { control, signals, siblings, drain_deadline, life: sender, admit, probes, connected: true };
+) -> Result<Word, Error> {
+    let (life, heard_life) = watch::channel(Life::Serving);
+    let (admit, heard_admitted) = watch::channel(admitted);
+    let (probes, heard_probes) = mpsc::channel(PROBES_AT_ONCE);
+    let lifeline = Lifeline { control, signals, siblings, drain_deadline, life, admit, probes, connected: true };
     std::thread::Builder::new()
         .name("life-line".into())
         .stack_size(128 * 1024)
         .spawn(move || lifeline.hold())
         .map_err(Error::system("start the life-line thread"))?;
-    Ok((receiver, admitted, probed))
+    Ok(Word { life: heard_life, admitted: heard_admitted, probes: heard_probes })
 }
 
 struct Lifeline {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use phalanx_channel::{Packets, Received};
 use phalanx_process::{Signal, Signals, TakenRole};
-use phalanx_shared::{Field, Owner, Permits, Slot, SlotIndex};
+use phalanx_shared::{Blob, Field, Owner, Permits, Slot, SlotIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,9 @@ use crate::{Error, Gate, Place, WorkerId};
 
 /// From one heartbeat to the next.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// Most bytes of settings; the primary made them, so this only keeps a mistake small (64 MiB).
+const MAX_SETTINGS: usize = 64 * 1024 * 1024;
 
 /// A worker process of a cluster. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) bound_here: bool,
     pub(crate) gate: Gate,
     permits: Permits,
+    settings: Option<Blob>,
     control: Arc<Packets>,
     messages: Option<MessagePipe>,
     pub(crate) life: watch::Receiver<Life>,
@@ -91,12 +95,15 @@ where
         None => None,
     };
     let listeners: Vec<TcpListener> = role.take_all(descriptor::LISTENER).into_iter().map(TcpListener::from).collect();
+    let settings = match role.take_all(descriptor::SETTINGS).pop() {
+        Some(file) => Some(Blob::from_descriptor(file, MAX_SETTINGS).map_err(settings_error)?),
+        None => None,
+    };
     slot.set(Field::Worker, id.get().into());
     slot.set(Field::Pid, std::process::id().into());
 
     let siblings = Arc::new(Siblings::default());
-    let (life, admitted, probes) =
-        lifeline::start(Arc::clone(&control), signals, Arc::clone(&siblings), drain_deadline, !held)?;
+    let word = lifeline::start(Arc::clone(&control), signals, Arc::clone(&siblings), drain_deadline, !held)?;
     tell(&control, &ToPrimary::Online);
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -113,17 +120,18 @@ where
                 place,
                 page,
                 generation,
-                admitted,
-                probes: Mutex::new(Some(probes)),
+                admitted: word.admitted,
+                probes: Mutex::new(Some(word.probes)),
                 slot,
                 siblings,
                 listeners,
                 bound_here,
                 gate,
                 permits,
+                settings,
                 control,
                 messages,
-                life,
+                life: word.life,
             }),
         };
         code(worker).await.map_err(Error::Worker)
@@ -167,6 +175,10 @@ async fn beat(slot: Arc<Slot>) {
     }
 }
 
+fn settings_error(source: phalanx_shared::Error) -> Error {
+    Error::System { attempt: "open the settings of this generation", source: std::io::Error::other(source) }
+}
+
 /// A primary that does not take our word is gone or broken; the life-line deals with that.
 fn tell(control: &Packets, message: &ToPrimary) {
     let _ = control.send(message, &[]);
@@ -194,6 +206,11 @@ impl Worker {
     /// The generation of its settings: 0 at first, and one more with every reload and upgrade.
     pub fn generation(&self) -> u32 {
         self.inner.generation
+    }
+
+    /// The settings of its generation, as [`Cluster::settings`](crate::Cluster::settings) read them; empty without.
+    pub fn settings(&self) -> &[u8] {
+        self.inner.settings.as_deref().unwrap_or_default()
     }
 
     /// Its process id.

@@ -13,7 +13,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -174,6 +174,13 @@ fn poll(polled: &mut [PollFd<'_>], most: Option<Duration>) -> Result<(), Error> 
     match rustix::event::poll(polled, most.map(crate::time::timespec).as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(source) => Err(Error::system("wait for a child", source)),
+    }
+}
+
+/// A descriptor that becomes readable when the process ends.
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.kept.as_fd()
     }
 }
 

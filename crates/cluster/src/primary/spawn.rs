@@ -1,0 +1,111 @@
+//! The start of a worker: its page, its sockets, its settings, and the process.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use phalanx_channel::Packets;
+use phalanx_process::Role;
+use phalanx_shared::Slot;
+use rustix::event::epoll;
+
+use super::source::Source;
+use super::workers::Running;
+use super::{Primary, system};
+use crate::control::{ToWorker, WORKER_ROLE, descriptor};
+use crate::supervisor::{Birth, Input};
+use crate::{Error, Event};
+
+/// Most siblings told of in one message: as many as descriptors fit.
+const SIBLINGS_A_MESSAGE: usize = phalanx_channel::MAX_DESCRIPTORS;
+
+impl Primary {
+    pub(super) fn spawn(&mut self, birth: Birth) {
+        let Birth { worker, place, .. } = birth;
+        if let Some(environment) = self.forking.take() {
+            self.environments.insert(place, environment);
+            self.forked = Some(worker);
+        }
+        match self.try_spawn(birth) {
+            Ok(running) => {
+                let pid = running.child.pid();
+                self.workers.insert(worker, running);
+                self.emit(Event::Fork { worker, pid, place });
+            }
+            Err(error) => self.inputs.push_back(Input::SpawnFailed(worker, error.to_string())),
+        }
+    }
+
+    fn try_spawn(&mut self, birth: Birth) -> Result<Running, Error> {
+        let Birth { worker, place, page, generation, held } = birth;
+        self.listeners.reopen()?;
+        let index = usize::from(page.0);
+        let known = self.slots.len();
+        while self.slots.len() <= index {
+            self.slots.push(Slot::create().map_err(Error::system("create a slot of the scoreboard"))?);
+        }
+        let (control, theirs) = Packets::pair()?;
+        let messages = self.feed.as_ref().map(|_| Packets::pair()).transpose()?;
+        let memory = self.slots[index].descriptor().map_err(Error::system("copy a slot's descriptor"))?;
+        let permits = self.permits.descriptor().map_err(Error::system("copy the permits' descriptor"))?;
+        let mut role = Role::new(WORKER_ROLE)
+            .descriptor(descriptor::CONTROL, theirs.as_fd())
+            .descriptor(descriptor::SLOT, memory.as_fd())
+            .descriptor(descriptor::PERMITS, permits.as_fd());
+        if let Some((_, theirs)) = &messages {
+            role = role.descriptor(descriptor::MESSAGES, theirs.as_fd());
+        }
+        for listener in self.listeners.descriptors() {
+            role = role.descriptor(descriptor::LISTENER, listener);
+        }
+        let settings = self.generations.get(generation).and_then(|settings| settings.snapshot.as_ref());
+        let settings = settings.map(|blob| blob.descriptor()).transpose().map_err(super::generations::shared)?;
+        if let Some(settings) = &settings {
+            role = role.descriptor(descriptor::SETTINGS, settings.as_fd());
+        }
+        for (name, value) in self.environments.get(&place).into_iter().flatten() {
+            role = role.env(name, value);
+        }
+        // Waiting in the socket before the worker exists: it never has to wait for us.
+        let welcome = ToWorker::Welcome {
+            worker,
+            place,
+            page: page.0,
+            generation,
+            held,
+            bound_here: true,
+            drain_deadline: self.drain_deadline,
+            gate: self.gate,
+        };
+        control.send(&welcome, &[])?;
+        self.tell_of_siblings(&control, (0..self.slots.len()).filter(|other| *other != index))?;
+        let started = Instant::now();
+        let child = role.spawn()?;
+        for (source, fd) in [(Source::Control(worker), control.as_fd()), (Source::Process(worker), child.as_fd())] {
+            epoll::add(&self.epoll, fd, source.data(), epoll::EventFlags::IN).map_err(system("watch a worker"))?;
+        }
+        if known < self.slots.len() {
+            for running in self.workers.values() {
+                // A sibling that does not read its messages only goes without a gate for this one.
+                let _ = self.tell_of_siblings(&running.control, known..self.slots.len());
+            }
+        }
+        if let (Some(feed), Some((ours, _))) = (&self.feed, messages) {
+            feed.connect(worker, child.pid(), ours);
+        }
+        Ok(Running { birth, child, control, started })
+    }
+
+    fn tell_of_siblings(&self, control: &Packets, indices: impl Iterator<Item = usize>) -> Result<(), Error> {
+        let indices: Vec<usize> = indices.collect();
+        for some in indices.chunks(SIBLINGS_A_MESSAGE) {
+            let descriptors = some
+                .iter()
+                .map(|index| self.slots[*index].read_only_descriptor())
+                .collect::<Result<Vec<OwnedFd>, _>>()
+                .map_err(Error::system("copy a slot's descriptor"))?;
+            let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            control.send(&ToWorker::Siblings(some.iter().map(|index| *index as u16).collect()), &borrowed)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! The workers that live: what they say, what they are told, and their end.
+
+use std::time::{Duration, Instant};
+
+use phalanx_channel::{Packets, Received};
+use phalanx_process::{Process, Signal};
+use phalanx_shared::Field;
+use rustix::event::epoll;
+
+use super::{Primary, TICK, owner};
+use crate::control::{ToPrimary, ToWorker};
+use crate::event::ExitReason;
+use crate::supervisor::{Birth, Departure, Input, KillReason, Vitals};
+use crate::{Event, WorkerId};
+
+/// A worker process as the primary holds it.
+pub(super) struct Running {
+    /// What it was started as.
+    pub(super) birth: Birth,
+    pub(super) child: Process,
+    pub(super) control: Packets,
+    pub(super) started: Instant,
+}
+
+impl Primary {
+    /// A held worker may accept connections.
+    pub(super) fn admit(&mut self, worker: WorkerId) {
+        self.tell(worker, &ToWorker::Admit);
+    }
+
+    /// What a worker has to know. One that does not read what it was told before does not live: its clocks deal with it.
+    pub(super) fn tell(&self, worker: WorkerId, word: &ToWorker) -> bool {
+        self.workers.get(&worker).is_some_and(|running| running.control.send(word, &[]).is_ok())
+    }
+
+    /// The process is gone: what it held is free again.
+    pub(super) fn bury(&mut self, worker: WorkerId, reason: ExitReason) {
+        let buried = self.workers.remove(&worker);
+        // A gate's command that still runs for it is killed by this.
+        self.gate_commands.remove(&worker);
+        let mut connections = 0;
+        if let Some(Running { birth, .. }) = &buried {
+            self.permits.sweep(owner(birth.page, worker));
+            if let Some(page) = self.slots.get(usize::from(birth.page.0)) {
+                connections = page.get(Field::Connections);
+                page.vacate();
+            }
+        }
+        let pid = buried.map_or(0, |running| running.child.pid());
+        self.emit(Event::Exit { worker, pid, reason, connections });
+    }
+
+    pub(super) fn drain(&mut self, worker: WorkerId, departure: Departure, within: Duration) {
+        let Some(running) = self.workers.get(&worker) else { return };
+        let leave = ToWorker::Leave { with_all: departure == Departure::WithAll, within };
+        if running.control.send(&leave, &[]).is_err() {
+            // It does not read its messages; the signal says the same, and the drain clock runs in any case.
+            let _ = running.child.kill(Signal::Terminate);
+        }
+        self.emit(Event::Disconnect { worker });
+    }
+
+    pub(super) fn kill(&mut self, worker: WorkerId, reason: KillReason) {
+        if let Some(running) = self.workers.get(&worker) {
+            let _ = running.child.kill(Signal::Kill);
+        }
+        self.emit(Event::Killed { worker, why: reason });
+    }
+
+    /// Takes what a worker said. The end of the connection says nothing new: the process's end is reported by itself.
+    pub(super) fn take_messages(&mut self, worker: WorkerId, most: usize) {
+        for _ in 0..most {
+            let Some(running) = self.workers.get(&worker) else { return };
+            match running.control.receive::<ToPrimary>() {
+                Ok(Received::Message(message, _)) => self.heard(worker, message),
+                Ok(Received::Nothing) => return,
+                Ok(Received::Closed) => {
+                    let _ = epoll::delete(&self.epoll, &running.control);
+                    return;
+                }
+                Err(error) => {
+                    // It speaks another language: no worker of ours, or broken. It will not get better.
+                    let _ = epoll::delete(&self.epoll, &running.control);
+                    let _ = running.child.kill(Signal::Kill);
+                    self.feed_supervisor(Input::Failed(worker, error.to_string()));
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn heard(&mut self, worker: WorkerId, message: ToPrimary) {
+        let after = self.workers.get(&worker).map_or(Duration::ZERO, |running| running.started.elapsed());
+        match message {
+            ToPrimary::Online => self.emit(Event::Online { worker }),
+            ToPrimary::Listening(address) => {
+                self.feed_supervisor(Input::Listening(worker));
+                self.emit(Event::Listening { worker, address });
+            }
+            ToPrimary::Ready => {
+                self.feed_supervisor(Input::Ready(worker));
+                self.emit(Event::Ready { worker, after });
+            }
+            ToPrimary::Failed(error) => self.feed_supervisor(Input::Failed(worker, error)),
+            ToPrimary::Probed(outcome) => self.feed_supervisor(Input::Probed(worker, outcome)),
+        }
+    }
+
+    pub(super) fn reap(&mut self, worker: WorkerId) {
+        let Some(running) = self.workers.get(&worker) else { return };
+        match running.child.try_wait() {
+            Ok(None) => {}
+            Ok(Some(status)) => {
+                // Its last words first.
+                self.take_messages(worker, usize::MAX);
+                self.feed_supervisor(Input::Exited(worker, status));
+            }
+            Err(error) => {
+                // Nobody else reaps our children; if it happened all the same, the process is gone.
+                self.feed_supervisor(Input::SpawnFailed(worker, error.to_string()));
+            }
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        let now = Instant::now();
+        self.next_tick = now + TICK;
+        let vitals = self
+            .workers
+            .iter()
+            .filter_map(|(worker, running)| {
+                let slot = self.slots.get(usize::from(running.birth.page.0))?;
+                Some(Vitals {
+                    worker: *worker,
+                    beat: slot.get(Field::Heartbeat),
+                    requests: slot.get(Field::Requests),
+                    resident_bytes: slot.get(Field::ResidentBytes),
+                })
+            })
+            .collect();
+        self.feed_supervisor(Input::Tick(vitals));
+    }
+}
