@@ -8,8 +8,9 @@ use crate::SpawnError;
 use crate::lookup::c_string;
 
 /// Variables that are meant for one process and must not reach its children.
-pub(crate) const NOT_INHERITED: [&str; 6] = [
+pub(crate) const NOT_INHERITED: [&str; 7] = [
     crate::role::ROLE_VARIABLE,
+    crate::upgrade::STATE_VARIABLE,
     "NODE_CHANNEL_FD",
     "NODE_CHANNEL_SERIALIZATION_MODE",
     "LISTEN_PID",

@@ -1,12 +1,15 @@
 //! [`init`]: the first line of `main`, where a process learns which part it plays.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use crate::descriptors::{self, Descriptors};
 use crate::role::{DEATH_SIGNAL, ROLE_VARIABLE};
+use crate::upgrade::{self, STATE_VARIABLE};
 use crate::{Error, Signal, kernel, launcher, node_parent, refusal};
 
 /// The role that this process was spawned in, with the descriptors that it was given.
@@ -60,6 +63,7 @@ pub fn init() -> Result<(), Error> {
     }
     kernel::check()?;
     close_descriptors_on_exec()?;
+    upgrade::remember_start();
     // SAFETY: documented as the first line of `main`: there is no other thread that could read the environment.
     let spawned = match unsafe { take_variable(ROLE_VARIABLE) } {
         Some(value) => {
@@ -73,10 +77,24 @@ pub fn init() -> Result<(), Error> {
         Some(spawned) if spawned.name == launcher::ROLE => launcher::become_program(spawned.take_descriptors()?),
         other => other,
     };
+    if spawned.is_some() || std::env::var_os(STATE_VARIABLE).is_some() {
+        name_process();
+    }
     // SAFETY: as above, and nothing was opened yet.
     unsafe { node_parent::take_from_environment()? };
+    // SAFETY: as above.
+    let handed_over = match unsafe { take_variable(STATE_VARIABLE) } {
+        Some(_) if spawned.is_some() => None,
+        // SAFETY: as above.
+        Some(text) => Some(unsafe { upgrade::resume(&text.to_string_lossy())? }),
+        None => None,
+    };
     let Some(spawned) = spawned else {
         STATE.store(NO_ROLE, Ordering::Release);
+        if let Some(role) = handed_over.and_then(|resumed| resumed.role) {
+            // Still the same process: what it has of that role now is in the state.
+            wait_for_code(TakenRole { name: role, descriptors: Descriptors::default() });
+        }
         return Ok(());
     };
     let (parent, death) = (spawned.parent, spawned.death);
@@ -86,6 +104,16 @@ pub fn init() -> Result<(), Error> {
     die_with(parent, death)?;
     wait_for_code(role);
     Ok(())
+}
+
+/// The kernel named us after the path that was executed, which is `exe` or a number; people look for the program's name.
+fn name_process() {
+    let Some(argument) = std::env::args_os().next() else { return };
+    let name = Path::new(&argument).file_name().unwrap_or(&argument);
+    if let Ok(name) = CString::new(name.as_bytes()) {
+        // The kernel cuts it.
+        let _ = rustix::thread::set_name(&name);
+    }
 }
 
 /// From now on this process has a role, which waits to be taken.

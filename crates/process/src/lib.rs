@@ -122,6 +122,7 @@ mod stdio;
 mod streams;
 mod time;
 mod tree;
+pub mod upgrade;
 
 pub use child::Child;
 pub use command::Command;

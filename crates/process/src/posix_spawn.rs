@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use rustix::process::Pid;
 
@@ -112,6 +113,14 @@ impl<'a> Pointers<'a> {
     }
 }
 
+/// Held for reading while a child is started.
+static STARTS: RwLock<()> = RwLock::new(());
+
+/// As long as this is held, no other thread starts a child here, which could inherit what is not meant for it.
+pub(crate) fn no_start_meanwhile() -> RwLockWriteGuard<'static, ()> {
+    STARTS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Starts the program at `path`. The error is what the system said, whichever step failed.
 pub(crate) fn posix_spawn(
     path: &CStr,
@@ -122,6 +131,7 @@ pub(crate) fn posix_spawn(
 ) -> io::Result<Pid> {
     let (argv, envp) = (Pointers::to(arguments), Pointers::to(environment));
     let mut pid = 0;
+    let _starting = STARTS.read().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: `path` and all strings are NUL-terminated and live until the call returns, both arrays end with a null
     // pointer, `actions` and `attributes` are initialised; the callee does not write through the string pointers.
     let result =
