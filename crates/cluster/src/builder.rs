@@ -1,9 +1,11 @@
 //! [`Cluster`]: the builder that every cluster starts with.
 
+mod confinement;
+mod patience;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Duration;
 
 use crate::control::WORKER_ROLE;
 use crate::hub::Primary;
@@ -11,6 +13,9 @@ use crate::id::MAX_SLOTS;
 use crate::listener;
 use crate::supervisor::Policy;
 use crate::{Error, Event, Gate, HealthGate, Worker};
+
+pub use confinement::Affinity;
+pub(crate) use confinement::Confinement;
 
 /// Any error of the user's own code.
 pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -25,6 +30,7 @@ pub struct Cluster {
     addresses: Vec<String>,
     pub(crate) workers: usize,
     pub(crate) gate: Gate,
+    pub(crate) confinement: Confinement,
     pub(crate) health_gate: HealthGate,
     pub(crate) policy: Policy,
     pub(crate) on_event: Option<EventCallback>,
@@ -38,6 +44,7 @@ impl Cluster {
             addresses: Vec::new(),
             workers: phalanx_memory::usable_cores(),
             gate: Gate::On,
+            confinement: Confinement::default(),
             health_gate: HealthGate::Ready,
             policy: Policy::default(),
             on_event: None,
@@ -57,24 +64,6 @@ impl Cluster {
     /// cgroup's quota). 0 starts none: the primary's code does, by [`Primary::fork`].
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
-        self
-    }
-
-    /// Longest time that a worker gets to finish what it has when it is told to leave. Default 30 s.
-    pub fn drain_deadline(mut self, deadline: Duration) -> Self {
-        self.policy.drain_deadline = deadline;
-        self
-    }
-
-    /// Longest time from the start of a worker to its being ready. Default 60 s.
-    pub fn boot_deadline(mut self, deadline: Duration) -> Self {
-        self.policy.boot_deadline = deadline;
-        self
-    }
-
-    /// What a new worker has to prove before it may accept connections. Default [`HealthGate::Ready`]: its own word.
-    pub fn health_gate(mut self, gate: HealthGate) -> Self {
-        self.health_gate = gate;
         self
     }
 

@@ -79,17 +79,53 @@ pub enum Error {
     },
 }
 
+/// The error of a worker that must not be started again, however often it fails: a licence that ran out, data of a later
+/// version. The worker exits with 78 (which a worker in another language may do too), its place stays empty until the next
+/// reload, and a cluster whose workers all say so ends with the same code.
+///
+/// ```
+/// # fn check(version: u32) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// if version > 3 {
+///     return Err(phalanx_cluster::DoNotRestart::because("the store was written by a later version").into());
+/// }
+/// # Ok(())
+/// # }
+/// # assert!(check(4).is_err());
+/// ```
+#[derive(Debug)]
+pub struct DoNotRestart {
+    why: String,
+}
+
+impl DoNotRestart {
+    /// With these words.
+    pub fn because(why: impl Into<String>) -> DoNotRestart {
+        DoNotRestart { why: why.into() }
+    }
+}
+
+impl fmt::Display for DoNotRestart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for DoNotRestart {}
+
 impl Error {
     pub(crate) fn system(attempt: &'static str) -> impl FnOnce(io::Error) -> Error {
         move |source| Error::System { attempt, source }
     }
 
     /// The exit code that tells this error to a supervisor or a shell: 64 (`EX_USAGE`) for a setting or an address
-    /// that cannot work however often it is tried, a worker's own code if it failed at the first start, else 1.
+    /// that cannot work however often it is tried, 78 (`EX_CONFIG`) where every worker said [`DoNotRestart`], a worker's own
+    /// code if it failed at the first start, else 1. A worker whose code fails exits with the same.
     pub fn exit_code(&self) -> u8 {
         const USAGE: u8 = 64;
         const DO_NOT_RESTART: u8 = 78;
         match self {
+            Error::Worker(source) if source.is::<DoNotRestart>() => DO_NOT_RESTART,
+            Error::Worker(source) => source.downcast_ref::<Error>().map_or(1, Error::exit_code),
             Error::Address { .. } | Error::Setting { .. } | Error::Settings(_) => USAGE,
             Error::GivenUp { .. } => DO_NOT_RESTART,
             Error::FirstStart { status: Some(ExitStatus::Code(code)), .. } => u8::try_from(*code).unwrap_or(1).max(1),

@@ -55,8 +55,8 @@ mod siblings;
 pub mod supervisor;
 mod worker;
 
-pub use builder::Cluster;
-pub use error::Error;
+pub use builder::{Affinity, Cluster};
+pub use error::{DoNotRestart, Error};
 pub use event::{Event, ExitReason, Message};
 pub use gate::Gate;
 pub use health_gate::HealthGate;

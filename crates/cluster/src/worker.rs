@@ -72,7 +72,7 @@ where
             if let Some(control) = control.borrow().as_deref() {
                 tell(control, &ToPrimary::Failed(cut(error.to_string(), MAX_FAILURE_TEXT)));
             }
-            1
+            error.exit_code().into()
         }
     };
     std::process::exit(exit_code)

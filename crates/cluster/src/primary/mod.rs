@@ -6,6 +6,7 @@
 mod commands;
 mod gates;
 mod generations;
+mod memory;
 mod operations;
 mod signals;
 mod source;
@@ -21,7 +22,7 @@ use phalanx_process::{Signals, blocking};
 use phalanx_shared::{Generation, Owner, Permits, Slot, SlotIndex};
 use rustix::event::{Timespec, epoll};
 
-use crate::builder::{Cluster, EventCallback};
+use crate::builder::{Cluster, Confinement, EventCallback};
 use crate::hub::{Commands, Feed};
 use crate::listener::Listeners;
 use crate::supervisor::{Action, Input, Outcome, Supervisor};
@@ -65,6 +66,7 @@ struct Primary {
     workers: HashMap<WorkerId, Running>,
     generations: Generations,
     operations: Operations,
+    confinement: Confinement,
     health_gate: HealthGate,
     /// Commands that judge a held worker's health.
     gate_commands: HashMap<WorkerId, blocking::Child>,
@@ -81,6 +83,10 @@ struct Primary {
     on_event: Option<EventCallback>,
     origin: Instant,
     next_tick: Instant,
+    /// Ticks so far.
+    seconds: u64,
+    /// Whether anything depends on the memory of a worker.
+    memory_limited: bool,
     stop_requests: u32,
     inputs: VecDeque<Input>,
     outcome: Option<Outcome>,
@@ -108,7 +114,6 @@ impl Primary {
         let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), 0);
         Ok(Primary {
             drain_deadline: cluster.policy.drain_deadline,
-            supervisor: Supervisor::new(cluster.policy, seed),
             listeners: Listeners::open(addresses)?,
             gate: cluster.gate,
             slots: Vec::new(),
@@ -116,6 +121,9 @@ impl Primary {
             workers: HashMap::new(),
             generations,
             operations: Operations::default(),
+            confinement: cluster.confinement,
+            memory_limited: cluster.policy.soft_memory.or(cluster.policy.hard_memory).is_some(),
+            seconds: 0,
             health_gate: cluster.health_gate,
             gate_commands: HashMap::new(),
             environments: HashMap::new(),
@@ -131,6 +139,7 @@ impl Primary {
             stop_requests: 0,
             inputs: VecDeque::new(),
             outcome: None,
+            supervisor: Supervisor::new(cluster.policy, seed),
         })
     }
 

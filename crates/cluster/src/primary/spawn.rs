@@ -8,6 +8,7 @@ use phalanx_process::Role;
 use phalanx_shared::Slot;
 use rustix::event::epoll;
 
+use super::memory::Statm;
 use super::source::Source;
 use super::workers::Running;
 use super::{Primary, system};
@@ -79,7 +80,8 @@ impl Primary {
         control.send(&welcome, &[])?;
         self.tell_of_siblings(&control, (0..self.slots.len()).filter(|other| *other != index))?;
         let started = Instant::now();
-        let child = role.spawn()?;
+        let child = self.confinement.of(role, place).spawn()?;
+        let statm = Statm::of(&child);
         for (source, fd) in [(Source::Control(worker), control.as_fd()), (Source::Process(worker), child.as_fd())] {
             epoll::add(&self.epoll, fd, source.data(), epoll::EventFlags::IN).map_err(system("watch a worker"))?;
         }
@@ -92,7 +94,7 @@ impl Primary {
         if let (Some(feed), Some((ours, _))) = (&self.feed, messages) {
             feed.connect(worker, child.pid(), ours);
         }
-        Ok(Running { birth, child, control, started })
+        Ok(Running { birth, child, control, started, statm })
     }
 
     fn tell_of_siblings(&self, control: &Packets, indices: impl Iterator<Item = usize>) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use phalanx_process::{Process, Signal};
 use phalanx_shared::Field;
 use rustix::event::epoll;
 
+use super::memory::Statm;
 use super::{Primary, TICK, owner};
 use crate::control::{ToPrimary, ToWorker};
 use crate::event::ExitReason;
@@ -20,6 +21,7 @@ pub(super) struct Running {
     pub(super) child: Process,
     pub(super) control: Packets,
     pub(super) started: Instant,
+    pub(super) statm: Statm,
 }
 
 impl Primary {
@@ -112,6 +114,9 @@ impl Primary {
             Ok(None) => {}
             Ok(Some(status)) => {
                 // Its last words first.
+                if let Some(refused) = running.child.refusal() {
+                    self.feed_supervisor(Input::Failed(worker, refused));
+                }
                 self.take_messages(worker, usize::MAX);
                 self.feed_supervisor(Input::Exited(worker, status));
             }
@@ -125,6 +130,7 @@ impl Primary {
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
         self.next_tick = now + TICK;
+        self.sample_memory();
         let vitals = self
             .workers
             .iter()

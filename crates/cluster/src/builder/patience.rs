@@ -1,0 +1,88 @@
+//! How patient the cluster is with its workers: clocks and limits.
+
+use std::time::Duration;
+
+use super::Cluster;
+use crate::HealthGate;
+use crate::supervisor::Admission;
+
+impl Cluster {
+    /// Longest time that a worker gets to finish what it has when it is told to leave. Default 30 s.
+    pub fn drain_deadline(mut self, deadline: Duration) -> Self {
+        self.policy.drain_deadline = deadline;
+        self
+    }
+
+    /// Longest time from the start of a worker to its being ready; then it is killed. Default 60 s.
+    pub fn boot_deadline(mut self, deadline: Duration) -> Self {
+        self.policy.boot_deadline = deadline;
+        self
+    }
+
+    /// Time without a turn of a worker's event loop after which the worker counts as hung: the stacks of its threads are
+    /// written down, and after [`hung_grace`](Self::hung_grace) it is killed and replaced. Default 30 s; whole seconds, at
+    /// least 2. The primary counts seconds in which it was awake itself, so a machine that was asleep kills nobody.
+    pub fn liveness(mut self, most: Duration) -> Self {
+        self.policy.liveness_ticks = u32::try_from(most.as_secs()).unwrap_or(u32::MAX).max(2);
+        self
+    }
+
+    /// What a hung worker gets to write down where it hangs, or to come back. Default 2 s.
+    pub fn hung_grace(mut self, grace: Duration) -> Self {
+        self.policy.hung_grace = grace;
+        self
+    }
+
+    /// What a worker that replaces another has to prove before it may accept connections. Default [`HealthGate::Ready`]: its
+    /// own word.
+    pub fn health_gate(mut self, gate: HealthGate) -> Self {
+        self.policy.admission = match gate {
+            HealthGate::Ready => Admission::Ready,
+            HealthGate::Path(_) | HealthGate::Command { .. } => Admission::Probed,
+        };
+        self.health_gate = gate;
+        self
+    }
+
+    /// Longest time until the health gate has answered; then the new worker is killed and the old one serves on. Default
+    /// 10 s.
+    pub fn gate_deadline(mut self, deadline: Duration) -> Self {
+        self.policy.gate_deadline = deadline;
+        self
+    }
+
+    /// How long the first new worker of a reload serves beside the old one before that has to leave, and the last one before
+    /// the reload counts as done. Default 1 s: what dies right after it was ready does not replace what works.
+    pub fn proof(mut self, time: Duration) -> Self {
+        self.policy.proof = time;
+        self
+    }
+
+    /// Requests after which a worker is replaced, new first, ± 10 % drawn for each worker; never more than one worker of the
+    /// cluster at once. Default and 0: no limit.
+    pub fn max_requests(mut self, most: u64) -> Self {
+        self.policy.max_requests = Some(most).filter(|most| *most > 0);
+        self
+    }
+
+    /// Time of service after which a worker is replaced, as with [`max_requests`](Self::max_requests). Default and zero: no
+    /// limit.
+    pub fn max_lifetime(mut self, most: Duration) -> Self {
+        self.policy.max_lifetime = Some(most).filter(|most| !most.is_zero());
+        self
+    }
+
+    /// Resident memory in bytes above which a worker is replaced, as with [`max_requests`](Self::max_requests). Default and
+    /// 0: no limit. Leave room for one worker more than the cluster has: the new one is there before the old one is gone.
+    pub fn soft_memory(mut self, bytes: u64) -> Self {
+        self.policy.soft_memory = Some(bytes).filter(|bytes| *bytes > 0);
+        self
+    }
+
+    /// Resident memory in bytes above which a worker is killed at once, and replaced. Default and 0: no limit. It is looked
+    /// at once a second: no wall, but much kinder to the others than the kernel's OOM killer.
+    pub fn hard_memory(mut self, bytes: u64) -> Self {
+        self.policy.hard_memory = Some(bytes).filter(|bytes| *bytes > 0);
+        self
+    }
+}
