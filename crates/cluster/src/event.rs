@@ -152,6 +152,68 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Its name, in small letters: `fork`, `ready`, `back-off`…
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Fork { .. } => "fork",
+            Event::Online { .. } => "online",
+            Event::Listening { .. } => "listening",
+            Event::Ready { .. } => "ready",
+            Event::Message { .. } => "message",
+            Event::Disconnect { .. } => "disconnect",
+            Event::Killed { .. } => "killed",
+            Event::Exit { .. } => "exit",
+            Event::BackOff { .. } => "back-off",
+            Event::BreakerOpen { .. } => "breaker-open",
+            Event::ListenersClosed => "listeners-closed",
+            Event::Stopping => "stopping",
+            Event::Began { .. } => "began",
+            Event::Ended { .. } => "ended",
+            Event::Recycle { .. } => "recycle",
+            Event::GaveUp { .. } => "gave-up",
+            Event::ReopenLogs => "reopen-logs",
+            Event::Hung { .. } => "hung",
+        }
+    }
+
+    /// The worker that it speaks of.
+    pub fn worker(&self) -> Option<WorkerId> {
+        match self {
+            Event::Fork { worker, .. }
+            | Event::Online { worker }
+            | Event::Listening { worker, .. }
+            | Event::Ready { worker, .. }
+            | Event::Message { worker, .. }
+            | Event::Disconnect { worker }
+            | Event::Killed { worker, .. }
+            | Event::Exit { worker, .. }
+            | Event::Recycle { worker, .. }
+            | Event::Hung { worker } => Some(*worker),
+            _ => None,
+        }
+    }
+
+    /// The place that it speaks of.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Event::Fork { place, .. }
+            | Event::BackOff { place, .. }
+            | Event::BreakerOpen { place, .. }
+            | Event::GaveUp { place, .. } => Some(*place),
+            _ => None,
+        }
+    }
+
+    /// The number of the operation that it speaks of.
+    pub fn operation(&self) -> Option<u64> {
+        match self {
+            Event::Began { operation, .. } | Event::Ended { operation, .. } => Some(*operation),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -41,6 +41,8 @@ mod builder;
 mod control;
 mod error;
 mod event;
+#[cfg(feature = "control")]
+mod front;
 mod gate;
 mod health_gate;
 #[cfg(feature = "http")]
@@ -58,6 +60,8 @@ mod worker;
 pub use builder::{Affinity, Cluster};
 pub use error::{DoNotRestart, Error};
 pub use event::{Event, ExitReason, Message};
+#[cfg(feature = "control")]
+pub use front::Logs;
 pub use gate::Gate;
 pub use health_gate::HealthGate;
 #[cfg(feature = "http")]

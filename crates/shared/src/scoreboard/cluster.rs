@@ -95,14 +95,16 @@ cluster_fields! {
     Stopping = 29,
     /// Events that the front did not get because it read too slowly.
     EventsDropped = 30,
-    /// Workers that the health gate turned away.
-    GateRefusals = 31,
+    /// Workers killed because the health gate turned them away.
+    KilledGate = 31,
     /// Process id of the primary.
     PrimaryPid = 32,
     /// Stack dumps made of hung workers.
     StackDumps = 33,
     /// Places whose worker said that it must not be restarted.
     GivenUp = 34,
+    /// Workers killed because the worker that they were to replace stays after all.
+    KilledUnneeded = 35,
 }
 
 /// The page that the primary writes and everybody may read.

@@ -1,0 +1,5 @@
+//! What the workers write: line by line, with the worker's number, into one place.
+
+mod settings;
+
+pub use settings::Logs;

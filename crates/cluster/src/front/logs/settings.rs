@@ -1,0 +1,62 @@
+//! [`Logs`]: what becomes of what the workers write.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Size at which a log file is put aside: 64 MiB.
+const ROTATE_BYTES: u64 = 64 << 20;
+/// Files that were put aside and are kept.
+const KEEP: u32 = 5;
+
+/// What becomes of what the workers write to their standard output and standard error.
+///
+/// Without it they have those of the primary. With it the front process reads them, marks each line with the number of its
+/// worker, and writes it on. A line that is a JSON object gets a member (`{"worker":3,…`), any other line a prefix
+/// (`worker 3 | …`). Lines of more than 16 KiB are split, which is marked by `…`. When the place where they go takes no
+/// more (a full disk, a pipe that nobody reads), lines are dropped and counted; the log says how many when it goes on.
+///
+/// ```
+/// use phalanx_cluster::Logs;
+///
+/// let logs = Logs::to_file("server.log").rotate_at(16 << 20).keep(3);
+/// let logs = Logs::to_stderr(); // of the primary
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) rotate_at: u64,
+    pub(crate) keep: u32,
+    pub(crate) events: bool,
+}
+
+impl Logs {
+    /// To the standard error of the primary.
+    pub fn to_stderr() -> Logs {
+        Logs { file: None, rotate_at: ROTATE_BYTES, keep: KEEP, events: false }
+    }
+
+    /// To the end of this file, which is created if it is not there. SIGUSR1 to the primary opens it anew.
+    pub fn to_file(path: impl AsRef<Path>) -> Logs {
+        Logs { file: Some(path.as_ref().to_owned()), ..Logs::to_stderr() }
+    }
+
+    /// When the file has this many bytes it is put aside as `PATH.1`, that one as `PATH.2`, and so on. Default 64 MiB; 0 never
+    /// does it, for those who rotate by other means.
+    pub fn rotate_at(mut self, bytes: u64) -> Logs {
+        self.rotate_at = bytes;
+        self
+    }
+
+    /// How many files that were put aside are kept. Default 5; with 0 the file begins anew.
+    pub fn keep(mut self, files: u32) -> Logs {
+        self.keep = files;
+        self
+    }
+
+    /// Writes the events of the cluster into the log too (`primary | worker 3 is ready after 12 ms`).
+    pub fn with_events(mut self) -> Logs {
+        self.events = true;
+        self
+    }
+}
