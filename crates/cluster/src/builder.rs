@@ -4,13 +4,12 @@ mod confinement;
 mod patience;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 
 use crate::control::WORKER_ROLE;
 use crate::hub::Primary;
 use crate::id::MAX_SLOTS;
-use crate::listener;
+use crate::listener::{Distribution, Listen};
 use crate::supervisor::Policy;
 use crate::{Error, Event, Gate, HealthGate, Worker};
 
@@ -27,7 +26,8 @@ pub(crate) type EventCallback = Box<dyn FnMut(&Event) + Send>;
 /// A cluster that is being described. [`cluster`](crate::cluster) makes one.
 #[must_use = "a cluster does nothing until `run` is called"]
 pub struct Cluster {
-    addresses: Vec<String>,
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) distribution: Distribution,
     pub(crate) workers: usize,
     pub(crate) gate: Gate,
     pub(crate) confinement: Confinement,
@@ -41,7 +41,8 @@ pub struct Cluster {
 impl Cluster {
     pub(crate) fn new() -> Cluster {
         Cluster {
-            addresses: Vec::new(),
+            listen: Vec::new(),
+            distribution: Distribution::Shared,
             workers: phalanx_memory::usable_cores(),
             gate: Gate::On,
             confinement: Confinement::default(),
@@ -53,10 +54,18 @@ impl Cluster {
         }
     }
 
-    /// Listens on `address` (`HOST:PORT`; port 0 lets the kernel choose). May be called several times. The primary
-    /// opens the socket before any worker starts, so a taken port is an error of [`run`](Self::run).
-    pub fn listen(mut self, address: impl ToString) -> Self {
-        self.addresses.push(address.to_string());
+    /// Listens on `address`: `HOST:PORT`, `unix:PATH`, `systemd` and more, as the table of [`Listen`] says. May be called
+    /// several times. The primary opens the sockets before any worker starts, so a taken port is an error of
+    /// [`run`](Self::run).
+    pub fn listen(mut self, address: impl Into<Listen>) -> Self {
+        self.listen.push(address.into());
+        self
+    }
+
+    /// How connections come to the workers. Default [`Distribution::Shared`]. [`Listen::distribute`] says it for one
+    /// address only.
+    pub fn distribute(mut self, distribution: Distribution) -> Self {
+        self.distribution = distribution;
         self
     }
 
@@ -120,13 +129,13 @@ impl Cluster {
         match phalanx_process::take_role(WORKER_ROLE) {
             Some(role) => crate::worker::run(role, code),
             None => {
-                let addresses = self.validated_addresses()?;
-                crate::primary::run(self, &addresses)
+                self.validate()?;
+                crate::primary::run(self)
             }
         }
     }
 
-    fn validated_addresses(&self) -> Result<Vec<SocketAddr>, Error> {
+    fn validate(&self) -> Result<(), Error> {
         if !phalanx_process::initialized() {
             return Err(phalanx_process::Error::NotInitialized.into());
         }
@@ -141,6 +150,6 @@ impl Cluster {
             let what = "0 workers, and no code in the primary that could start one: nothing would ever run".into();
             return Err(Error::Setting { what });
         }
-        self.addresses.iter().map(|address| listener::resolve(address)).collect()
+        Ok(())
     }
 }

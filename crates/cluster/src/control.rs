@@ -1,11 +1,10 @@
 //! What primary and worker say to each other. User messages never travel here.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Place, WorkerId};
+use crate::{ListenAddress, Place, WorkerId};
 
 /// Name of the role that a worker process is spawned in.
 pub(crate) const WORKER_ROLE: &str = "worker";
@@ -20,8 +19,10 @@ pub(crate) mod descriptor {
     pub(crate) const SLOT: &str = "slot";
     /// The permits of the cluster.
     pub(crate) const PERMITS: &str = "permits";
-    /// A listening socket; one for each address, in order.
+    /// A listening socket that the cluster opened; one for each address, in order.
     pub(crate) const LISTENER: &str = "listener";
+    /// A listening socket that was given to the cluster.
+    pub(crate) const GIVEN_LISTENER: &str = "given-listener";
     /// The settings of the worker's generation, sealed; only if the cluster has any.
     pub(crate) const SETTINGS: &str = "settings";
 }
@@ -43,8 +44,6 @@ pub(crate) enum ToWorker {
         generation: u32,
         /// Whether it accepts nothing before [`ToWorker::Admit`].
         held: bool,
-        /// Whether we bound the listeners ourselves, so that they may be shut down when the cluster ends.
-        bound_here: bool,
         drain_deadline: Duration,
         gate: crate::Gate,
     },
@@ -64,7 +63,7 @@ pub(crate) enum ToPrimary {
     /// Our code runs.
     Online,
     /// Connections on this address are accepted.
-    Listening(SocketAddr),
+    Listening(ListenAddress),
     /// The worker can serve.
     Ready,
     /// The worker cannot go on and will exit.

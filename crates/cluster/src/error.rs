@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 
 use phalanx_process::ExitStatus;
+
+use crate::ListenAddress;
 
 /// An error of a cluster.
 #[derive(Debug)]
@@ -24,8 +25,15 @@ pub enum Error {
     /// An address on which we cannot listen.
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// What came back.
+        source: io::Error,
+    },
+    /// A socket that was given to us and cannot be listened on.
+    Given {
+        /// As what it was asked for.
+        text: String,
+        /// What is wrong with it.
         source: io::Error,
     },
     /// A setting that makes no sense.
@@ -126,7 +134,7 @@ impl Error {
         match self {
             Error::Worker(source) if source.is::<DoNotRestart>() => DO_NOT_RESTART,
             Error::Worker(source) => source.downcast_ref::<Error>().map_or(1, Error::exit_code),
-            Error::Address { .. } | Error::Setting { .. } | Error::Settings(_) => USAGE,
+            Error::Address { .. } | Error::Given { .. } | Error::Setting { .. } | Error::Settings(_) => USAGE,
             Error::GivenUp { .. } => DO_NOT_RESTART,
             Error::FirstStart { status: Some(ExitStatus::Code(code)), .. } => u8::try_from(*code).unwrap_or(1).max(1),
             _ => 1,
@@ -140,17 +148,17 @@ impl fmt::Display for Error {
             Error::Process(source) => source.fmt(f),
             Error::Channel(source) => source.fmt(f),
             Error::Address { address, source } => {
-                write!(f, "\"{address}\" is no address to listen on ({source}); write HOST:PORT, e.g. 127.0.0.1:3000")
+                let example = "write HOST:PORT or unix:PATH, e.g. 127.0.0.1:3000";
+                write!(f, "\"{address}\" is no address to listen on ({source}); {example}")
             }
             Error::Listen { address, source } => {
                 write!(f, "cannot listen on {address}: {source}")?;
-                match source.kind() {
-                    io::ErrorKind::AddrInUse => write!(f, "; another program has this port: stop it or choose another"),
-                    io::ErrorKind::PermissionDenied => write!(f, "; ports below 1024 need a privilege: choose another"),
-                    io::ErrorKind::AddrNotAvailable => write!(f, "; this machine has no such address"),
-                    _ => Ok(()),
+                match advice(source.kind(), address) {
+                    Some(advice) => write!(f, "; {advice}"),
+                    None => Ok(()),
                 }
             }
+            Error::Given { text, source } => write!(f, "cannot listen on the socket given as \"{text}\": {source}"),
             Error::Setting { what } => f.write_str(what),
             Error::FirstStart { status, error } => {
                 write!(f, "no worker became ready")?;
@@ -177,12 +185,30 @@ impl fmt::Display for Error {
     }
 }
 
+/// What to do when we cannot listen somewhere.
+fn advice(kind: io::ErrorKind, address: &ListenAddress) -> Option<&'static str> {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, AlreadyExists, NotFound, PermissionDenied};
+    match (address, kind) {
+        (ListenAddress::Tcp(_), AddrInUse) => Some("another program has this port: stop it or choose another"),
+        (ListenAddress::Tcp(_), PermissionDenied) => Some("ports below 1024 need a privilege: choose another"),
+        (ListenAddress::Tcp(_), AddrNotAvailable) => Some("this machine has no such address"),
+        (_, AddrInUse) => Some("another program listens there: stop it or choose another path"),
+        (_, AlreadyExists) => Some("remove it or choose another path"),
+        (_, PermissionDenied) => Some("this user may not make a file there, or not give it to that group"),
+        (_, NotFound) => Some("make its directory first"),
+        _ => None,
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Process(source) => Some(source),
             Error::Channel(source) => Some(source),
-            Error::Address { source, .. } | Error::Listen { source, .. } | Error::System { source, .. } => Some(source),
+            Error::Address { source, .. }
+            | Error::Listen { source, .. }
+            | Error::Given { source, .. }
+            | Error::System { source, .. } => Some(source),
             Error::Worker(source) | Error::Primary(source) | Error::Settings(source) => Some(source.as_ref()),
             _ => None,
         }

@@ -1,14 +1,13 @@
 //! [`Event`]: what happens in a cluster, as the primary sees it.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use phalanx_process::ExitStatus;
 use serde::de::DeserializeOwned;
 
 use crate::supervisor::{KillReason, RecycleReason};
-use crate::{Error, Place, WorkerId};
+use crate::{Error, ListenAddress, Place, WorkerId};
 
 /// Why and how a worker ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +57,7 @@ pub enum Event {
         /// The worker.
         worker: WorkerId,
         /// Where.
-        address: SocketAddr,
+        address: ListenAddress,
     },
     /// The worker says that it can serve.
     Ready {

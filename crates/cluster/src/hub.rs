@@ -12,7 +12,6 @@
 //! to [`EVENT_QUEUE`] and then dropped, which is logged.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -26,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::builder::{AnyError, PrimaryCode};
 use crate::event::Message;
 use crate::messages::{MessagePipe, encode};
-use crate::{Error, Event, WorkerId};
+use crate::{Error, Event, ListenAddress, WorkerId};
 
 /// Events that wait for the primary's code to look at them.
 const EVENT_QUEUE: usize = 4096;
@@ -81,7 +80,7 @@ impl AsFd for Commands {
 /// The supervisor's end of the events.
 pub(crate) struct Feed {
     sender: mpsc::Sender<FromSupervisor>,
-    addresses: watch::Sender<Vec<SocketAddr>>,
+    addresses: watch::Sender<Vec<ListenAddress>>,
 }
 
 enum FromSupervisor {
@@ -90,8 +89,8 @@ enum FromSupervisor {
 }
 
 impl Feed {
-    pub(crate) fn listening(&self, addresses: &[SocketAddr]) {
-        self.addresses.send_replace(addresses.to_vec());
+    pub(crate) fn listening(&self, addresses: Vec<ListenAddress>) {
+        self.addresses.send_replace(addresses);
     }
 
     pub(crate) fn connect(&self, worker: WorkerId, pid: u32, messages: Packets) {
@@ -186,7 +185,7 @@ struct Bell {
 pub struct Primary {
     commands: Arc<Bell>,
     hub: Arc<Mutex<Hub>>,
-    addresses: watch::Receiver<Vec<SocketAddr>>,
+    addresses: watch::Receiver<Vec<ListenAddress>>,
 }
 
 /// A worker, as the primary knows it.
@@ -274,7 +273,7 @@ impl Primary {
     }
 
     /// The addresses on which the cluster listens, with the ports that are really used.
-    pub async fn addresses(&self) -> Vec<SocketAddr> {
+    pub async fn addresses(&self) -> Vec<ListenAddress> {
         let mut addresses = self.addresses.clone();
         let known = addresses.wait_for(|addresses| !addresses.is_empty()).await;
         known.map(|addresses| addresses.clone()).unwrap_or_default()

@@ -68,6 +68,7 @@ pub use health_gate::HealthGate;
 pub use http::{HttpServer, Peer};
 pub use hub::{Events, Primary, WorkerInfo};
 pub use id::{Place, WorkerId};
+pub use listener::{Distribution, Listen, ListenAddress, ListenSocket, Listener};
 pub use worker::Worker;
 
 /// Begins the description of a cluster.

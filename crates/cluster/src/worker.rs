@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +17,7 @@ use crate::builder::AnyError;
 use crate::control::{MAX_FAILURE_TEXT, ToPrimary, ToWorker, descriptor};
 use crate::event::Message;
 use crate::lifeline::{self, Life};
+use crate::listener::{Listener, Origin};
 use crate::messages::{MessagePipe, encode};
 use crate::siblings::Siblings;
 use crate::{Error, Gate, Place, WorkerId};
@@ -42,8 +42,7 @@ pub(crate) struct Inner {
     generation: u32,
     pub(crate) slot: Arc<Slot>,
     pub(crate) siblings: Arc<Siblings>,
-    pub(crate) listeners: Vec<TcpListener>,
-    pub(crate) bound_here: bool,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) gate: Gate,
     permits: Permits,
     settings: Option<Blob>,
@@ -86,7 +85,7 @@ where
     let signals = Signals::take(&[Signal::Terminate, Signal::Interrupt])?;
     let control = Arc::new(Packets::from_descriptor(role.take(descriptor::CONTROL)?)?);
     control_out.replace(Some(Arc::clone(&control)));
-    let Welcome { id, place, page, generation, held, bound_here, drain_deadline, gate } = Welcome::receive(&control)?;
+    let Welcome { id, place, page, generation, held, drain_deadline, gate } = Welcome::receive(&control)?;
     let slot = Slot::open(role.take(descriptor::SLOT)?).map_err(Error::system("open the scoreboard"))?;
     let permits =
         Permits::from_descriptor(role.take(descriptor::PERMITS)?).map_err(Error::system("open the permits"))?;
@@ -94,7 +93,7 @@ where
         Some(socket) => Some(Packets::from_descriptor(socket)?),
         None => None,
     };
-    let listeners: Vec<TcpListener> = role.take_all(descriptor::LISTENER).into_iter().map(TcpListener::from).collect();
+    let listeners = take_listeners(&mut role)?;
     let settings = match role.take_all(descriptor::SETTINGS).pop() {
         Some(file) => Some(Blob::from_descriptor(file, MAX_SETTINGS).map_err(settings_error)?),
         None => None,
@@ -125,7 +124,6 @@ where
                 slot,
                 siblings,
                 listeners,
-                bound_here,
                 gate,
                 permits,
                 settings,
@@ -138,6 +136,15 @@ where
     })
 }
 
+/// The listening sockets that this worker inherited.
+fn take_listeners(role: &mut TakenRole) -> Result<Vec<Listener>, Error> {
+    let ours = role.take_all(descriptor::LISTENER).into_iter().map(|socket| (socket, Origin::Ours));
+    let given = role.take_all(descriptor::GIVEN_LISTENER).into_iter().map(|socket| (socket, Origin::Given));
+    ours.chain(given)
+        .map(|(socket, origin)| Listener::new(socket, origin).map_err(Error::system("look at a listener")))
+        .collect()
+}
+
 /// Who this worker is.
 struct Welcome {
     id: WorkerId,
@@ -145,7 +152,6 @@ struct Welcome {
     page: SlotIndex,
     generation: u32,
     held: bool,
-    bound_here: bool,
     drain_deadline: Duration,
     gate: Gate,
 }
@@ -154,12 +160,9 @@ impl Welcome {
     /// The primary put it into the socket before it started us.
     fn receive(control: &Packets) -> Result<Welcome, Error> {
         match control.receive::<ToWorker>()? {
-            Received::Message(
-                ToWorker::Welcome { worker, place, page, generation, held, bound_here, drain_deadline, gate },
-                _,
-            ) => {
+            Received::Message(ToWorker::Welcome { worker, place, page, generation, held, drain_deadline, gate }, _) => {
                 let page = SlotIndex(page);
-                Ok(Welcome { id: worker, place, page, generation, held, bound_here, drain_deadline, gate })
+                Ok(Welcome { id: worker, place, page, generation, held, drain_deadline, gate })
             }
             _ => Err(phalanx_channel::Error::Malformed("the first control message is no welcome".into()).into()),
         }
@@ -218,9 +221,9 @@ impl Worker {
         std::process::id()
     }
 
-    /// The listening sockets that all workers share, in the order in which they were asked for. They are non-blocking;
-    /// leave that so: the flag belongs to all processes at once.
-    pub fn listeners(&self) -> &[TcpListener] {
+    /// The listening sockets from which this worker accepts, in the order in which they were asked for; those that were
+    /// given to the cluster come last. Not among them: those from which a dispatcher accepts ([`Distribution::RoundRobin`](crate::Distribution::RoundRobin) and the like).
+    pub fn listeners(&self) -> &[Listener] {
         &self.inner.listeners
     }
 
@@ -286,8 +289,7 @@ impl Inner {
     #[cfg(feature = "http")]
     pub(crate) fn serving(&self) -> Result<(), Error> {
         for listener in &self.listeners {
-            let address = listener.local_addr().map_err(Error::system("read the address of a listener"))?;
-            tell(&self.control, &ToPrimary::Listening(address));
+            tell(&self.control, &ToPrimary::Listening(listener.address().clone()));
         }
         tell(&self.control, &ToPrimary::Ready);
         Ok(())

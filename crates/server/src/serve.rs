@@ -8,9 +8,8 @@ use crate::logs;
 use crate::routes::router;
 use crate::start::{self, Failure};
 use crate::work::Pool;
-use phalanx::{Event, Worker};
+use phalanx::{Event, ListenAddress, Worker};
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
 
 /// Serves until a signal stops the cluster. Runs in the primary and, in each worker, never returns.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
@@ -60,7 +59,7 @@ async fn work(worker: Worker, config: Config) -> Result<(), Box<dyn std::error::
 /// Tells where the server is, once the first worker is ready.
 struct Banner {
     hint: String,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<ListenAddress>,
     told: bool,
 }
 
@@ -79,7 +78,7 @@ impl Banner {
     fn on_event(&mut self, event: &Event) {
         match event {
             Event::Listening { address, .. } if !self.told && !self.addresses.contains(address) => {
-                self.addresses.push(*address);
+                self.addresses.push(address.clone());
             }
             Event::Ready { .. } if !self.told => {
                 self.told = true;
@@ -94,7 +93,8 @@ impl Banner {
     fn tell(&self) {
         let mut out = std::io::stdout().lock();
         for address in &self.addresses {
-            let _ = writeln!(out, "listening on http://{address}");
+            let scheme = if address.tcp().is_some() { "http://" } else { "" };
+            let _ = writeln!(out, "listening on {scheme}{address}");
         }
         if out.is_terminal() {
             let _ =

@@ -60,10 +60,11 @@ where
         async move { connections.sweep().await }
     });
     let mut acceptors = JoinSet::new();
-    for listener in &worker.listeners {
-        let listener = listener.try_clone().map_err(Error::system("copy a listener"))?;
+    for (index, listener) in worker.listeners.iter().enumerate() {
+        let socket = listener.as_fd().try_clone_to_owned().map_err(Error::system("copy a listener"))?;
         let acceptor = Acceptor {
-            listener: Watched::for_reading(listener.into()).map_err(Error::system("watch a listener"))?,
+            index,
+            listener: Watched::for_reading(socket).map_err(Error::system("watch a listener"))?,
             gate: gate(&worker).map_err(Error::system("set up the accept gate"))?,
             worker: Arc::clone(&worker),
             connections: Arc::clone(&connections),
@@ -103,6 +104,8 @@ fn end_of_drain(worker: &Inner) -> Instant {
 
 /// The loop in front of one listener.
 struct Acceptor<S> {
+    /// Which of the worker's listeners it is.
+    index: usize,
     listener: Watched,
     gate: Option<AcceptGate>,
     worker: Arc<Inner>,
@@ -212,9 +215,7 @@ where
                 Err(_) => break,
             }
         }
-        if self.worker.bound_here {
-            let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
-        }
+        self.worker.listeners[self.index].shut();
     }
 }
 

@@ -1,112 +1,158 @@
-//! The listening sockets: opened and kept by the primary, inherited by every worker.
+//! The listening sockets: opened and kept by the primary, inherited by the workers.
+//!
+//! ```text
+//!   Listen (text, options) ─► Wanted ─► Door: an address, with its socket, or with one a place
+//!                                        │
+//!              shared, reuseport ◄───────┴───────► round-robin, least-loaded, sticky
+//!         workers inherit and accept                 a dispatcher accepts
+//! ```
 //!
 //! Because the primary keeps them, nothing that waits in the kernel's backlog is lost when workers die. `O_NONBLOCK`
-//! and the socket options belong to the shared file description: they are set once, here, and never changed.
+//! and the socket options belong to the shared file description: they are set once, here, and never changed. A socket of a
+//! `SO_REUSEPORT` group is never closed while the cluster serves: the hash of the others would change, and the
+//! connections that are being opened at that moment would be lost; the socket of a place without a worker is lent to
+//! another worker instead.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
+mod address;
+mod door;
+mod given;
+mod listen;
+mod socket;
+mod tcp;
+mod unix;
 
-use socket2::{Domain, Protocol, Socket, Type};
+pub use address::ListenAddress;
+pub(crate) use door::Kept;
+pub use listen::{Distribution, Listen};
+pub(crate) use socket::Origin;
+pub use socket::{ListenSocket, Listener};
 
-use crate::Error;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use crate::{Error, Place};
+use door::{Door, Opening};
+use given::GivenSockets;
+use listen::What;
+use tcp::{Families, Sharing};
 
 /// Most connections that wait in the kernel for `accept`; the kernel lowers it to `net.core.somaxconn` (4096).
 const BACKLOG: i32 = 4096;
 
-/// The listening sockets of a cluster, or the addresses to open them on again.
+/// The listening sockets of a cluster, or what it takes to open them again.
 #[derive(Debug)]
 pub(crate) struct Listeners {
-    addresses: Vec<SocketAddr>,
-    open: Vec<TcpListener>,
+    doors: Vec<Door>,
 }
 
 impl Listeners {
-    /// Opens a socket on each address.
-    pub(crate) fn open(addresses: &[SocketAddr]) -> Result<Listeners, Error> {
-        let mut listeners = Listeners { addresses: addresses.to_vec(), open: Vec::new() };
-        listeners.reopen()?;
-        Ok(listeners)
-    }
-
-    /// Opens again what [`close`](Self::close) closed, on the same ports.
-    pub(crate) fn reopen(&mut self) -> Result<(), Error> {
-        if !self.open.is_empty() {
-            return Ok(());
-        }
-        let open: Vec<TcpListener> = self
-            .addresses
+    /// Opens all that was asked for; for [`Distribution::ReusePort`] with sockets for this many places from the start, so
+    /// that the kernel's choice does not change while connections come in.
+    ///
+    /// What an earlier image of this process kept is used instead of being opened, if it is still asked for.
+    pub(crate) fn open(
+        asked: &[Listen],
+        default: Distribution,
+        places: usize,
+        kept: Vec<(Kept, OwnedFd)>,
+    ) -> Result<Listeners, Error> {
+        let wanted = asked.iter().map(|listen| listen.resolve(default)).collect::<Result<Vec<_>, Error>>()?;
+        let all: Vec<SocketAddr> = wanted
             .iter()
-            .map(|address| bind(*address).map_err(|source| Error::Listen { address: *address, source }))
-            .collect::<Result<_, Error>>()?;
-        // Port 0 becomes the port that the kernel chose, so that a reopened listener has the same.
-        for (address, listener) in self.addresses.iter_mut().zip(&open) {
-            *address = listener.local_addr().map_err(Error::system("read the address of a listener"))?;
+            .flat_map(|wanted| match &wanted.what {
+                What::Tcp(addresses) => addresses.as_slice(),
+                _ => &[],
+            })
+            .copied()
+            .collect();
+        let mut given = GivenSockets::take(&wanted)?;
+        let mut inherited = Door::inherited(kept);
+        let mut doors = Vec::new();
+        for wanted in &wanted {
+            let known: Vec<Door> = inherited.extract_if(.., |door| door.is_of(wanted)).collect();
+            if !known.is_empty() {
+                doors.extend(known);
+                continue;
+            }
+            match &wanted.what {
+                What::Tcp(addresses) => {
+                    let sharing = match wanted.distribution {
+                        Distribution::ReusePort => Sharing::ReusePort,
+                        _ => Sharing::Alone,
+                    };
+                    let families = |address| Families::of(address, &all);
+                    let sockets = tcp::listen_on_all(addresses, families, sharing)
+                        .map_err(|(address, source)| Error::Listen { address: address.into(), source })?;
+                    for socket in sockets {
+                        let address = address_of(&socket)?;
+                        let opening = Opening::Tcp(address.tcp().map_or(Families::Both, families));
+                        doors.push(Door::new(wanted, address, wanted.distribution, opening, socket, None));
+                    }
+                }
+                What::Unix(address, access) => {
+                    let (socket, file) = unix::listen(address, *access)
+                        .map_err(|source| Error::Listen { address: address.clone(), source })?;
+                    let opening = Opening::Unix(*access);
+                    doors.push(Door::new(wanted, address.clone(), unsplit(wanted.distribution), opening, socket, file));
+                }
+                What::Given(given_by) => {
+                    for socket in given.find(given_by, &wanted.text)? {
+                        let (address, distribution) = (address_of(&socket)?, unsplit(wanted.distribution));
+                        doors.push(Door::new(wanted, address, distribution, Opening::Given, socket, None));
+                    }
+                }
+            }
         }
-        self.open = open;
-        Ok(())
+        for door in &mut doors {
+            door.open_for(places)?;
+        }
+        Ok(Listeners { doors })
     }
 
-    /// Closes the primary's sockets. Those of live workers stay open.
+    /// Opens again what [`close`](Self::close) closed, at the same addresses.
+    pub(crate) fn reopen(&mut self) -> Result<(), Error> {
+        self.doors.iter_mut().try_for_each(Door::reopen)
+    }
+
+    /// Closes the primary's sockets. Those of live workers stay open, and so do those that were given to us: somebody else
+    /// decides about them.
     pub(crate) fn close(&mut self) {
-        self.open.clear();
+        self.doors.iter_mut().for_each(Door::close);
     }
 
     /// The addresses, with the ports that are really used.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
+        self.doors.iter().map(|door| door.address.clone()).collect()
     }
 
-    /// The sockets, to hand to a worker.
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.open.iter().map(AsFd::as_fd)
+    /// Sees to it that there is a socket for this place at each open address.
+    pub(crate) fn open_for(&mut self, place: Place) -> Result<(), Error> {
+        self.doors.iter_mut().try_for_each(|door| door.open_for(usize::from(place.0) + 1))
+    }
+
+    /// The sockets that the worker of this place inherits, in order.
+    pub(crate) fn of_place(&self, place: Place) -> impl Iterator<Item = (BorrowedFd<'_>, Origin)> {
+        self.doors.iter().filter_map(move |door| Some((door.socket_of(place)?, door.origin())))
+    }
+
+    /// The sockets to keep over an exec of this process, with what the next image has to know of them.
+    #[allow(dead_code, reason = "the upgrade in place keeps them")]
+    pub(crate) fn keep(&self) -> Vec<(Kept, BorrowedFd<'_>)> {
+        self.doors.iter().flat_map(Door::keep).collect()
     }
 }
 
-/// The first address that `text` (HOST:PORT) stands for.
-pub(crate) fn resolve(text: &str) -> Result<SocketAddr, Error> {
-    let bad = |source| Error::Address { address: text.to_owned(), source };
-    let nothing = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    text.to_socket_addrs().map_err(bad)?.next().ok_or_else(|| bad(nothing()))
+/// What cannot have several sockets at one address has one.
+fn unsplit(distribution: Distribution) -> Distribution {
+    match distribution {
+        Distribution::ReusePort => Distribution::Shared,
+        other => other,
+    }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    // Accepted sockets inherit it, which saves a system call for each.
-    socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+fn address_of(socket: &OwnedFd) -> Result<ListenAddress, Error> {
+    ListenAddress::of(socket).map_err(Error::system("read the address of a listener"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reopened_listener_has_the_port_of_the_first() {
-        let mut listeners = Listeners::open(&[resolve("127.0.0.1:0").unwrap()]).unwrap();
-        let port = listeners.addresses()[0].port();
-        assert_ne!(port, 0);
-        listeners.close();
-        assert_eq!(listeners.descriptors().count(), 0);
-        listeners.reopen().unwrap();
-        assert_eq!(listeners.addresses()[0].port(), port);
-    }
-
-    #[test]
-    fn a_taken_port_is_an_error_that_names_it() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = Listeners::open(&[address]).unwrap_err().to_string();
-        assert!(error.contains(&address.to_string()) && error.contains("another program has this port"), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_address_is_said() {
-        let error = resolve("nonsense").unwrap_err();
-        assert_eq!(error.exit_code(), 64);
-        assert!(error.to_string().contains("\"nonsense\" is no address"), "{error}");
-    }
-}
+mod tests;

@@ -14,7 +14,6 @@ mod spawn;
 mod workers;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -41,7 +40,7 @@ const TICK: Duration = Duration::from_secs(1);
 const PACKETS_A_TURN: usize = 64;
 
 /// Runs the cluster until it is over.
-pub(crate) fn run(mut cluster: Cluster, addresses: &[SocketAddr]) -> Result<(), Error> {
+pub(crate) fn run(mut cluster: Cluster) -> Result<(), Error> {
     let signals = Signals::take(signals::TAKEN)?;
     let user = cluster.primary.take().map(crate::hub::start).transpose()?;
     let (commands, feed, user) = match user {
@@ -49,7 +48,7 @@ pub(crate) fn run(mut cluster: Cluster, addresses: &[SocketAddr]) -> Result<(), 
         None => (None, None, None),
     };
     let workers = cluster.workers;
-    let mut primary = Primary::new(cluster, addresses, signals, commands, feed)?;
+    let mut primary = Primary::new(cluster, signals, commands, feed)?;
     let outcome = primary.supervise(workers);
     drop(primary);
     let user_result = user.map_or(Ok(()), crate::hub::User::finish);
@@ -95,7 +94,6 @@ struct Primary {
 impl Primary {
     fn new(
         cluster: Cluster,
-        addresses: &[SocketAddr],
         signals: Signals,
         commands: Option<Commands>,
         feed: Option<Feed>,
@@ -114,7 +112,7 @@ impl Primary {
         let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), 0);
         Ok(Primary {
             drain_deadline: cluster.policy.drain_deadline,
-            listeners: Listeners::open(addresses)?,
+            listeners: Listeners::open(&cluster.listen, cluster.distribution, cluster.workers, Vec::new())?,
             gate: cluster.gate,
             slots: Vec::new(),
             permits: Permits::create(phalanx_memory::usable_cores()).map_err(Error::system("create the permits"))?,

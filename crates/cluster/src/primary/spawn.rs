@@ -13,6 +13,7 @@ use super::source::Source;
 use super::workers::Running;
 use super::{Primary, system};
 use crate::control::{ToWorker, WORKER_ROLE, descriptor};
+use crate::listener::Origin;
 use crate::supervisor::{Birth, Input};
 use crate::{Error, Event};
 
@@ -39,6 +40,7 @@ impl Primary {
     fn try_spawn(&mut self, birth: Birth) -> Result<Running, Error> {
         let Birth { worker, place, page, generation, held } = birth;
         self.listeners.reopen()?;
+        self.listeners.open_for(place)?;
         let index = usize::from(page.0);
         let known = self.slots.len();
         while self.slots.len() <= index {
@@ -55,8 +57,12 @@ impl Primary {
         if let Some((_, theirs)) = &messages {
             role = role.descriptor(descriptor::MESSAGES, theirs.as_fd());
         }
-        for listener in self.listeners.descriptors() {
-            role = role.descriptor(descriptor::LISTENER, listener);
+        for (listener, origin) in self.listeners.of_place(place) {
+            let name = match origin {
+                Origin::Ours => descriptor::LISTENER,
+                Origin::Given => descriptor::GIVEN_LISTENER,
+            };
+            role = role.descriptor(name, listener);
         }
         let settings = self.generations.get(generation).and_then(|settings| settings.snapshot.as_ref());
         let settings = settings.map(|blob| blob.descriptor()).transpose().map_err(super::generations::shared)?;
@@ -73,7 +79,6 @@ impl Primary {
             page: page.0,
             generation,
             held,
-            bound_here: true,
             drain_deadline: self.drain_deadline,
             gate: self.gate,
         };
