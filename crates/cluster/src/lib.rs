@@ -65,7 +65,7 @@ pub use front::Logs;
 pub use gate::Gate;
 pub use health_gate::HealthGate;
 #[cfg(feature = "http")]
-pub use http::{HttpServer, Peer};
+pub use http::{Credentials, HttpServer, Peer};
 pub use hub::{Events, Primary, WorkerInfo};
 pub use id::{Place, WorkerId};
 pub use listener::{Distribution, Listen, ListenAddress, ListenSocket, Listener};

@@ -50,10 +50,8 @@ pub(crate) struct Inner {
     messages: Option<MessagePipe>,
     pub(crate) life: watch::Receiver<Life>,
     /// Whether connections may be accepted: a held worker waits until this is true.
-    #[allow(dead_code, reason = "the accept loops wait for it")]
     pub(crate) admitted: watch::Receiver<bool>,
     /// Paths that the primary wants probed; the HTTP server takes them, once.
-    #[allow(dead_code, reason = "the HTTP server answers them")]
     pub(crate) probes: Mutex<Option<mpsc::Receiver<String>>>,
 }
 
@@ -240,7 +238,7 @@ impl Worker {
     /// Says that this worker can serve. Serving HTTP says it by itself; code that does not, must say it within the
     /// boot deadline, else the worker is killed.
     pub fn ready(&self) {
-        tell(&self.inner.control, &ToPrimary::Ready);
+        self.inner.ready();
     }
 
     /// Resolves when this worker has to leave: it takes no new work, finishes what it has, and returns.
@@ -278,21 +276,29 @@ impl Worker {
 }
 
 impl Inner {
+    /// The paths that the primary wants probed; only the first HTTP server of a worker gets them.
+    #[cfg(feature = "http")]
+    pub(crate) fn take_probes(&self) -> Option<mpsc::Receiver<String>> {
+        self.probes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+
     /// Tells the primary how a probe went.
     #[cfg(feature = "http")]
-    #[allow(dead_code, reason = "the HTTP server answers probes with it")]
     pub(crate) fn probed(&self, outcome: Result<(), String>) {
         tell(&self.control, &ToPrimary::Probed(outcome));
     }
 
-    /// Tells the primary that connections on these addresses are accepted, and that we are ready.
+    /// Tells the primary that connections are accepted, and where.
     #[cfg(feature = "http")]
-    pub(crate) fn serving(&self) -> Result<(), Error> {
+    pub(crate) fn listening(&self) {
         for listener in &self.listeners {
             tell(&self.control, &ToPrimary::Listening(listener.address().clone()));
         }
+    }
+
+    /// Tells the primary that this worker can serve.
+    pub(crate) fn ready(&self) {
         tell(&self.control, &ToPrimary::Ready);
-        Ok(())
     }
 }
 

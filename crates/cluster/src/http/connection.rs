@@ -1,70 +1,109 @@
 //! One connection: hyper, told from outside when to finish.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use ::http::{Request, Response};
 use bytes::Buf;
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use phalanx_shared::{Field, Slot};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::accept::UnreadPlace;
+use super::mark::{Mark, Order, Phase};
+use super::peer::{Client, Peer};
+use super::problem;
 use super::service::Counted;
-use super::stream::WatchedStream;
-use super::sweeper::{Order, Phase, Ticket};
+use super::stream::{Protocol, WatchedStream, unless_closed};
 use crate::builder::AnyError;
 
-/// Most bytes of a request's head; also the largest piece in which a body is read.
+/// Most bytes of a request's head; in HTTP/1.1 also the largest piece in which a body is read.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// An open connection, counted on the scoreboard until it is dropped.
-pub(super) struct Open {
-    pub(super) ticket: Ticket,
-    pub(super) slot: Arc<Slot>,
-}
+/// HTTP/2: most streams of one connection at once (RFC 9113 advises against fewer).
+const MAX_STREAMS: u32 = 100;
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.slot.subtract(Field::Connections, 1);
-    }
-}
+/// HTTP/2: bytes of a body that a client may send before the service reads them, for each stream and for all.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Serves one connection until it ends.
-pub(super) async fn serve<S, B>(
-    stream: TcpStream,
-    peer: std::net::SocketAddr,
-    open: Open,
-    unread: UnreadPlace,
-    service: S,
-) where
+/// HTTP/2: bytes of a response that lie in memory, for each stream, when the client does not take them.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// HTTP/2: most streams that a client reset before we began with them, and most that we reset for its mistakes; then
+/// GOAWAY (CVE-2023-44487, CVE-2025-8671).
+const MAX_PENDING_RESETS: usize = 20;
+const MAX_OWN_RESETS: usize = 100;
+
+/// HTTP/2: while streams are open, a client is asked this often whether it lives, and has this long to answer.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Serves one connection until it ends, or until the service took it over.
+pub(super) async fn serve<S, B>(mut stream: WatchedStream, client: Client, service: S)
+where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Error: Into<AnyError>,
+    S::Future: Send,
     B: Body + Send + 'static,
     B::Data: Buf + Send,
     B::Error: Into<AnyError>,
 {
-    let mark = Arc::clone(open.ticket.mark());
-    let stream = WatchedStream::new(stream, Arc::clone(&mark), unread);
-    if open.ticket.over_limit() {
+    if stream.open().ticket.over_limit() {
         return refuse(stream).await;
     }
-    let counted = Counted { service, peer, mark: Arc::clone(&mark), slot: Arc::clone(&open.slot) };
-    let connection = http1::Builder::new()
-        .half_close(false)
-        .header_read_timeout(None)
-        // Not with `pipeline_flush`: hyper then never sends an answer that is given while a part of the body lies unread in
-        // its buffer (crates/server/tests/bad_input.rs, the chunked body).
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), counted)
-        .with_upgrades();
+    let Some(protocol) = stream.protocol().await else { return };
+    let mark = Arc::clone(stream.mark());
+    let peer = Peer::new(Arc::clone(&mark), client, stream.is_encrypted());
+    let slot = Arc::clone(&stream.open().slot);
+    let counted = Counted { service, peer, mark: Arc::clone(&mark), slot };
+    match protocol {
+        Protocol::Http1 => {
+            let connection = http1::Builder::new()
+                .half_close(false)
+                .header_read_timeout(None)
+                // Not with `pipeline_flush`: hyper then never sends an answer that is given while a part of the body
+                // lies unread in its buffer (crates/server/tests/bad_input.rs, the chunked body).
+                .max_buf_size(MAX_HEAD_BYTES)
+                .serve_connection(TokioIo::new(stream), counted)
+                .with_upgrades();
+            // A head that is arriving is answered, and the answer says that it was the last.
+            let may_finish = |mark: &Mark| mark.order() >= Order::Finish && mark.phase() != Phase::Head;
+            drive(connection, &mark, may_finish, |connection| connection.graceful_shutdown()).await;
+        }
+        Protocol::Http2 => {
+            mark.speaks_http2();
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(MAX_STREAMS)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_send_buf_size(SEND_BUFFER)
+                .max_header_list_size(MAX_HEAD_BYTES as u32)
+                .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+                .max_local_error_reset_streams(MAX_OWN_RESETS)
+                .keep_alive_interval(PING_EVERY)
+                .keep_alive_timeout(PING_DEADLINE)
+                .serve_connection(TokioIo::new(stream), counted);
+            let may_finish = |mark: &Mark| mark.order() >= Order::Announce;
+            // In a box: its state is large, and most connections are not of this kind.
+            Box::pin(drive(connection, &mark, may_finish, |connection| connection.graceful_shutdown())).await;
+        }
+    }
+}
+
+/// Lets hyper work until the connection ends, or is told to close; `finish` is called when it may finish.
+async fn drive<C: Future>(
+    connection: C,
+    mark: &Mark,
+    may_finish: impl Fn(&Mark) -> bool,
+    finish: impl Fn(Pin<&mut C>),
+) {
     let mut connection = pin!(connection);
     let mut finishing = false;
     poll_fn(|cx| {
@@ -76,34 +115,24 @@ pub(super) async fn serve<S, B>(
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        // A connection on which nothing was read yet may have a request under way to us: hyper would close it, so it
-        // is left to the sweeper.
-        if mark.order() == Order::Finish && !finishing && mark.phase() != Phase::Fresh {
+        if !finishing && may_finish(mark) {
             finishing = true;
-            connection.as_mut().graceful_shutdown();
+            finish(connection.as_mut());
             return connection.as_mut().poll(cx).map(|_| ());
         }
         Poll::Pending
     })
     .await;
-    drop(open);
 }
 
 /// One short answer to a client that has too many connections, and the end.
 async fn refuse(mut stream: WatchedStream) {
-    let answer = short_answer("429 Too Many Requests", "too many connections from this address");
-    if stream.write_all(answer.as_bytes()).await.is_ok() {
-        let _ = stream.shutdown().await;
-    }
-}
-
-/// A whole response with a problem document, for the moments in which there is no request to answer.
-pub(super) fn short_answer(status: &str, why: &str) -> String {
-    let (code, title) = status.split_once(' ').unwrap_or((status, ""));
-    let body =
-        format!(r#"{{"type":"about:blank","title":"{title}","status":{code},"detail":"{why}","error":"{why}"}}"#);
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
+    let mark = Arc::clone(stream.mark());
+    let answer = problem::response("429 Too Many Requests", "too many connections from this address");
+    let refusal = async {
+        if stream.write_all(answer.as_bytes()).await.is_ok() {
+            let _ = stream.shutdown().await;
+        }
+    };
+    unless_closed(&mark, refusal).await;
 }

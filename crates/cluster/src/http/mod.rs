@@ -1,4 +1,4 @@
-//! HTTP/1.1 on the cluster's listeners, for any tower service.
+//! HTTP/1.1 and HTTP/2 on the cluster's listeners, for any tower service.
 //!
 //! ```text
 //!   listener ─► gate ─► accept one ─► connection task: hyper ─► your service
@@ -13,11 +13,16 @@
 
 mod accept;
 mod connection;
+mod drain;
+mod mark;
+mod peer;
+mod probe;
+mod problem;
 mod service;
 mod stream;
 mod sweeper;
+mod transport;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +32,10 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tower_service::Service;
 
+pub use self::peer::{Credentials, Peer};
 use crate::Error;
 use crate::builder::AnyError;
 use crate::worker::Inner;
-
-/// Who is at the other end of the connection; an extension of each request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
 
 /// What a connection may take.
 #[derive(Debug, Clone)]

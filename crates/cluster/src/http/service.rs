@@ -1,26 +1,25 @@
 //! Counts each request on the scoreboard, and marks on its connection when it begins, is answered, and is over.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use ::http::header::CONNECTION;
-use ::http::{HeaderValue, Request, Response};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use phalanx_shared::{Field, Slot};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::Peer;
-use super::sweeper::{Mark, Order, Phase};
+use super::mark::{Mark, Order, Phase};
+use super::peer::Peer;
 
 /// The user's service, as one connection uses it.
 pub(super) struct Counted<S> {
     pub(super) service: S,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) mark: Arc<Mark>,
     pub(super) slot: Arc<Slot>,
 }
@@ -34,8 +33,8 @@ where
     type Future = CountedFuture<S>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(Peer(self.peer));
-        let underway = Underway::begin(Arc::clone(&self.mark), Arc::clone(&self.slot), !request.body().is_end_stream());
+        let underway = Underway::begin(&self.mark, &self.slot, &request);
+        request.extensions_mut().insert(self.peer.clone());
         CountedFuture {
             service: self.service.clone(),
             step: Step::NotReady { request: Some(request) },
@@ -48,21 +47,38 @@ where
 struct Underway {
     mark: Arc<Mark>,
     slot: Arc<Slot>,
+    connect: bool,
+    answered: bool,
 }
 
 impl Underway {
-    fn begin(mark: Arc<Mark>, slot: Arc<Slot>, has_body: bool) -> Underway {
-        mark.begin_request(has_body);
+    fn begin(mark: &Arc<Mark>, slot: &Arc<Slot>, request: &Request<Incoming>) -> Underway {
+        mark.begin_request(!request.body().is_end_stream());
         slot.add(Field::Requests, 1);
         slot.add(Field::InFlight, 1);
-        Underway { mark, slot }
+        let connect = request.method() == Method::CONNECT;
+        Underway { mark: Arc::clone(mark), slot: Arc::clone(slot), connect, answered: false }
+    }
+
+    /// Notes the response, and says in it if it is the last of its connection.
+    fn answer<B>(&mut self, response: &mut Response<B>) {
+        self.answered = true;
+        self.mark.begin_response();
+        if self.mark.is_multiplexed() {
+            return;
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS || (self.connect && response.status().is_success()) {
+            self.mark.enter(Phase::Upgraded);
+        } else if self.mark.order() != Order::Serve {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
         self.slot.subtract(Field::InFlight, 1);
-        self.mark.enter(Phase::Idle);
+        self.mark.end_request(self.answered);
     }
 }
 
@@ -100,12 +116,9 @@ where
                 }
                 StepProjection::Called { future } => {
                     let mut response = ready!(future.poll(cx))?;
-                    let underway = this.underway.take();
-                    if let Some(underway) = &underway {
-                        underway.mark.enter(Phase::Response);
-                        if underway.mark.order() != Order::Serve {
-                            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                        }
+                    let mut underway = this.underway.take();
+                    if let Some(underway) = &mut underway {
+                        underway.answer(&mut response);
                     }
                     return Poll::Ready(Ok(response.map(|body| CountedBody { body, underway })));
                 }
@@ -132,7 +145,14 @@ impl<B: Body> Body for CountedBody<B> {
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.project();
+        let polled = this.body.poll_frame(cx);
+        if polled.is_ready()
+            && let Some(underway) = this.underway
+        {
+            underway.mark.touch();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,158 +1,25 @@
-//! What every connection is doing and since when, and the one task that ends those that take too long.
+//! All connections of a worker, and the one task that ends those that take too long or whose time has come.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
 use super::Limits;
+use super::drain::Drain;
+use super::mark::{Clock, Mark, Order, Phase};
 
 /// From one look at all connections to the next; deadlines are kept to within this.
 const SWEEP: Duration = Duration::from_millis(100);
 
-/// While the worker leaves, a connection that has not begun a request gets this long: a request may be on its way.
-const DRAIN_HEAD_GRACE: Duration = Duration::from_millis(500);
+/// A connection that is to end and on which nothing was read gets this long: a request may be on its way.
+const FRESH_GRACE: Duration = Duration::from_millis(500);
 
-/// What a connection is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Phase {
-    /// Nothing of a first request was read.
-    Fresh = 0,
-    /// A part of a head was read.
-    Head = 1,
-    /// The service has the request.
-    Request = 2,
-    /// The response is on its way.
-    Response = 3,
-    /// Between two requests.
-    Idle = 4,
-    /// Closing: what the client still sends is thrown away.
-    Lingering = 5,
-}
-
-impl Phase {
-    fn of(value: u8) -> Phase {
-        match value {
-            0 => Phase::Fresh,
-            1 => Phase::Head,
-            2 => Phase::Request,
-            3 => Phase::Response,
-            4 => Phase::Idle,
-            _ => Phase::Lingering,
-        }
-    }
-}
-
-/// What a connection is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Order {
-    /// Go on.
-    Serve = 0,
-    /// Finish the present request and close.
-    Finish = 1,
-    /// The head took too long: answer 408 and close.
-    TimeOut = 2,
-    /// Close now.
-    Close = 3,
-}
-
-/// One connection, as its own task, its stream and the sweeper see it.
-#[derive(Debug)]
-pub(super) struct Mark {
-    phase: AtomicU8,
-    since: AtomicU32,
-    order: AtomicU8,
-    /// Whether the present or last request has a body, of which a part may be unread.
-    body: AtomicBool,
-    waker: AtomicWaker,
-    clock: Arc<Clock>,
-}
-
-impl Mark {
-    /// Notes that the connection begins to do something.
-    pub(super) fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Relaxed);
-        self.touch();
-    }
-
-    /// Notes that bytes of a request came in.
-    pub(super) fn read(&self) {
-        match self.phase() {
-            // The clock of a first head runs from the opening of the connection.
-            Phase::Fresh => self.phase.store(Phase::Head as u8, Ordering::Relaxed),
-            Phase::Idle => self.enter(Phase::Head),
-            _ => {}
-        }
-    }
-
-    /// Notes progress within what it is doing.
-    pub(super) fn touch(&self) {
-        self.since.store(self.clock.now(), Ordering::Relaxed);
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        Phase::of(self.phase.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn order(&self) -> Order {
-        match self.order.load(Ordering::Acquire) {
-            0 => Order::Serve,
-            1 => Order::Finish,
-            2 => Order::TimeOut,
-            _ => Order::Close,
-        }
-    }
-
-    /// Notes that a request begins.
-    pub(super) fn begin_request(&self, has_body: bool) {
-        self.body.store(has_body, Ordering::Relaxed);
-        self.enter(Phase::Request);
-    }
-
-    /// Whether the client may still be sending when we close: the rest of a body, or a request that crosses our own
-    /// decision to close.
-    pub(super) fn more_may_come(&self) -> bool {
-        self.body.load(Ordering::Relaxed) || self.order() != Order::Serve
-    }
-
-    pub(super) fn listen(&self, waker: &std::task::Waker) {
-        self.waker.register(waker);
-    }
-
-    fn give(&self, order: Order) {
-        // An order is only ever replaced by a stricter one.
-        if self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
-            self.waker.wake();
-        }
-    }
-
-    fn age(&self) -> Duration {
-        Duration::from_millis(self.clock.now().wrapping_sub(self.since.load(Ordering::Relaxed)).into())
-    }
-}
-
-/// Milliseconds since the server began, as of the last look: reading it costs one load.
-#[derive(Debug)]
-pub(super) struct Clock {
-    origin: Instant,
-    now: AtomicU32,
-}
-
-impl Clock {
-    fn now(&self) -> u32 {
-        self.now.load(Ordering::Relaxed)
-    }
-
-    fn look(&self) {
-        self.now.store(self.origin.elapsed().as_millis() as u32, Ordering::Relaxed);
-    }
-}
+/// An idle HTTP/2 client gets this long to answer our GOAWAY: the streams that it opened before it heard of it arrive
+/// meanwhile.
+const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 
 /// All connections of a worker.
 #[derive(Debug)]
@@ -169,40 +36,41 @@ struct Held {
     marks: HashMap<u64, Arc<Mark>>,
     next: u64,
     by_ip: HashMap<IpAddr, usize>,
-    draining: bool,
+    drain: Option<Drain>,
 }
 
 impl Connections {
     pub(super) fn new(limits: Limits) -> Arc<Connections> {
-        let clock = Arc::new(Clock { origin: Instant::now(), now: AtomicU32::new(0) });
-        Arc::new(Connections { limits, clock, held: Mutex::default(), changed: Notify::new() })
+        Arc::new(Connections { limits, clock: Clock::start(), held: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Takes in a connection; it is let go of when the ticket is dropped.
-    pub(super) fn admit(self: &Arc<Self>, ip: IpAddr) -> Ticket {
+    /// Takes in a connection; it is let go of when the ticket is dropped. Connections without an address, or from this
+    /// machine, are not counted by address.
+    pub(super) fn admit(self: &Arc<Self>, ip: Option<IpAddr>) -> Ticket {
         self.clock.look();
         let mut held = self.lock();
-        let counted = !ip.is_loopback();
-        let over_limit = counted && {
+        let counted_ip = ip.filter(|ip| !ip.is_loopback());
+        let over_limit = counted_ip.is_some_and(|ip| {
             let count = held.by_ip.entry(ip).or_default();
             *count += 1;
             *count > self.limits.max_connections_per_ip
-        };
-        let mark = Arc::new(Mark {
-            phase: AtomicU8::new(Phase::Fresh as u8),
-            since: AtomicU32::new(self.clock.now()),
-            order: AtomicU8::new(if held.draining { Order::Finish } else { Order::Serve } as u8),
-            body: AtomicBool::new(over_limit),
-            waker: AtomicWaker::new(),
-            clock: Arc::clone(&self.clock),
         });
         let key = held.next;
         held.next += 1;
+        let order = match held.drain {
+            None => Order::Serve,
+            Some(Drain::Spread { .. }) => Order::Announce,
+            Some(Drain::AtOnce) => Order::Finish,
+        };
+        let mark = Arc::new(Mark::new(Arc::clone(&self.clock), key, order));
+        if over_limit {
+            mark.leaves_something_unread();
+        }
         held.marks.insert(key, Arc::clone(&mark));
         if held.marks.len() == 1 {
             self.changed.notify_waiters();
         }
-        Ticket { connections: Arc::clone(self), key, mark, counted_ip: counted.then_some(ip), over_limit }
+        Ticket { connections: Arc::clone(self), key, mark, counted_ip, over_limit }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -220,11 +88,18 @@ impl Connections {
         }
     }
 
-    /// Lets every connection finish its present request and close.
-    pub(super) fn drain(&self) {
+    /// Lets the connections come to their end in this manner.
+    pub(super) fn drain(&self, drain: Drain) {
+        self.clock.look();
         let mut held = self.lock();
-        held.draining = true;
-        held.marks.values().for_each(|mark| mark.give(Order::Finish));
+        held.drain = Some(drain);
+        let now = Instant::now();
+        held.marks.values().for_each(|mark| mark.give(drain.order(mark.share(), now)));
+    }
+
+    /// Closes what is left.
+    pub(super) fn close(&self) {
+        self.lock().marks.values().for_each(|mark| mark.give(Order::Close));
     }
 
     /// The sweeper: runs as long as the server.
@@ -237,25 +112,33 @@ impl Connections {
             tokio::time::sleep(SWEEP).await;
             self.clock.look();
             let held = self.lock();
-            let draining = held.draining;
+            let now = Instant::now();
             for mark in held.marks.values() {
-                if let Some(order) = self.overdue(mark, draining) {
+                if let Some(drain) = held.drain {
+                    mark.give(drain.order(mark.share(), now));
+                }
+                if let Some(order) = self.overdue(mark) {
                     mark.give(order);
                 }
             }
         }
     }
 
-    fn overdue(&self, mark: &Mark, draining: bool) -> Option<Order> {
+    /// What a connection is told that has been doing the same for too long.
+    fn overdue(&self, mark: &Mark) -> Option<Order> {
         let limits = &self.limits;
         let (limit, order) = match mark.phase() {
-            Phase::Fresh if draining => (DRAIN_HEAD_GRACE, Order::Close),
+            Phase::Fresh if mark.order() >= Order::Finish => (FRESH_GRACE, Order::Close),
             Phase::Fresh => (limits.header_timeout, Order::Close),
             Phase::Head => (limits.header_timeout, Order::TimeOut),
             Phase::Response => (limits.write_timeout, Order::Close),
-            Phase::Idle => (limits.idle_timeout, Order::Close),
-            // The service has its own deadlines; lingering is bounded where it happens.
-            Phase::Request | Phase::Lingering => return None,
+            Phase::Idle if !mark.is_multiplexed() => (limits.idle_timeout, Order::Close),
+            Phase::Idle if mark.order() == Order::Serve => (limits.idle_timeout, Order::Finish),
+            Phase::Idle => (GOAWAY_GRACE, Order::Close),
+            Phase::Streams if mark.is_answering() => (limits.write_timeout, Order::Close),
+            // The service has its own deadlines; lingering is bounded where it happens; what follows an upgrade is the
+            // service's own affair until the worker leaves.
+            Phase::Request | Phase::Lingering | Phase::Streams | Phase::Upgraded => return None,
         };
         (mark.age() >= limit).then_some(order)
     }
@@ -316,10 +199,18 @@ mod tests {
         })
     }
 
+    fn assert_ended_after(connections: &Connections, mark: &Mark, millis: u32, order: Order) {
+        let began = connections.clock.now();
+        connections.clock.set(began + millis - 1);
+        assert_eq!(connections.overdue(mark), None, "{:?} ended too early", mark.phase());
+        connections.clock.set(began + millis);
+        assert_eq!(connections.overdue(mark), Some(order), "{:?} was not ended", mark.phase());
+    }
+
     #[test]
     fn each_phase_has_its_own_deadline() {
         let connections = connections();
-        let ticket = connections.admit([127, 0, 0, 1].into());
+        let ticket = connections.admit(None);
         let mark = ticket.mark();
         for (phase, seconds, order) in [
             (Phase::Fresh, 10, Order::Close),
@@ -328,40 +219,52 @@ mod tests {
             (Phase::Idle, 15, Order::Close),
         ] {
             mark.enter(phase);
-            let began = connections.clock.now();
-            connections.clock.now.store(began + seconds * 1000 - 1, Ordering::Relaxed);
-            assert_eq!(connections.overdue(mark, false), None, "{phase:?} ended too early");
-            connections.clock.now.store(began + seconds * 1000, Ordering::Relaxed);
-            assert_eq!(connections.overdue(mark, false), Some(order), "{phase:?} was not ended");
+            assert_ended_after(&connections, mark, seconds * 1000, order);
         }
-        mark.enter(Phase::Request);
-        connections.clock.now.store(u32::MAX, Ordering::Relaxed);
-        assert_eq!(connections.overdue(mark, false), None, "the service has its own deadlines");
+        for phase in [Phase::Request, Phase::Upgraded] {
+            mark.enter(phase);
+            connections.clock.set(u32::MAX);
+            assert_eq!(connections.overdue(mark), None, "the service has its own deadlines");
+        }
+    }
+
+    #[test]
+    fn an_idle_http2_connection_hears_goaway_before_it_is_closed() {
+        let connections = connections();
+        let ticket = connections.admit(None);
+        let mark = ticket.mark();
+        mark.speaks_http2();
+        assert_ended_after(&connections, mark, 15_000, Order::Finish);
+        mark.give(Order::Finish);
+        assert_ended_after(&connections, mark, 1000, Order::Close);
+        mark.begin_request(false);
+        connections.clock.set(u32::MAX / 2);
+        assert_eq!(connections.overdue(mark), None, "a stream whose response has not begun is the service's affair");
+        mark.begin_response();
+        assert_ended_after(&connections, mark, 60_000, Order::Close);
     }
 
     #[test]
     fn one_address_is_limited_and_a_proxy_on_loopback_is_not() {
         let connections = connections();
-        let stranger = IpAddr::from([192, 0, 2, 1]);
+        let stranger = Some(IpAddr::from([192, 0, 2, 1]));
         let first_two = [connections.admit(stranger), connections.admit(stranger)];
         assert!(first_two.iter().all(|ticket| !ticket.over_limit()));
         assert!(connections.admit(stranger).over_limit());
         drop(first_two);
         assert!(!connections.admit(stranger).over_limit(), "places are given back");
-        let local: Vec<Ticket> = (0..5).map(|_| connections.admit([127, 0, 0, 1].into())).collect();
+        let local: Vec<Ticket> = (0..5).map(|_| connections.admit(Some([127, 0, 0, 1].into()))).collect();
         assert!(local.iter().all(|ticket| !ticket.over_limit()));
         drop(local);
         assert!(connections.lock().by_ip.is_empty() && connections.count() == 0);
     }
 
     #[test]
-    fn an_order_is_only_replaced_by_a_stricter_one() {
+    fn connections_that_begin_while_the_worker_leaves_are_told_so_from_the_start() {
         let connections = connections();
-        let ticket = connections.admit([127, 0, 0, 1].into());
-        connections.drain();
-        assert_eq!(ticket.mark().order(), Order::Finish);
-        ticket.mark().give(Order::Close);
-        ticket.mark().give(Order::Finish);
-        assert_eq!(ticket.mark().order(), Order::Close);
+        connections.drain(Drain::Spread { began: Instant::now(), window: Duration::from_secs(10) });
+        assert_eq!(connections.admit(None).mark().order(), Order::Announce);
+        connections.drain(Drain::AtOnce);
+        assert_eq!(connections.admit(None).mark().order(), Order::Finish);
     }
 }

@@ -51,7 +51,7 @@ fn drains() {
     idle.request("/");
     idle.pid();
     let mut busy = KeepAlive::open(address);
-    busy.request("/slow?700");
+    busy.request("/slow?3000");
     // The head has been read when a later request of another connection was answered by each worker.
     let all: HashSet<u32> = cluster.workers().into_iter().collect();
     let mut seen = HashSet::new();
