@@ -89,27 +89,34 @@ impl Default for Policy {
     }
 }
 
-/// Part of a back-off by which it may be longer or shorter.
-const JITTER: f64 = 0.2;
+impl Policy {
+    /// Part of a back-off by which it may be longer or shorter, so that places that failed together do not return
+    /// together.
+    pub(super) const BACK_OFF_JITTER: f64 = 0.2;
+}
 
-/// A reproducible source of factors between 0.8 and 1.2, so that slots that failed together do not return together.
+/// A reproducible source of chance.
 ///
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA 2014).
 #[derive(Debug)]
-pub(super) struct Jitter(u64);
+pub(super) struct Random(u64);
 
-impl Jitter {
-    pub(super) fn new(seed: u64) -> Jitter {
-        Jitter(seed)
+impl Random {
+    pub(super) fn new(seed: u64) -> Random {
+        Random(seed)
     }
 
-    pub(super) fn next(&mut self) -> f64 {
+    pub(super) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        let unit = (z >> 11) as f64 / (1u64 << 53) as f64;
-        1.0 - JITTER + 2.0 * JITTER * unit
+        z ^ (z >> 31)
+    }
+
+    /// A factor that is at most `part` below or above 1.
+    pub(super) fn around(&mut self, part: f64) -> f64 {
+        let unit = (self.bits() >> 11) as f64 / (1u64 << 53) as f64;
+        1.0 - part + 2.0 * part * unit
     }
 }

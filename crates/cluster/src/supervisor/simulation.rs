@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use phalanx_process::ExitStatus;
+use phalanx_shared::SlotIndex;
 
 use super::*;
 
@@ -16,7 +17,7 @@ const LENGTH: usize = 60;
 
 struct World {
     supervisor: Supervisor,
-    random: policy::Jitter,
+    random: policy::Random,
     now: Now,
     /// Processes that exist: their slot, and whether they were told to leave or killed.
     processes: HashMap<WorkerId, Process>,
@@ -36,7 +37,7 @@ impl World {
     fn new(seed: u64) -> World {
         World {
             supervisor: Supervisor::new(Policy::default(), seed),
-            random: policy::Jitter::new(seed ^ 0xabcd),
+            random: policy::Random::new(seed ^ 0xabcd),
             now: Duration::ZERO,
             processes: HashMap::new(),
             listeners_open: true,
@@ -48,7 +49,7 @@ impl World {
 
     /// A number below `bound`.
     fn below(&mut self, bound: u64) -> u64 {
-        let unit = (self.random.next() - 0.8) / 0.4;
+        let unit = (self.random.around(0.2) - 0.8) / 0.4;
         ((unit * bound as f64) as u64).min(bound - 1)
     }
 
@@ -93,6 +94,9 @@ impl World {
 
     fn feed(&mut self, input: Input) {
         self.stopping |= matches!(input, Input::Stop | Input::StopNow);
+        if std::env::var_os("PHALANX_TRACE").is_some() {
+            eprintln!("{:?} {input:?}", self.now);
+        }
         for action in self.supervisor.step(input, self.now) {
             self.perform(action);
         }
@@ -100,6 +104,9 @@ impl World {
     }
 
     fn perform(&mut self, action: Action) {
+        if std::env::var_os("PHALANX_TRACE").is_some() {
+            eprintln!("    {action:?}");
+        }
         assert!(!self.finished, "an action after the end: {action:?}");
         match action {
             Action::Spawn(Birth { worker, page: slot, .. }) => {
@@ -122,7 +129,8 @@ impl World {
                 assert!(wait <= limit && wait >= Duration::from_millis(80), "a back-off of {wait:?}");
             }
             Action::Break(..) => assert!(!self.stopping),
-            _ => {}
+            Action::Probe(_) | Action::Admit(_) | Action::DumpStacks(_) | Action::Over { .. } => {}
+            Action::Recycle(..) | Action::GiveUp(_) => {}
             Action::CloseListeners => {
                 assert!(self.listeners_open, "the listeners are closed twice");
                 self.listeners_open = false;
@@ -165,7 +173,7 @@ fn whatever_happens_no_child_is_lost_no_slot_is_doubled_and_the_end_comes_after_
             let workers = 1 + world.below(4) as usize;
             world.feed(Input::Start { workers });
             for _ in 0..LENGTH {
-                world.now += Duration::from_millis(world.random.next() as u64 * 100);
+                world.now += Duration::from_millis(world.random.around(0.2) as u64 * 100);
                 if let Some(input) = world.random_input() {
                     world.feed(input);
                 }

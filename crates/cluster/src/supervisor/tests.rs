@@ -234,8 +234,10 @@ fn a_hung_worker_is_killed_after_thirty_silent_ticks_and_replaced() {
     for second in 2..=32 {
         killed.extend(supervisor.step(beats(second, 7), seconds(second)));
     }
-    assert_eq!(killed, [Action::Kill(worker(2), KillReason::Hung)]);
-    assert_eq!(spawns(&supervisor.step(Input::Exited(worker(2), KILLED), seconds(33))), 1);
+    assert_eq!(killed, [Action::DumpStacks(worker(2))]);
+    assert_eq!(supervisor.wakes_at(), Some(seconds(34)));
+    assert_eq!(supervisor.step(Input::Elapsed, seconds(34)), [Action::Kill(worker(2), KillReason::Hung)]);
+    assert_eq!(spawns(&supervisor.step(Input::Exited(worker(2), KILLED), seconds(34))), 1);
 }
 
 #[test]
