@@ -1,9 +1,11 @@
 //! From what was typed to what is meant: flags, environment and file become one checked [`Config`].
 
+mod choice;
 mod file;
 pub(crate) mod quantity;
 mod settings;
 
+pub(crate) use choice::{Account, Affinity, Distribution, HealthGate};
 pub(crate) use settings::{LogFormat, LogLevel, Settings};
 
 use std::fmt;

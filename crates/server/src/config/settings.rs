@@ -1,5 +1,6 @@
 //! What can be set, and where: one definition makes the flag, the environment variable and the key in the file.
 
+use super::choice::{Account, Affinity, Distribution, HealthGate};
 use super::quantity::{ByteSize, Span};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,89 @@ pub(crate) struct Settings {
     /// Least important level that is still logged [default: info]
     #[arg(long, value_name = "LEVEL", env = "PHALANX_LOG_LEVEL", hide_env = true)]
     pub(crate) log_level: Option<LogLevel>,
+
+    /// Address for /metrics, /livez and /readyz of the whole cluster, apart from the service [default: none]
+    #[arg(long, value_name = "ADDR", env = "PHALANX_ADMIN", hide_env = true, help_heading = "Operation")]
+    pub(crate) admin: Option<SocketAddr>,
+
+    /// File that holds the process id, locked while the server runs [default: none]
+    #[arg(long, value_name = "PATH", env = "PHALANX_PID_FILE", hide_env = true, help_heading = "Operation")]
+    pub(crate) pid_file: Option<PathBuf>,
+
+    /// File for all log lines, instead of standard error; reopened on SIGUSR1 [default: none]
+    #[arg(long, value_name = "PATH", env = "PHALANX_LOG_FILE", hide_env = true, help_heading = "Operation")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// Size at which the log file is rotated [default: 64MiB]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_LOG_ROTATE", hide_env = true, help_heading = "Operation")]
+    pub(crate) log_rotate: Option<ByteSize>,
+
+    /// Rotated log files that are kept [default: 4]
+    #[arg(long, value_name = "N", env = "PHALANX_LOG_KEEP", hide_env = true, help_heading = "Operation")]
+    pub(crate) log_keep: Option<u32>,
+
+    /// How connections come to workers [default: shared]
+    #[arg(long, value_name = "MODE", env = "PHALANX_DISTRIBUTION", hide_env = true, help_heading = "Workers")]
+    pub(crate) distribution: Option<Distribution>,
+
+    /// What a new worker must pass in a reload before the old one leaves: `ready`, a path, or `command:LINE` [default: /readyz]
+    #[arg(long, value_name = "GATE", env = "PHALANX_HEALTH_GATE", hide_env = true, help_heading = "Workers")]
+    pub(crate) health_gate: Option<HealthGate>,
+
+    /// Time for a worker to become ready, then it is killed [default: 60s]
+    #[arg(long, value_name = "TIME", env = "PHALANX_BOOT_DEADLINE", hide_env = true, help_heading = "Workers")]
+    pub(crate) boot_deadline: Option<Span>,
+
+    /// Time that an event loop may stand still, then the worker is replaced [default: 30s]
+    #[arg(long, value_name = "TIME", env = "PHALANX_LIVENESS", hide_env = true, help_heading = "Workers")]
+    pub(crate) liveness: Option<Span>,
+
+    /// Requests after which a worker is replaced, ±10 % [default: never]
+    #[arg(long, value_name = "N", env = "PHALANX_MAX_REQUESTS", hide_env = true, help_heading = "Workers")]
+    pub(crate) max_requests: Option<u64>,
+
+    /// Age at which a worker is replaced, ±10 % [default: never]
+    #[arg(long, value_name = "TIME", env = "PHALANX_MAX_LIFETIME", hide_env = true, help_heading = "Workers")]
+    pub(crate) max_lifetime: Option<Span>,
+
+    /// Resident memory at which a worker is replaced, ±10 % [default: never]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_SOFT_MEMORY", hide_env = true, help_heading = "Workers")]
+    pub(crate) soft_memory: Option<ByteSize>,
+
+    /// Resident memory at which a worker is killed [default: never]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_HARD_MEMORY", hide_env = true, help_heading = "Workers")]
+    pub(crate) hard_memory: Option<ByteSize>,
+
+    /// Niceness of the workers, -20 to 19 [default: that of the server]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PHALANX_NICE",
+        hide_env = true,
+        help_heading = "Workers",
+        allow_hyphen_values = true
+    )]
+    pub(crate) nice: Option<i32>,
+
+    /// Whether each worker is bound to a core of its own [default: none]
+    #[arg(long, value_name = "MODE", env = "PHALANX_AFFINITY", hide_env = true, help_heading = "Workers")]
+    pub(crate) affinity: Option<Affinity>,
+
+    /// Folder of a cgroup (version 2) that the workers are put into [default: none]
+    #[arg(long, value_name = "DIR", env = "PHALANX_CGROUP", hide_env = true, help_heading = "Workers")]
+    pub(crate) cgroup: Option<PathBuf>,
+
+    /// User, or user:group, that the workers run as; for a server that was started by root [default: none]
+    #[arg(long, value_name = "NAME", env = "PHALANX_USER", hide_env = true, help_heading = "Workers")]
+    pub(crate) user: Option<Account>,
+
+    /// Certificate chain (PEM): HTTPS on every TCP address; read again when it changes [default: none]
+    #[arg(long, value_name = "FILE", env = "PHALANX_TLS_CERT", hide_env = true, help_heading = "TLS")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of the certificate [default: none]
+    #[arg(long, value_name = "FILE", env = "PHALANX_TLS_KEY", hide_env = true, help_heading = "TLS")]
+    pub(crate) tls_key: Option<PathBuf>,
 
     /// Largest request body, 413 beyond [default: 25MiB]
     #[arg(long, value_name = "SIZE", env = "PHALANX_BODY_LIMIT", hide_env = true, help_heading = "Limits")]
@@ -143,6 +227,25 @@ impl Settings {
             control: self.control.or(lower.control),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),
+            admin: self.admin.or(lower.admin),
+            pid_file: self.pid_file.or(lower.pid_file),
+            log_file: self.log_file.or(lower.log_file),
+            log_rotate: self.log_rotate.or(lower.log_rotate),
+            log_keep: self.log_keep.or(lower.log_keep),
+            distribution: self.distribution.or(lower.distribution),
+            health_gate: self.health_gate.or(lower.health_gate),
+            boot_deadline: self.boot_deadline.or(lower.boot_deadline),
+            liveness: self.liveness.or(lower.liveness),
+            max_requests: self.max_requests.or(lower.max_requests),
+            max_lifetime: self.max_lifetime.or(lower.max_lifetime),
+            soft_memory: self.soft_memory.or(lower.soft_memory),
+            hard_memory: self.hard_memory.or(lower.hard_memory),
+            nice: self.nice.or(lower.nice),
+            affinity: self.affinity.or(lower.affinity),
+            cgroup: self.cgroup.or(lower.cgroup),
+            user: self.user.or(lower.user),
+            tls_cert: self.tls_cert.or(lower.tls_cert),
+            tls_key: self.tls_key.or(lower.tls_key),
             body_limit: self.body_limit.or(lower.body_limit),
             body_timeout: self.body_timeout.or(lower.body_timeout),
             body_grace: self.body_grace.or(lower.body_grace),
