@@ -6,7 +6,7 @@ use crate::store::Store;
 use crate::work::Pool;
 use bytes::Bytes;
 use http::HeaderValue;
-use phalanx::WorkerId;
+use phalanx::Worker;
 use phalanx::image::Limits;
 use phalanx::memory::Budget;
 use std::ops::Deref;
@@ -21,7 +21,7 @@ pub(crate) struct App(Arc<Shared>);
 /// The worker's parts.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) worker: WorkerId,
+    pub(crate) worker: Worker,
     pub(crate) worker_id: HeaderValue,
     pub(crate) worker_pid: HeaderValue,
     pub(crate) request_ids: RequestIds,
@@ -42,10 +42,10 @@ impl Deref for App {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, worker: WorkerId, pool: Pool) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(config: Config, worker: &Worker, pool: Pool) -> Result<Self, getrandom::Error> {
         Ok(App(Arc::new(Shared {
-            worker,
-            worker_id: HeaderValue::from(worker.get()),
+            worker: worker.clone(),
+            worker_id: HeaderValue::from(worker.id().get()),
             worker_pid: HeaderValue::from(std::process::id()),
             request_ids: RequestIds::new()?,
             refusals: Refusals::new(),

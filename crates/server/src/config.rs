@@ -2,10 +2,12 @@
 
 mod choice;
 mod file;
+mod operation;
 pub(crate) mod quantity;
 mod settings;
 
 pub(crate) use choice::{Account, Affinity, Distribution, HealthGate};
+pub(crate) use operation::Operation;
 pub(crate) use settings::{LogFormat, LogLevel, Settings};
 
 use std::fmt;
@@ -34,8 +36,6 @@ pub(crate) struct Config {
     pub(crate) threads: u32,
     pub(crate) store: PathBuf,
     pub(crate) store_limit_bytes: u64,
-    /// `None` without a control socket.
-    pub(crate) control: Option<PathBuf>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: LogLevel,
     pub(crate) body: BodyLimits,
@@ -50,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) max_connections: u32,
     pub(crate) max_connections_per_ip: u32,
     pub(crate) drain_deadline: Duration,
+    pub(crate) operation: Operation,
 }
 
 /// How large and how slow a request body may be.
@@ -87,12 +88,8 @@ pub(crate) struct Machine {
 }
 
 impl Config {
-    /// The settings that were typed, over those of the file, over the defaults; or the first that cannot be used.
-    pub(crate) fn new(typed: Settings, file: Option<&Path>, machine: Machine) -> Result<Self, ConfigError> {
-        Self::check(typed.over(file::read(file)?), machine)
-    }
-
-    fn check(settings: Settings, machine: Machine) -> Result<Self, ConfigError> {
+    /// The settings over the defaults; or the first that cannot be used.
+    pub(crate) fn check(settings: Settings, machine: Machine) -> Result<Self, ConfigError> {
         let workers = within("workers", settings.workers, machine.cores.max(1), 1..=1024)?;
         let sane_time = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
         let time = |name, given: Option<quantity::Span>, seconds| {
@@ -103,9 +100,9 @@ impl Config {
         };
         // 40 %: the other 60 % are for the program itself, for connections and for answers on their way out.
         let share_of_memory = (machine.memory_bytes / 5 * 2 / u64::from(workers)).max(MIB);
-        let store = settings.store.unwrap_or_else(|| DEFAULT_STORE.into());
+        let store = settings.store.clone().unwrap_or_else(|| DEFAULT_STORE.into());
         Ok(Config {
-            control: control_in(settings.control, &store),
+            operation: Operation::check(&settings, &store)?,
             listen: match settings.listen.is_empty() {
                 true => vec![(Ipv4Addr::LOCALHOST, 3000).into()],
                 false => settings.listen,

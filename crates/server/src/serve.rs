@@ -2,42 +2,83 @@
 
 use crate::app::App;
 use crate::arguments::ServeArguments;
-use crate::config::Config;
 use crate::config::quantity::ByteSize;
+use crate::config::{Config, HealthGate, Settings};
 use crate::logs;
 use crate::routes::router;
 use crate::start::{self, Failure};
 use crate::work::Pool;
-use phalanx::{Event, ListenAddress, Worker};
+use phalanx::{Cluster, Event, ListenAddress, Worker};
 use std::io::{IsTerminal, Write};
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves until a signal stops the cluster. Runs in the primary and, in each worker, never returns.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
-    let config = Config::new(arguments.settings.clone(), arguments.config.as_deref(), start::machine())?;
+    // A worker takes its settings from the primary, not from a file that may have changed since.
+    let cluster = if phalanx::is_worker() { phalanx::cluster() } else { describe(arguments)? };
+    cluster.run(serve).map_err(|error| match error.exit_code() {
+        start::EXIT_USAGE => Failure::Setting(error.to_string()),
+        _ => Failure::Other(error.to_string()),
+    })
+}
+
+/// The cluster that these settings ask for.
+fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
+    let machine = start::machine();
+    let file = arguments.config.clone();
+    let typed = arguments.settings.clone();
+    let config = Config::check(typed.with_file(file.as_deref())?, machine)?;
+    start::check(&config)?;
     let logs = logs::start(config.log_format, config.log_level);
-    let mut cluster = phalanx::cluster().workers(config.workers as usize).drain_deadline(config.drain_deadline);
+    let operation = config.operation.clone();
+    let mut cluster = phalanx::cluster()
+        .workers(config.workers as usize)
+        .drain_deadline(config.drain_deadline)
+        .boot_deadline(operation.boot_deadline)
+        .health_gate(match operation.health_gate.clone() {
+            HealthGate::Ready => phalanx::HealthGate::Ready,
+            HealthGate::Path(path) => phalanx::HealthGate::path(path),
+            HealthGate::Command(line) => phalanx::HealthGate::command("/bin/sh", ["-c".to_owned(), line]),
+        });
     for address in &config.listen {
         cluster = cluster.listen(address);
     }
-    if phalanx::is_primary() {
-        start::check(&config)?;
-        let mut banner = Banner::new(&config);
-        cluster = cluster.on_event(move |event| {
-            banner.on_event(event);
-            log_event(event);
-        });
-    }
-    let outcome = cluster.run(|worker| async move {
-        let outcome = work(worker, config).await;
-        // The process ends right after this: the last lines have to be out.
-        drop(logs);
-        outcome
+    let mut banner = Banner::new(&config);
+    let cluster = cluster.on_event(move |event| {
+        let _logs_until_the_end = &logs;
+        banner.on_event(event);
+        log_event(event);
     });
-    outcome.map_err(|error| Failure::Other(error.to_string()))
+    Ok(cluster.settings(move || {
+        let settings = typed.with_file(file.as_deref())?;
+        unmoved(&config, &Config::check(settings.clone(), machine)?)?;
+        Ok(settings.to_snapshot()?)
+    }))
+}
+
+/// What belongs to the primary stays as it was at the start: a reload replaces workers only.
+fn unmoved(began_with: &Config, now: &Config) -> Result<(), AnyError> {
+    let changed = match () {
+        () if now.listen != began_with.listen => "listen",
+        () if now.workers != began_with.workers => "workers (use `phalanx ctl scale N`)",
+        () if now.operation != began_with.operation => "a setting of the headings Operation, Workers or TLS",
+        () => return Ok(()),
+    };
+    Err(format!("{changed} changed in the file: a reload cannot do that, an upgrade or a restart can").into())
 }
 
 /// A worker, from its start to the end of its drain.
-async fn work(worker: Worker, config: Config) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn serve(worker: Worker) -> Result<(), AnyError> {
+    let config = Config::check(Settings::from_snapshot(worker.settings())?, start::machine())?;
+    let logs = logs::start(config.log_format, config.log_level);
+    let outcome = work(worker, config).await;
+    // The process ends right after this: the last lines have to be out.
+    drop(logs);
+    outcome
+}
+
+async fn work(worker: Worker, config: Config) -> Result<(), AnyError> {
     let pool = Pool::new(&config, &worker)?;
     let server = worker
         .http()
@@ -45,7 +86,7 @@ async fn work(worker: Worker, config: Config) -> Result<(), Box<dyn std::error::
         .idle_timeout(config.idle_timeout)
         .max_connections(config.max_connections as usize)
         .max_connections_per_ip(config.max_connections_per_ip as usize);
-    let app = App::new(config, worker.id(), pool)?;
+    let app = App::new(config, &worker, pool)?;
     let draining = app.clone();
     let leaving = worker.clone();
     tokio::spawn(async move {

@@ -9,7 +9,7 @@ const DESCRIPTORS_BESIDES_CONNECTIONS: u64 = 128;
 /// Exit code when no server is there to be asked (`EX_UNAVAILABLE` of sysexits.h).
 const EXIT_UNAVAILABLE: u8 = 69;
 /// Exit code for a wrong setting (`EX_USAGE` of sysexits.h).
-const EXIT_USAGE: u8 = 64;
+pub(crate) const EXIT_USAGE: u8 = 64;
 
 /// Why the server did not start, or failed: one line, and an exit code.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
 //! What can be set, and where: one definition makes the flag, the environment variable and the key in the file.
 
+use super::ConfigError;
 use super::choice::{Account, Affinity, Distribution, HealthGate};
+use super::file;
 use super::quantity::{ByteSize, Span};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What was typed, unchecked. A flag wins over the environment, the environment over the file, the file over the
 /// default.
@@ -216,6 +218,21 @@ pub(crate) enum LogLevel {
 }
 
 impl Settings {
+    /// What was typed, over what the file says now.
+    pub(crate) fn with_file(&self, file: Option<&Path>) -> Result<Settings, ConfigError> {
+        Ok(self.clone().over(file::read(file)?))
+    }
+
+    /// The settings as the primary hands them to its workers.
+    pub(crate) fn to_snapshot(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// What [`to_snapshot`](Self::to_snapshot) made.
+    pub(crate) fn from_snapshot(snapshot: &[u8]) -> Result<Settings, serde_json::Error> {
+        serde_json::from_slice(snapshot)
+    }
+
     /// These settings, and those of `lower` wherever these say nothing.
     pub(crate) fn over(self, lower: Settings) -> Settings {
         Settings {

@@ -2,15 +2,29 @@
 
 use crate::app::App;
 use crate::problem::{Code, Problem};
+use crate::query;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::{Value, json};
 
-/// `GET /whoami`: the process that answers.
-pub(crate) async fn whoami(State(app): State<App>) -> Response {
-    uncached(json!({ "pid": std::process::id(), "worker": app.worker.get() }))
+/// `GET /whoami`: the process that answers, and the client's own `id` if it sent one, so that it can tell answers apart.
+pub(crate) async fn whoami(State(app): State<App>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let mut answer = json!({
+        "pid": std::process::id(),
+        "worker": app.worker.id().get(),
+        "place": app.worker.place().0,
+        "generation": app.worker.generation(),
+    });
+    for (name, value) in query::pairs(query.as_deref())? {
+        if name != "id" {
+            let why = format!("the parameter {name:?} is unknown; /whoami takes only id");
+            return Err(Problem::new(Code::BadParameter, why));
+        }
+        answer["id"] = value.into();
+    }
+    Ok(uncached(answer))
 }
 
 /// `GET /livez`: the event loop turns.
@@ -27,7 +41,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Problem> 
         "status": "ready",
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
-        "worker": app.worker.get(),
+        "worker": app.worker.id().get(),
         "decoders": { "lane": "worker threads", "sandbox": "none", "read": ["jpeg", "png", "webp", "gif"], "write": ["jpeg", "png", "webp"] },
         "pool": app.pool.state(),
         "memory": { "limit_bytes": app.budget.limit(), "reserved_bytes": app.budget.reserved() },
