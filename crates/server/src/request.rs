@@ -88,7 +88,7 @@ pub(crate) async fn answer(State(app): State<App>, request: Request, next: Next)
     let id = app.request_ids.of(request.headers());
     let line = Line {
         id: id.clone(),
-        worker: app.worker.get(),
+        worker: app.worker.id().get(),
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
         begun: Instant::now(),
@@ -133,7 +133,7 @@ impl Line {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             if let Some(refused) = app.refusals.tell() {
                 let why = problem.map_or("", Problem::detail);
-                tracing::warn!(worker = app.worker.get(), refused, why, "requests are refused");
+                tracing::warn!(worker = app.worker.id().get(), refused, why, "requests are refused");
             }
             return;
         }

@@ -13,7 +13,7 @@ pub(crate) async fn get(State(app): State<App>) -> Result<Response, Problem> {
         Problem::new(Code::Internal, format!("the page cannot be sent, there are no random numbers: {error}"))
     })?;
     let nonce = format!("{random:016x}");
-    let who = format!("worker {} (pid {})", app.worker.get(), std::process::id());
+    let who = format!("worker {} (pid {})", app.worker.id().get(), std::process::id());
     // Only the script and the style that carry this random word run; pictures come from here or from memory.
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' blob: data:; \
