@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Mode {
     /// Serve the image and compute API (also what a bare `phalanx` does)
     #[command(after_help = EXAMPLES)]
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Ask a running server: status, reload, upgrade, scale, stop, logs
     Ctl(CtlArguments),
 }
@@ -60,7 +60,7 @@ pub(crate) struct ServeArguments {
 impl Arguments {
     /// What was asked for; serving is the default.
     pub(crate) fn mode(self) -> Mode {
-        self.mode.unwrap_or(Mode::Serve(self.serve))
+        self.mode.unwrap_or_else(|| Mode::Serve(Box::new(self.serve)))
     }
 }
 

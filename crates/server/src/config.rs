@@ -7,17 +7,18 @@ pub(crate) mod quantity;
 mod settings;
 
 pub(crate) use choice::{Account, Affinity, Distribution, HealthGate};
-pub(crate) use operation::Operation;
+pub(crate) use operation::{Operation, Recycling};
 pub(crate) use settings::{LogFormat, LogLevel, Settings};
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longest time in line under a lasting overload: what nobody notices beside the work itself.
 const STANDING_WAIT: Duration = Duration::from_millis(100);
+/// Where the server listens if nothing is said.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:3000";
 /// Folder for stored results.
 const DEFAULT_STORE: &str = "phalanx-data";
 /// The control socket, in that folder.
@@ -31,7 +32,7 @@ const GIB: u64 = 1024 * MIB;
 /// What the server does, checked: no value in here can be out of its range.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<String>,
     pub(crate) workers: u32,
     pub(crate) threads: u32,
     pub(crate) store: PathBuf,
@@ -104,7 +105,7 @@ impl Config {
         Ok(Config {
             operation: Operation::check(&settings, &store)?,
             listen: match settings.listen.is_empty() {
-                true => vec![(Ipv4Addr::LOCALHOST, 3000).into()],
+                true => vec![DEFAULT_ADDRESS.to_owned()],
                 false => settings.listen,
             },
             workers,
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn nothing_typed_means_the_documented_defaults() {
         let config = Config::check(Settings::default(), MACHINE).unwrap();
-        assert_eq!(config.listen, ["127.0.0.1:3000".parse().unwrap()]);
+        assert_eq!(config.listen, ["127.0.0.1:3000"]);
         assert_eq!((config.workers, config.threads), (2, 2));
         assert_eq!(config.store, Path::new("phalanx-data"));
         assert_eq!(config.store_limit_bytes, GIB);

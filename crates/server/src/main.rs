@@ -6,6 +6,7 @@ mod accept;
 mod app;
 mod arguments;
 mod body;
+mod cluster;
 mod config;
 mod ctl;
 mod heavy_work;

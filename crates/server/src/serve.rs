@@ -2,70 +2,27 @@
 
 use crate::app::App;
 use crate::arguments::ServeArguments;
+use crate::cluster;
 use crate::config::quantity::ByteSize;
-use crate::config::{Config, HealthGate, Settings};
+use crate::config::{Config, Settings};
 use crate::logs;
 use crate::routes::router;
 use crate::start::{self, Failure};
 use crate::work::Pool;
-use phalanx::{Cluster, Event, ListenAddress, Worker};
+use phalanx::{Event, ListenAddress, Worker};
 use std::io::{IsTerminal, Write};
 
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
+/// Any error of a worker or of its settings.
+pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves until a signal stops the cluster. Runs in the primary and, in each worker, never returns.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     // A worker takes its settings from the primary, not from a file that may have changed since.
-    let cluster = if phalanx::is_worker() { phalanx::cluster() } else { describe(arguments)? };
+    let cluster = if phalanx::is_worker() { phalanx::cluster() } else { cluster::describe(arguments)? };
     cluster.run(serve).map_err(|error| match error.exit_code() {
         start::EXIT_USAGE => Failure::Setting(error.to_string()),
         _ => Failure::Other(error.to_string()),
     })
-}
-
-/// The cluster that these settings ask for.
-fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
-    let machine = start::machine();
-    let file = arguments.config.clone();
-    let typed = arguments.settings.clone();
-    let config = Config::check(typed.with_file(file.as_deref())?, machine)?;
-    start::check(&config)?;
-    let logs = logs::start(config.log_format, config.log_level);
-    let operation = config.operation.clone();
-    let mut cluster = phalanx::cluster()
-        .workers(config.workers as usize)
-        .drain_deadline(config.drain_deadline)
-        .boot_deadline(operation.boot_deadline)
-        .health_gate(match operation.health_gate.clone() {
-            HealthGate::Ready => phalanx::HealthGate::Ready,
-            HealthGate::Path(path) => phalanx::HealthGate::path(path),
-            HealthGate::Command(line) => phalanx::HealthGate::command("/bin/sh", ["-c".to_owned(), line]),
-        });
-    for address in &config.listen {
-        cluster = cluster.listen(address);
-    }
-    let mut banner = Banner::new(&config);
-    let cluster = cluster.on_event(move |event| {
-        let _logs_until_the_end = &logs;
-        banner.on_event(event);
-        log_event(event);
-    });
-    Ok(cluster.settings(move || {
-        let settings = typed.with_file(file.as_deref())?;
-        unmoved(&config, &Config::check(settings.clone(), machine)?)?;
-        Ok(settings.to_snapshot()?)
-    }))
-}
-
-/// What belongs to the primary stays as it was at the start: a reload replaces workers only.
-fn unmoved(began_with: &Config, now: &Config) -> Result<(), AnyError> {
-    let changed = match () {
-        () if now.listen != began_with.listen => "listen",
-        () if now.workers != began_with.workers => "workers (use `phalanx ctl scale N`)",
-        () if now.operation != began_with.operation => "a setting of the headings Operation, Workers or TLS",
-        () => return Ok(()),
-    };
-    Err(format!("{changed} changed in the file: a reload cannot do that, an upgrade or a restart can").into())
 }
 
 /// A worker, from its start to the end of its drain.
@@ -98,14 +55,14 @@ async fn work(worker: Worker, config: Config) -> Result<(), AnyError> {
 }
 
 /// Tells where the server is, once the first worker is ready.
-struct Banner {
+pub(crate) struct Banner {
     hint: String,
     addresses: Vec<ListenAddress>,
     told: bool,
 }
 
 impl Banner {
-    fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let hint = format!(
             "{} workers with {} CPU threads each; results in {} (at most {})",
             config.workers,
@@ -116,7 +73,7 @@ impl Banner {
         Banner { hint, addresses: Vec::new(), told: false }
     }
 
-    fn on_event(&mut self, event: &Event) {
+    pub(crate) fn on_event(&mut self, event: &Event) {
         match event {
             Event::Listening { address, .. } if !self.told && !self.addresses.contains(address) => {
                 self.addresses.push(address.clone());
@@ -146,7 +103,7 @@ impl Banner {
 }
 
 /// What happens to workers belongs into the log: all of it, at the level that it deserves.
-fn log_event(event: &Event) {
+pub(crate) fn log_event(event: &Event) {
     match event {
         Event::Exit { reason, .. } if !reason.voluntary => tracing::error!("{event}"),
         Event::BackOff { .. } | Event::BreakerOpen { .. } | Event::ListenersClosed | Event::Killed { .. } => {

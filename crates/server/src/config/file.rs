@@ -53,7 +53,7 @@ mod tests {
     fn keys_are_named_like_the_flags() {
         let settings =
             parse("listen = [\"127.0.0.1:4000\"]\nworkers = 3\nbody-limit = \"2MiB\"\njob-deadline = 4\n").unwrap();
-        assert_eq!(settings.listen, ["127.0.0.1:4000".parse().unwrap()]);
+        assert_eq!(settings.listen, ["127.0.0.1:4000"]);
         assert_eq!(settings.workers, Some(3));
         assert_eq!(settings.body_limit, Some(ByteSize(2 << 20)));
         assert_eq!(settings.job_deadline, Some(Span(Duration::from_secs(4))));

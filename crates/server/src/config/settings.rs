@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Default, Clone, PartialEq, Args, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// Address to listen on; repeat it to listen on several [default: 127.0.0.1:3000]
+    /// Address to listen on: HOST:PORT, unix:PATH, systemd, systemd:NAME or fd:N; repeat it for several [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDR", env = "PHALANX_LISTEN", hide_env = true, value_delimiter = ',')]
     #[serde(default)]
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<String>,
 
     /// Worker processes [default: one for each usable core]
     #[arg(long, value_name = "N", env = "PHALANX_WORKERS", hide_env = true)]

@@ -1,0 +1,83 @@
+//! The cluster that the settings ask for: from flags and keys to `phalanx::Cluster`. Only the primary describes it; a worker
+//! takes its settings from the primary.
+
+use crate::arguments::ServeArguments;
+use crate::config::{Affinity, Config, Distribution, HealthGate, Operation, Recycling};
+use crate::logs;
+use crate::serve::{AnyError, Banner, log_event};
+use crate::start::{self, Failure};
+use phalanx::{Cluster, Listen};
+
+/// The cluster, with everything checked that can be checked before a worker starts.
+pub(crate) fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
+    let machine = start::machine();
+    let file = arguments.config.clone();
+    let typed = arguments.settings.clone();
+    let config = Config::check(typed.with_file(file.as_deref())?, machine)?;
+    start::check(&config)?;
+    let logs = logs::start(config.log_format, config.log_level);
+    let mut banner = Banner::new(&config);
+    let cluster = operated(phalanx::cluster(), &config.operation)
+        .workers(config.workers as usize)
+        .drain_deadline(config.drain_deadline)
+        .on_event(move |event| {
+            let _logs_until_the_end = &logs;
+            banner.on_event(event);
+            log_event(event);
+        });
+    let cluster = config.listen.iter().fold(cluster, |cluster, address| cluster.listen(Listen::on(address)));
+    Ok(cluster.settings(move || {
+        let settings = typed.with_file(file.as_deref())?;
+        unmoved(&config, &Config::check(settings.clone(), machine)?)?;
+        Ok(settings.to_snapshot()?)
+    }))
+}
+
+/// Supervision and confinement.
+fn operated(cluster: Cluster, operation: &Operation) -> Cluster {
+    let cluster = cluster
+        .boot_deadline(operation.boot_deadline)
+        .liveness(operation.liveness)
+        .health_gate(match operation.health_gate.clone() {
+            HealthGate::Ready => phalanx::HealthGate::Ready,
+            HealthGate::Path(path) => phalanx::HealthGate::path(path),
+            HealthGate::Command(line) => phalanx::HealthGate::command("/bin/sh", ["-c".to_owned(), line]),
+        })
+        .distribute(match operation.distribution {
+            Distribution::Shared => phalanx::Distribution::Shared,
+            Distribution::ReusePort => phalanx::Distribution::ReusePort,
+            Distribution::RoundRobin => phalanx::Distribution::RoundRobin,
+            Distribution::LeastLoaded => phalanx::Distribution::LeastLoaded,
+            Distribution::Sticky => phalanx::Distribution::Sticky,
+        })
+        .affinity(match operation.affinity {
+            Affinity::None => phalanx::Affinity::Any,
+            Affinity::Pin => phalanx::Affinity::OnePerPlace,
+        });
+    let Recycling { max_requests, max_lifetime, soft_memory_bytes, hard_memory_bytes } = operation.recycling;
+    let cluster = if_given(cluster, max_requests, Cluster::max_requests);
+    let cluster = if_given(cluster, max_lifetime, Cluster::max_lifetime);
+    let cluster = if_given(cluster, soft_memory_bytes, Cluster::soft_memory);
+    let cluster = if_given(cluster, hard_memory_bytes, Cluster::hard_memory);
+    let cluster = if_given(cluster, operation.nice, Cluster::nice);
+    let cluster = if_given(cluster, operation.cgroup.clone(), Cluster::cgroup);
+    if_given(cluster, operation.account.clone(), |cluster, account| cluster.user(account.user, account.group))
+}
+
+fn if_given<T>(cluster: Cluster, given: Option<T>, set: impl FnOnce(Cluster, T) -> Cluster) -> Cluster {
+    match given {
+        Some(value) => set(cluster, value),
+        None => cluster,
+    }
+}
+
+/// What belongs to the primary stays as it was at the start: a reload replaces workers only.
+fn unmoved(began_with: &Config, now: &Config) -> Result<(), AnyError> {
+    let changed = match () {
+        () if now.listen != began_with.listen => "listen",
+        () if now.workers != began_with.workers => "workers (use `phalanx ctl scale N`)",
+        () if now.operation != began_with.operation => "a setting of the headings Operation, Workers or TLS",
+        () => return Ok(()),
+    };
+    Err(format!("{changed} changed in the file: a reload cannot do that, an upgrade or a restart can").into())
+}
