@@ -35,6 +35,7 @@ pub struct Cluster {
     pub(crate) policy: Policy,
     pub(crate) on_event: Option<EventCallback>,
     pub(crate) primary: Option<PrimaryCode>,
+    pub(crate) messages: bool,
     pub(crate) settings: Option<SettingsSource>,
 }
 
@@ -50,6 +51,7 @@ impl Cluster {
             policy: Policy::default(),
             on_event: None,
             primary: None,
+            messages: false,
             settings: None,
         }
     }
@@ -110,6 +112,13 @@ impl Cluster {
         Fut: Future<Output = Result<(), AnyError>> + Send + 'static,
     {
         self.primary = Some(Box::new(move |primary| Box::pin(code(primary))));
+        self
+    }
+
+    /// Lets workers write to each other, relayed by a thread of the primary, without any code there. Where there is
+    /// [`primary`](Self::primary) code they can anyway. Default: they cannot, and nothing is spent on it.
+    pub fn messages(mut self) -> Self {
+        self.messages = true;
         self
     }
 

@@ -13,7 +13,7 @@ pub(crate) const WORKER_ROLE: &str = "worker";
 pub(crate) mod descriptor {
     /// The control connection; its end is the life-line.
     pub(crate) const CONTROL: &str = "control";
-    /// User messages; only if the primary runs code of its own.
+    /// The line for user messages; only if the primary has a hub.
     pub(crate) const MESSAGES: &str = "messages";
     /// The worker's own slot of the scoreboard, writable.
     pub(crate) const SLOT: &str = "slot";
@@ -55,6 +55,8 @@ pub(crate) enum ToWorker {
     Admit,
     /// Ask yourself for this path, through your own HTTP server, and say how it was.
     Probe { path: String },
+    /// The line for messages is another one now, which comes along: the primary was replaced.
+    Line,
 }
 
 /// From a worker to the primary; as above.

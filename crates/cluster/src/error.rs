@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use phalanx_process::ExitStatus;
 
-use crate::ListenAddress;
+use crate::{ListenAddress, Member};
 
 /// An error of a cluster.
 #[derive(Debug)]
@@ -66,13 +67,35 @@ pub enum Error {
     Worker(Box<dyn std::error::Error + Send + Sync>),
     /// The code that runs in the primary failed. The workers were stopped.
     Primary(Box<dyn std::error::Error + Send + Sync>),
-    /// There is nobody to talk to: the primary runs no code of its own, or is gone.
+    /// There is nobody to talk to: the cluster has no hub, no code in the primary, or the primary is gone.
     NoPeer,
     /// The worker is not known, or has ended.
     NoSuchWorker {
         /// Its number.
         worker: u32,
     },
+    /// A member of the cluster does not take what it is sent. Messages that were sent before may still arrive; this one was
+    /// not sent.
+    NotReading {
+        /// Who.
+        member: Member,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// A member of the cluster has not answered a request in time. It may have received it.
+    NoAnswer {
+        /// Who.
+        member: Member,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// A member of the cluster dropped a request without an answer.
+    Unanswered {
+        /// Who.
+        member: Member,
+    },
+    /// The primary was replaced (by an upgrade) or ended while a request to it was under way.
+    Replaced,
     /// A message could not be encoded or is not of the expected type.
     Message {
         /// What is wrong.
@@ -175,8 +198,18 @@ impl fmt::Display for Error {
             Error::Worker(source) | Error::Primary(source) => source.fmt(f),
             Error::Settings(source) => write!(f, "the settings cannot be used: {source}"),
             Error::Operation { kind, why } => write!(f, "the {kind} failed: {why}"),
-            Error::NoPeer => {
-                write!(f, "nobody listens at the other end: the primary runs no code of its own, or ended")
+            Error::NoPeer => write!(
+                f,
+                "nobody is there to take messages: give the cluster code in the primary (`.primary(...)`), or \
+                 `.messages()` for messages between workers; if it has that, the code or the primary has ended"
+            ),
+            Error::NotReading { member, waited } => {
+                write!(f, "{member} has not taken its messages for {waited:.1?}: does it receive, or is it stuck?")
+            }
+            Error::NoAnswer { member, waited } => write!(f, "{member} has not answered for {waited:.1?}"),
+            Error::Unanswered { member } => write!(f, "{member} dropped the request without an answer"),
+            Error::Replaced => {
+                write!(f, "the primary was replaced or has ended while the request was under way: ask again")
             }
             Error::NoSuchWorker { worker } => write!(f, "there is no worker {worker}, or it has ended"),
             Error::Message { why } => write!(f, "the message does not fit: {why}; both sides must name the same type"),

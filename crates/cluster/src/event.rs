@@ -4,10 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use phalanx_process::ExitStatus;
-use serde::de::DeserializeOwned;
 
 use crate::supervisor::{KillReason, RecycleReason};
-use crate::{Error, ListenAddress, Place, WorkerId};
+use crate::{ListenAddress, Message, Place, Reply, WorkerId};
 
 /// Why and how a worker ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +71,15 @@ pub enum Event {
         worker: WorkerId,
         /// The message, still encoded.
         message: Message,
+    },
+    /// The worker asks something. Dropping every clone of `reply` tells it that there will be no answer.
+    Request {
+        /// The worker.
+        worker: WorkerId,
+        /// The question, still encoded.
+        message: Message,
+        /// The right to answer.
+        reply: Reply,
     },
     /// The worker was told to leave and accepts nothing more.
     Disconnect {
@@ -160,6 +168,7 @@ impl Event {
             Event::Listening { .. } => "listening",
             Event::Ready { .. } => "ready",
             Event::Message { .. } => "message",
+            Event::Request { .. } => "request",
             Event::Disconnect { .. } => "disconnect",
             Event::Killed { .. } => "killed",
             Event::Exit { .. } => "exit",
@@ -184,6 +193,7 @@ impl Event {
             | Event::Listening { worker, .. }
             | Event::Ready { worker, .. }
             | Event::Message { worker, .. }
+            | Event::Request { worker, .. }
             | Event::Disconnect { worker }
             | Event::Killed { worker, .. }
             | Event::Exit { worker, .. }
@@ -221,6 +231,7 @@ impl fmt::Display for Event {
             Event::Listening { worker, address } => write!(f, "worker {worker} listens on {address}"),
             Event::Ready { worker, after } => write!(f, "worker {worker} is ready after {} ms", after.as_millis()),
             Event::Message { worker, .. } => write!(f, "worker {worker} sent a message"),
+            Event::Request { worker, .. } => write!(f, "worker {worker} asks something"),
             Event::Disconnect { worker } => write!(f, "worker {worker} leaves: it accepts nothing more and drains"),
             Event::Killed { worker, why } => write!(f, "worker {worker} is killed: {why}"),
             Event::Exit { worker, pid, reason, connections } => {
@@ -249,25 +260,5 @@ impl fmt::Display for Event {
             Event::Hung { worker } => write!(f, "worker {worker} hangs: its event loop stands still"),
             Event::Stopping => write!(f, "stopping: the workers finish what they have"),
         }
-    }
-}
-
-/// A message of a worker, still encoded.
-#[derive(Debug, Clone)]
-pub struct Message(Vec<u8>);
-
-impl Message {
-    pub(crate) fn new(bytes: Vec<u8>) -> Message {
-        Message(bytes)
-    }
-
-    /// The message as a `T`, which must be the type that was sent.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        postcard::from_bytes(&self.0).map_err(|why| Error::Message { why: why.to_string() })
-    }
-
-    /// The encoded bytes (postcard).
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
     }
 }

@@ -59,7 +59,7 @@ mod worker;
 
 pub use builder::{Affinity, Cluster};
 pub use error::{DoNotRestart, Error};
-pub use event::{Event, ExitReason, Message};
+pub use event::{Event, ExitReason};
 #[cfg(feature = "control")]
 pub use front::Logs;
 pub use gate::Gate;
@@ -69,6 +69,7 @@ pub use http::{Credentials, HttpServer, Peer};
 pub use hub::{Events, Primary, WorkerInfo};
 pub use id::{Place, WorkerId};
 pub use listener::{Distribution, Listen, ListenAddress, ListenSocket, Listener};
+pub use messages::{Incoming, Member, Message, Messages, NotPassed, Passable, Reply};
 pub use worker::Worker;
 
 /// Begins the description of a cluster.

@@ -9,6 +9,7 @@
 //! | end of the control socket | the primary is gone: finishes the backlog, shuts the listeners, drains; after 900 ms this thread ends the process |
 //! | SIGINT | nothing: a terminal sends it to the whole group, and the primary tells us |
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,9 @@ const EXIT_GRACE: Duration = Duration::from_millis(500);
 /// Probes that wait for the HTTP server to begin.
 const PROBES_AT_ONCE: usize = 4;
 
+/// Lines for messages that wait until the one before them was seen to end.
+const LINES_AT_ONCE: usize = 4;
+
 /// How a worker stands with its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -50,6 +54,8 @@ pub(crate) struct Word {
     pub(crate) admitted: watch::Receiver<bool>,
     /// Paths that the primary wants probed.
     pub(crate) probes: mpsc::Receiver<String>,
+    /// Further lines for messages.
+    pub(crate) lines: mpsc::Receiver<OwnedFd>,
 }
 
 /// Starts the thread.
@@ -63,13 +69,14 @@ pub(crate) fn start(
     let (life, heard_life) = watch::channel(Life::Serving);
     let (admit, heard_admitted) = watch::channel(admitted);
     let (probes, heard_probes) = mpsc::channel(PROBES_AT_ONCE);
-    let lifeline = Lifeline { control, signals, siblings, drain_deadline, life, admit, probes, connected: true };
+    let (lines, heard_lines) = mpsc::channel(LINES_AT_ONCE);
+    let lifeline = Lifeline { control, signals, siblings, drain_deadline, life, admit, probes, lines, connected: true };
     std::thread::Builder::new()
         .name("life-line".into())
         .stack_size(128 * 1024)
         .spawn(move || lifeline.hold())
         .map_err(Error::system("start the life-line thread"))?;
-    Ok(Word { life: heard_life, admitted: heard_admitted, probes: heard_probes })
+    Ok(Word { life: heard_life, admitted: heard_admitted, probes: heard_probes, lines: heard_lines })
 }
 
 struct Lifeline {
@@ -80,6 +87,7 @@ struct Lifeline {
     life: watch::Sender<Life>,
     admit: watch::Sender<bool>,
     probes: mpsc::Sender<String>,
+    lines: mpsc::Sender<OwnedFd>,
     connected: bool,
 }
 
@@ -133,6 +141,10 @@ impl Lifeline {
                 Ok(Received::Message(ToWorker::Probe { path }, _)) => {
                     // The primary sends the next one after our answer, or kills us: this queue is not full.
                     let _ = self.probes.try_send(path);
+                }
+                Ok(Received::Message(ToWorker::Line, descriptors)) => {
+                    // Too many upgrades within a moment: this worker goes without messages until the next.
+                    descriptors.into_iter().for_each(|line| drop(self.lines.try_send(line)));
                 }
                 Ok(Received::Message(ToWorker::Welcome { .. }, _)) => {}
                 Ok(Received::Nothing) => return,

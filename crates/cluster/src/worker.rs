@@ -15,10 +15,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::builder::AnyError;
 use crate::control::{MAX_FAILURE_TEXT, ToPrimary, ToWorker, descriptor};
-use crate::event::Message;
 use crate::lifeline::{self, Life};
 use crate::listener::{Listener, Origin};
-use crate::messages::{MessagePipe, encode};
+use crate::messages::{Member, Message, Messages, NotPassed, Passable, Post, encode, pass};
 use crate::siblings::Siblings;
 use crate::{Error, Gate, Place, WorkerId};
 
@@ -47,7 +46,7 @@ pub(crate) struct Inner {
     permits: Permits,
     settings: Option<Blob>,
     control: Arc<Packets>,
-    messages: Option<MessagePipe>,
+    post: Option<Post>,
     pub(crate) life: watch::Receiver<Life>,
     /// Whether connections may be accepted: a held worker waits until this is true.
     pub(crate) admitted: watch::Receiver<bool>,
@@ -87,10 +86,7 @@ where
     let slot = Slot::open(role.take(descriptor::SLOT)?).map_err(Error::system("open the scoreboard"))?;
     let permits =
         Permits::from_descriptor(role.take(descriptor::PERMITS)?).map_err(Error::system("open the permits"))?;
-    let messages = match role.take_all(descriptor::MESSAGES).pop() {
-        Some(socket) => Some(Packets::from_descriptor(socket)?),
-        None => None,
-    };
+    let line = role.take_all(descriptor::MESSAGES).pop();
     let listeners = take_listeners(&mut role)?;
     let settings = match role.take_all(descriptor::SETTINGS).pop() {
         Some(file) => Some(Blob::from_descriptor(file, MAX_SETTINGS).map_err(settings_error)?),
@@ -108,7 +104,7 @@ where
         .build()
         .map_err(Error::system("start the worker's runtime"))?;
     runtime.block_on(async move {
-        let messages = messages.map(MessagePipe::new).transpose()?;
+        let post = line.map(|line| Post::open(line, word.lines, word.life.clone())).transpose()?;
         let slot = Arc::new(slot);
         tokio::spawn(beat(Arc::clone(&slot)));
         let worker = Worker {
@@ -126,7 +122,7 @@ where
                 permits,
                 settings,
                 control,
-                messages,
+                post,
                 life: word.life,
             }),
         };
@@ -248,20 +244,105 @@ impl Worker {
         let _ = life.wait_for(|life| *life != Life::Serving).await;
     }
 
-    /// Sends `message` to the code in the primary, as an [`Event::Message`](crate::Event::Message). Waits while that
-    /// does not read.
+    /// Sends `message` to the code in the primary, as an [`Event::Message`](crate::Event::Message). When it returns, the
+    /// message is in the kernel's hands and arrives even if this worker dies now. Waits while 128 messages, or 512 KiB of
+    /// them, were not taken by that code, for at most 5 s.
     ///
-    /// Errors: [`Error::NoPeer`] if the primary runs no code of its own.
-    pub async fn send<T: Serialize>(&self, message: &T) -> Result<(), Error> {
-        self.messages()?.send(&encode(message)?).await
+    /// Errors: [`Error::NoPeer`] if the primary runs no code of its own, [`Error::NotReading`] after the 5 s,
+    /// [`Error::Message`] if it cannot be encoded or is larger than 64 MiB.
+    pub async fn send<T: Serialize + ?Sized>(&self, message: &T) -> Result<(), Error> {
+        self.post()?.desk.send(Member::Primary, encode(message)?).await
     }
 
-    /// The next message of the primary's code; `None` when no more can come.
-    pub async fn recv<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
-        match self.messages()?.receive().await? {
-            Some(bytes) => Message::new(bytes).decode().map(Some),
-            None => Ok(None),
+    /// Sends `message` to another worker, through the primary, whose code does not see it. Waits as [`send`](Self::send)
+    /// does; other workers are not held up by one that does not take its messages.
+    ///
+    /// Errors: [`Error::NoSuchWorker`], at once; [`Error::NotReading`]; [`Error::NoPeer`] if the cluster has neither
+    /// [`primary`](crate::Cluster::primary) code nor [`messages`](crate::Cluster::messages). A message to a worker that
+    /// dies is lost.
+    pub async fn send_to<T: Serialize + ?Sized>(&self, worker: WorkerId, message: &T) -> Result<(), Error> {
+        self.post()?.desk.send(Member::Worker(worker), encode(message)?).await
+    }
+
+    /// Sends `message` to all other workers, and says how many of them it has reached. A worker that does not take its
+    /// messages is waited for once, for 5 s, and then left out until it takes something.
+    pub async fn broadcast<T: Serialize + ?Sized>(&self, message: &T) -> Result<usize, Error> {
+        self.post()?.broadcast(message).await
+    }
+
+    /// Asks the code in the primary, which gets an [`Event::Request`](crate::Event::Request), and waits for its answer
+    /// for at most 30 s. At most 64 requests are under way; further ones wait as [`send`](Self::send) does.
+    ///
+    /// Errors: those of `send`, [`Error::NoAnswer`], [`Error::Unanswered`] if the request was dropped, and
+    /// [`Error::Replaced`] if the primary was upgraded meanwhile.
+    pub async fn request<Q, A>(&self, question: &Q) -> Result<A, Error>
+    where
+        Q: Serialize + ?Sized,
+        A: DeserializeOwned,
+    {
+        self.ask(Member::Primary, question).await
+    }
+
+    /// Asks another worker, which gets an [`Incoming::Request`](crate::Incoming::Request); as
+    /// [`request`](Self::request). If it ends meanwhile, that is an [`Error::NoSuchWorker`].
+    pub async fn request_of<Q, A>(&self, worker: WorkerId, question: &Q) -> Result<A, Error>
+    where
+        Q: Serialize + ?Sized,
+        A: DeserializeOwned,
+    {
+        self.ask(Member::Worker(worker), question).await
+    }
+
+    /// Passes a connection to another worker, which gets it as
+    /// [`Incoming::Connection`](crate::Incoming::Connection) together with `head`. Returns when the other's code has taken
+    /// it; until then it is kept here. Not taken for 5 s, it is asked back.
+    ///
+    /// What was already read from the connection does not travel: put it into `head`.
+    ///
+    /// Errors: those of [`send_to`](Self::send_to), with the connection, which is still ours.
+    ///
+    /// ```no_run
+    /// # async fn example(worker: phalanx_cluster::Worker, other: phalanx_cluster::WorkerId) {
+    /// # let stream: std::net::TcpStream = unimplemented!();
+    /// if let Err(not) = worker.pass(stream, other, "for you").await {
+    ///     eprintln!("{not}");
+    ///     let mine = not.socket.map(std::net::TcpStream::from);
+    /// }
+    /// # }
+    /// ```
+    pub async fn pass<T: Serialize + ?Sized>(
+        &self,
+        connection: impl Passable,
+        to: WorkerId,
+        head: &T,
+    ) -> Result<(), NotPassed> {
+        match self.post() {
+            Ok(post) => pass(&post.desk, connection, Member::Worker(to), encode(head)).await,
+            Err(error) => Err(NotPassed { error, socket: connection.into_descriptor().ok() }),
         }
+    }
+
+    /// The next message, of the primary's code or of another worker; `None` when this worker has to leave and all
+    /// messages were taken. Requests and connections are left for [`messages`](Self::messages), which also says who sent
+    /// what.
+    ///
+    /// Errors: [`Error::Message`] if it is no `T`; receive again for the next one. [`Error::NoPeer`] as above.
+    pub async fn recv<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        let post = self.post()?;
+        // A flood must not keep the other tasks of this thread waiting.
+        tokio::task::coop::consume_budget().await;
+        post.inbox.message().await.map(|message| message.decode()).transpose()
+    }
+
+    /// A stream of all that comes for this worker: messages, requests, connections. Several streams, and
+    /// [`recv`](Self::recv), share what comes.
+    pub fn messages(&self) -> Result<Messages, Error> {
+        Ok(Messages { inbox: Arc::clone(&self.post()?.inbox) })
+    }
+
+    /// The other workers that live now, as the primary knows them.
+    pub async fn others(&self) -> Result<Vec<WorkerId>, Error> {
+        self.post()?.others().await
     }
 
     /// An HTTP server on the cluster's listeners.
@@ -270,8 +351,17 @@ impl Worker {
         crate::HttpServer::new(Arc::clone(&self.inner))
     }
 
-    fn messages(&self) -> Result<&MessagePipe, Error> {
-        self.inner.messages.as_ref().ok_or(Error::NoPeer)
+    async fn ask<Q, A>(&self, member: Member, question: &Q) -> Result<A, Error>
+    where
+        Q: Serialize + ?Sized,
+        A: DeserializeOwned,
+    {
+        let answer = self.post()?.desk.request(member, encode(question)?).await?;
+        Message::new(answer).decode()
+    }
+
+    fn post(&self) -> Result<&Post, Error> {
+        self.inner.post.as_ref().ok_or(Error::NoPeer)
     }
 }
 

@@ -42,7 +42,8 @@ const PACKETS_A_TURN: usize = 64;
 /// Runs the cluster until it is over.
 pub(crate) fn run(mut cluster: Cluster) -> Result<(), Error> {
     let signals = Signals::take(signals::TAKEN)?;
-    let user = cluster.primary.take().map(crate::hub::start).transpose()?;
+    let code = cluster.primary.take();
+    let user = (code.is_some() || cluster.messages).then(|| crate::hub::start(code)).transpose()?;
     let (commands, feed, user) = match user {
         Some((commands, feed, user)) => (Some(commands), Some(feed), Some(user)),
         None => (None, None, None),

@@ -47,7 +47,7 @@ impl Primary {
             self.slots.push(Slot::create().map_err(Error::system("create a slot of the scoreboard"))?);
         }
         let (control, theirs) = Packets::pair()?;
-        let messages = self.feed.as_ref().map(|_| Packets::pair()).transpose()?;
+        let messages = self.feed.as_ref().map(|_| crate::hub::line()).transpose()?;
         let memory = self.slots[index].descriptor().map_err(Error::system("copy a slot's descriptor"))?;
         let permits = self.permits.descriptor().map_err(Error::system("copy the permits' descriptor"))?;
         let mut role = Role::new(WORKER_ROLE)
