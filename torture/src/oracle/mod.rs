@@ -19,4 +19,4 @@ pub(crate) use client::Mode;
 pub(crate) use load::{Load, Plan, ask, ask_often};
 pub(crate) use outcome::Outcome;
 pub(crate) use tally::Tally;
-pub(crate) use wire::Target;
+pub(crate) use wire::{Target, Wire};

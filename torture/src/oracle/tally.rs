@@ -28,11 +28,6 @@ impl Tally {
         Outcome::FAILURES.iter().map(|outcome| self.count(*outcome)).sum()
     }
 
-    /// Requests that failed although a worker cannot have had them: nobody took the connection, or nobody answered.
-    pub(crate) fn failed_without_a_worker(&self) -> u64 {
-        [Outcome::Refused, Outcome::TimedOut].iter().map(|outcome| self.count(*outcome)).sum()
-    }
-
     pub(crate) fn note(&mut self, outcome: Outcome) {
         *self.counts.entry(outcome).or_default() += 1;
     }
@@ -94,7 +89,7 @@ mod tests {
         let mut other = Tally::default();
         other.failure(Duration::from_millis(3), Failure::new(Outcome::Refused, "connect: refused"));
         tally.add(other);
-        assert_eq!((tally.count(Outcome::Ok), tally.failed(), tally.failed_without_a_worker()), (1, 1, 1));
+        assert_eq!((tally.count(Outcome::Ok), tally.failed()), (1, 1));
         assert_eq!(tally.failures_in_words(), "1 refused; the first after 3 ms: connect: refused");
     }
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::{Context, Scenario};
 use crate::oracle::{Load, Mode, Plan, Target, ask};
 use crate::report::{Report, Row};
-use crate::subject::{Address, LOOK, PATIENCE, Settings, Subject};
+use crate::subject::{Address, LOOK, PATIENCE, Replacement, Settings, Subject};
 use crate::system;
 use crate::trouble::Trouble;
 
@@ -115,13 +115,12 @@ fn prepare(context: &mut Context, subject: &mut Subject, moment: Moment) -> Resu
         }
         Moment::InAReload => {
             subject.signal(Signal::HUP);
-            subject.begins(newest, "reload: SIGHUP")?;
+            subject.begins(newest, Replacement::Reload)?;
             std::thread::sleep(context.random.duration(WITHIN));
         }
         Moment::InAnUpgrade => {
-            // Once in a while the whole of it, so that it is known to work at all.
-            let whole = subject.upgrade().map(drop);
-            whole?;
+            // Once the whole of it: the second begins where the first has ended.
+            subject.upgrade()?;
             subject.renew_executable()?;
             subject.signal(Signal::USR2);
             std::thread::sleep(context.random.duration(WITHIN));

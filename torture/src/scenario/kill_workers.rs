@@ -60,6 +60,11 @@ fn kill_loop(context: &mut Context, row: &mut Row, mode: Mode, clients: usize, l
         Some(recovery) => format!("full again {} ms after the last kill", recovery.as_millis()),
         None => "not full again within a second".into(),
     });
+    let mut starts = subject.log().start_times();
+    starts.sort();
+    if let Some(median) = starts.get(starts.len() / 2) {
+        row.figure(format!("a worker starts in {:.1} ms (median)", median.as_secs_f64() * 1e3));
+    }
     row.figure(format!("primary {resident_before} → {resident} KiB"));
     row.require(resident <= resident_before + FLAT_KIB, || {
         format!("the primary grew from {resident_before} to {resident} KiB in {} kills", kills.count)

@@ -1,8 +1,16 @@
 //! The scenarios: each a promise of one sentence, and what tries to break it.
 
+mod crash_loop;
+mod front;
+mod hostile;
 mod kill_primary;
 mod kill_workers;
 mod reload;
+mod resources;
+mod signal_storm;
+mod soak;
+mod stopped;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +26,19 @@ pub(crate) struct Scenario {
 }
 
 /// In the order in which they run.
-pub(crate) const ALL: &[Scenario] = &[reload::SCENARIO, kill_workers::SCENARIO, kill_primary::SCENARIO];
+pub(crate) const ALL: &[Scenario] = &[
+    reload::SCENARIO,
+    upgrade::SCENARIO,
+    kill_workers::SCENARIO,
+    kill_primary::SCENARIO,
+    stopped::SCENARIO,
+    crash_loop::SCENARIO,
+    signal_storm::SCENARIO,
+    resources::SCENARIO,
+    hostile::SCENARIO,
+    front::SCENARIO,
+    soak::SCENARIO,
+];
 
 /// How long a run may last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,14 +26,23 @@ pub(crate) struct Seen {
 /// How a worker ended.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
-    pub(crate) at: Instant,
     /// Connections that it held.
     pub(crate) connections: u64,
     pub(crate) voluntary: bool,
 }
 
+/// A reload, an upgrade or the like, as its events tell of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) number: u64,
+    pub(crate) kind: String,
+    /// Once it is over: why it failed, if it did.
+    pub(crate) result: Option<Result<(), String>>,
+}
+
 #[derive(Debug, Default)]
 struct Content {
+    operations: Vec<Operation>,
     workers: BTreeMap<u32, Seen>,
     address: Option<SocketAddr>,
     counts: BTreeMap<String, u64>,
@@ -72,6 +81,11 @@ impl Log {
         content.workers.values().filter(serves).cloned().collect()
     }
 
+    /// The operation of this kind that began last.
+    pub(crate) fn last_operation(&self, kind: &str) -> Option<Operation> {
+        self.content().operations.iter().rev().find(|operation| operation.kind == kind).cloned()
+    }
+
     pub(crate) fn worker(&self, number: u32) -> Option<Seen> {
         self.content().workers.get(&number).cloned()
     }
@@ -90,9 +104,11 @@ impl Log {
         self.content().counts.get(kind).copied().unwrap_or(0)
     }
 
-    /// The lines so far that contain `part`.
-    pub(crate) fn lines_with(&self, part: &str) -> Vec<String> {
-        self.content().lines.iter().filter(|line| line.contains(part)).cloned().collect()
+    /// From its start to its being ready, as seen from here, of every worker that ever was.
+    pub(crate) fn start_times(&self) -> Vec<Duration> {
+        let content = self.content();
+        let time = |worker: &Seen| Some(worker.ready?.saturating_duration_since(worker.forked));
+        content.workers.values().filter_map(time).collect()
     }
 
     pub(crate) fn last_lines(&self) -> String {
@@ -131,6 +147,9 @@ impl Content {
         if kind == "listening" && self.address.is_none() {
             self.address = field(rest, "address").and_then(|text| text.parse().ok());
         }
+        if let Some(number) = number(rest, "operation") {
+            self.follow_operation(kind, number, rest);
+        }
         let Some(number) = number(rest, "worker") else { return };
         let number = number as u32;
         let now = Instant::now();
@@ -146,9 +165,21 @@ impl Content {
             "disconnect" => worker.leaving = true,
             "exit" => {
                 let connections = self::number(rest, "connections").unwrap_or(0);
-                worker.ended = Some(End { at: now, connections, voluntary: rest.contains("voluntary=true") });
+                worker.ended = Some(End { connections, voluntary: rest.contains("voluntary=true") });
             }
             _ => {}
+        }
+    }
+}
+
+impl Content {
+    fn follow_operation(&mut self, event: &str, number: u64, rest: &str) {
+        if event == "began" {
+            let kind = field(rest, "kind").unwrap_or_default().to_owned();
+            self.operations.push(Operation { number, kind, result: None });
+        } else if let Some(operation) = self.operations.iter_mut().rev().find(|operation| operation.number == number) {
+            let why = rest.split_once("why=").map_or("", |(_, why)| why).to_owned();
+            operation.result = Some(if rest.contains(" ok=true") { Ok(()) } else { Err(why) });
         }
     }
 }
@@ -180,6 +211,6 @@ mod tests {
             log.worker(3).and_then(|worker| worker.ended).map(|end| (end.connections, end.voluntary)),
             Some((5, false))
         );
-        assert_eq!(log.lines_with("noise"), ["noise"]);
+        assert!(log.last_lines().contains("noise"));
     }
 }

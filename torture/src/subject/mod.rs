@@ -24,7 +24,8 @@ use crate::oracle::Target;
 use crate::system;
 use crate::trouble::{Trouble, cannot};
 
-pub(crate) use log::{Log, Seen};
+pub(crate) use log::Log;
+pub(crate) use operations::Replacement;
 pub(crate) use settings::{Address, Settings};
 
 /// Longest wait for anything that a sound cluster does at once: a machine under load is slow, a bug waits for ever.
@@ -53,6 +54,8 @@ pub(crate) struct Subject {
     settings: Settings,
     target: Target,
     executable: PathBuf,
+    /// The victim as it was built: what the executable is a copy of.
+    sound_executable: PathBuf,
     folder: Arc<TempDir>,
 }
 
@@ -70,15 +73,20 @@ impl Subject {
         settings.let_in(folder.path()).map_err(cannot("open the folder for the victim's user"))?;
         let executable = folder.path().join("victim");
         std::fs::copy(victim, &executable).map_err(cannot("copy the victim"))?;
-        Self::launch_in(Arc::new(folder), executable, settings)
+        Self::launch_in(Arc::new(folder), executable, victim.to_owned(), settings)
     }
 
     /// Starts the same cluster once more, with the same folder, after this one has ended.
     pub(crate) fn launch_again(&self, settings: &Settings) -> Result<Subject, Trouble> {
-        Self::launch_in(Arc::clone(&self.folder), self.executable.clone(), settings)
+        Self::launch_in(Arc::clone(&self.folder), self.executable.clone(), self.sound_executable.clone(), settings)
     }
 
-    fn launch_in(folder: Arc<TempDir>, executable: PathBuf, settings: &Settings) -> Result<Subject, Trouble> {
+    fn launch_in(
+        folder: Arc<TempDir>,
+        executable: PathBuf,
+        sound_executable: PathBuf,
+        settings: &Settings,
+    ) -> Result<Subject, Trouble> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let value = format!("{}-{number}", std::process::id());
         let mut command = settings.command(&executable, folder.path());
@@ -103,6 +111,7 @@ impl Subject {
             target: settings.target(folder.path()),
             settings: settings.clone(),
             executable,
+            sound_executable,
             folder,
         })
     }
@@ -133,9 +142,21 @@ impl Subject {
         &self.log
     }
 
-    /// Its folder, for files that it is told of.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Its control socket, if it has one.
+    pub(crate) fn control(&self) -> Target {
+        Target::Unix(self.folder.path().join(settings::CONTROL_SOCKET))
+    }
+
+    /// The pid in its pid file.
+    pub(crate) fn pid_in_file(&self) -> Option<u32> {
+        std::fs::read_to_string(self.folder.path().join(settings::PID_FILE)).ok()?.trim().parse().ok()
+    }
+
+    /// Its children that are no workers, such as the front.
+    pub(crate) fn helpers(&self) -> Vec<u32> {
+        let workers = self.log.workers();
+        let children = system::children(self.pid()).into_iter().filter(|pid| system::lives(*pid));
+        children.filter(|pid| !workers.iter().any(|worker| worker.pid == *pid)).collect()
     }
 
     /// What it wrote to its standard error.
@@ -165,6 +186,12 @@ impl Subject {
                 _ => Ok(()),
             },
         }
+    }
+
+    /// Waits until the worker that is to be hostile has begun to be.
+    pub(crate) fn wait_for_fault_to_be_taken(&mut self) -> Result<(), Trouble> {
+        let file = self.folder.path().join(settings::FAULT_FILE);
+        self.wait(PATIENCE, "the hostile worker to begin", |_| (!file.exists()).then_some(()))
     }
 
     /// Waits until the log gives an answer; ends early if the primary does.

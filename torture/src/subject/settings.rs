@@ -14,6 +14,8 @@ use crate::oracle::Target;
 /// In the victim's folder.
 pub(super) const FAULT_FILE: &str = "fault";
 const SOCKET_FILE: &str = "socket";
+pub(super) const CONTROL_SOCKET: &str = "control.sock";
+pub(super) const PID_FILE: &str = "pid";
 
 /// Where it shall listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,13 @@ pub(crate) struct Settings {
     pub(crate) address: Address,
     /// shared, reuseport, round-robin, least-loaded, sticky.
     pub(crate) listener: &'static str,
+    /// So many listeners; each has its own port if the address is [`Address::AnyPort`].
+    pub(crate) listeners: u32,
+    /// Its event loop may stand still for so long; none: the cluster's default.
+    pub(crate) liveness: Option<Duration>,
+    /// Whether it has a control socket, and with it a front process.
+    pub(crate) control: bool,
+    pub(crate) pid_file: bool,
     pub(crate) drain_deadline: Duration,
     pub(crate) boot_deadline: Duration,
     /// Run as this user, for limits that root does not have.
@@ -45,6 +54,10 @@ impl Default for Settings {
             workers: 2,
             address: Address::AnyPort,
             listener: "shared",
+            listeners: 1,
+            liveness: None,
+            control: false,
+            pid_file: false,
             drain_deadline: Duration::from_secs(10),
             boot_deadline: Duration::from_secs(10),
             user: None,
@@ -70,6 +83,16 @@ impl Settings {
         command.env("TORTURE_DRAIN_MS", self.drain_deadline.as_millis().to_string());
         command.env("TORTURE_BOOT_MS", self.boot_deadline.as_millis().to_string());
         command.env("TORTURE_FAULT_FILE", folder.join(FAULT_FILE));
+        command.env("TORTURE_LISTENERS", self.listeners.to_string());
+        if let Some(liveness) = self.liveness {
+            command.env("TORTURE_LIVENESS_MS", liveness.as_millis().to_string());
+        }
+        if self.control {
+            command.env("TORTURE_CONTROL", folder.join(CONTROL_SOCKET));
+        }
+        if self.pid_file {
+            command.env("TORTURE_PID_FILE", folder.join(PID_FILE));
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(user) = self.user {
             command.uid(user).gid(user);

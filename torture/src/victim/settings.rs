@@ -10,10 +10,18 @@ pub(crate) const EXIT_USAGE: u8 = 64;
 /// `EX_UNAVAILABLE` of sysexits.h: the cluster cannot do yet what was asked for.
 pub(crate) const EXIT_NOT_AVAILABLE: u8 = 69;
 
+/// Variables that mean something which the cluster cannot do yet.
+const NOT_THERE_YET: [(&str, &str); 3] = [
+    ("TORTURE_CONTROL", "control socket"),
+    ("TORTURE_PID_FILE", "pid file"),
+    ("TORTURE_LIVENESS_MS", "liveness deadline"),
+];
+
 /// The settings of a victim.
 pub(crate) struct Settings {
     listen: String,
     listener: String,
+    listeners: u64,
     workers: usize,
     drain_deadline: Duration,
     boot_deadline: Duration,
@@ -25,6 +33,7 @@ impl Settings {
         Ok(Settings {
             listen: text("TORTURE_LISTEN").unwrap_or_else(|| "127.0.0.1:0".into()),
             listener: text("TORTURE_LISTENER").unwrap_or_else(|| "shared".into()),
+            listeners: number("TORTURE_LISTENERS", 1)?,
             workers: number("TORTURE_WORKERS", 2)? as usize,
             drain_deadline: Duration::from_millis(number("TORTURE_DRAIN_MS", 30_000)?),
             boot_deadline: Duration::from_millis(number("TORTURE_BOOT_MS", 60_000)?),
@@ -38,9 +47,16 @@ impl Settings {
             .workers(self.workers)
             .drain_deadline(self.drain_deadline)
             .boot_deadline(self.boot_deadline);
+        for (variable, what) in NOT_THERE_YET {
+            if text(variable).is_some() {
+                return Err(format!("the builder has no {what}"));
+            }
+        }
         match self.listener.as_str() {
-            "shared" => Ok(cluster.listen(&self.listen)),
-            other => Err(format!("the listener mode {other:?} is not available")),
+            "shared" if !self.listen.starts_with("unix:") => {
+                Ok((0..self.listeners).fold(cluster, |cluster, _| cluster.listen(&self.listen)))
+            }
+            other => Err(format!("the listener mode {other:?} at {} is not available", self.listen)),
         }
     }
 }
