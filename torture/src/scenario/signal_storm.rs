@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::{Context, Scenario};
 use crate::oracle::{Load, Mode, Plan};
 use crate::report::{Report, Row};
-use crate::subject::{LOOK, PATIENCE, Replacement, Settings, Subject};
+use crate::subject::{PATIENCE, Replacement, Settings, Subject};
 use crate::system;
 use crate::trouble::Trouble;
 
@@ -22,6 +22,9 @@ const SIGNALS: [Signal; 7] =
 
 /// Longest pause between two signals (PHP-FPM's test of concurrent reloads uses the same).
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+
+/// An idle server takes a request within this.
+const TAKEN_WITHIN: Duration = Duration::from_millis(300);
 
 /// What the cluster is doing when SIGTERM comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +96,10 @@ fn storm(context: &mut Context, row: &mut Row, count: usize) -> Result<(), Troub
 fn terminate(context: &mut Context, row: &mut Row, state: State) -> Result<(), Trouble> {
     let settings = Settings { drain_deadline: Duration::from_secs(1), ..Settings::default() };
     let mut subject = Subject::launch(&context.victim, &settings)?;
-    bring_into(context, &mut subject, state)?;
+    let load = bring_into(context, &mut subject, state)?;
     let told = Instant::now();
     subject.stop()?;
+    drop(load);
     row.figure(format!("ended after {} ms", told.elapsed().as_millis()));
     // The drain, its grace, and what a busy machine needs.
     let most = settings.drain_deadline + Duration::from_secs(1) + PATIENCE / 4;
@@ -103,9 +107,11 @@ fn terminate(context: &mut Context, row: &mut Row, state: State) -> Result<(), T
     Ok(())
 }
 
-fn bring_into(context: &mut Context, subject: &mut Subject, state: State) -> Result<(), Trouble> {
+/// Clients that keep it there are given back.
+fn bring_into(context: &mut Context, subject: &mut Subject, state: State) -> Result<Option<Load>, Trouble> {
     if state == State::Starting {
-        return subject.wait(PATIENCE, "the first process", |log| (log.newest() > 0).then_some(()));
+        subject.wait(PATIENCE, "the first process", |log| (log.newest() > 0).then_some(()))?;
+        return Ok(None);
     }
     subject.all_ready()?;
     let newest = subject.log().newest();
@@ -120,11 +126,12 @@ fn bring_into(context: &mut Context, subject: &mut Subject, state: State) -> Res
         }
         State::Draining => {
             // A request that outlives the drain deadline.
-            hang_requests(subject, "/slow?ms=60000", 1)?;
+            let load = requests_without_end(subject, "/slow?ms=60000");
             subject.signal(Signal::TERM);
             subject.wait(PATIENCE, "the drain", |log| (log.count("stopping") > 0).then_some(()))?;
+            return Ok(Some(load));
         }
-        State::AllHung => hang_requests(subject, "/hang", 8)?,
+        State::AllHung => return Ok(Some(requests_without_end(subject, "/hang"))),
         State::OneStopped => {
             if let Some(worker) = context.random.one_of(&workers) {
                 system::send(worker.pid, Signal::STOP);
@@ -141,14 +148,13 @@ fn bring_into(context: &mut Context, subject: &mut Subject, state: State) -> Res
             std::thread::sleep(context.random.duration(LONGEST_PAUSE));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// Sends requests that nobody waits for, and waits until the first of them was taken.
-fn hang_requests(subject: &Subject, path: &str, count: usize) -> Result<(), Trouble> {
-    let plan = Plan { path: path.to_owned(), ..Plan::new(&subject.target(), Mode::NewConnections, count) };
-    // Its clients end with the server.
-    drop(Load::start(&plan));
-    std::thread::sleep(LOOK * 100);
-    Ok(())
+/// Clients whose requests are not answered; each was sent a while ago.
+fn requests_without_end(subject: &Subject, path: &str) -> Load {
+    let plan = Plan { path: path.to_owned(), ..Plan::new(&subject.target(), Mode::NewConnections, 8) };
+    let load = Load::start(&plan);
+    std::thread::sleep(TAKEN_WITHIN);
+    load
 }

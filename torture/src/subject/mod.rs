@@ -8,13 +8,13 @@
 mod log;
 mod operations;
 mod settings;
+mod words;
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -27,6 +27,7 @@ use crate::trouble::{Trouble, cannot};
 pub(crate) use log::Log;
 pub(crate) use operations::Replacement;
 pub(crate) use settings::{Address, Settings};
+use words::Words;
 
 /// Longest wait for anything that a sound cluster does at once: a machine under load is slow, a bug waits for ever.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,9 +38,6 @@ pub(crate) const LOOK: Duration = Duration::from_millis(2);
 /// Exit code of a victim that cannot do yet what it was asked for (`EX_UNAVAILABLE`).
 const NOT_AVAILABLE: i32 = 69;
 
-/// Most of its standard error that is kept.
-const KEPT_WORDS: usize = 16 * 1024;
-
 /// Numbers the subjects of this run.
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
@@ -48,7 +46,7 @@ pub(crate) struct Subject {
     primary: Child,
     ended: Option<ExitStatus>,
     log: Arc<Log>,
-    words: Arc<Mutex<String>>,
+    words: Arc<Words>,
     /// NAME=VALUE in the environment of all its processes.
     mark: String,
     settings: Settings,
@@ -97,10 +95,10 @@ impl Subject {
             let log = Arc::clone(&log);
             std::thread::spawn(move || log.read(stdout));
         }
-        let words = Arc::new(Mutex::new(String::new()));
+        let words = Arc::new(Words::default());
         if let Some(stderr) = primary.stderr.take() {
             let words = Arc::clone(&words);
-            std::thread::spawn(move || keep(stderr, &words));
+            std::thread::spawn(move || words.read(stderr));
         }
         Ok(Subject {
             primary,
@@ -119,9 +117,14 @@ impl Subject {
     /// Waits until as many workers serve as were asked for, and learns where.
     pub(crate) fn all_ready(&mut self) -> Result<(), Trouble> {
         let wanted = self.settings.workers;
-        let address = self.wait(PATIENCE, "all workers to be ready", |log| {
-            (log.serving().len() >= wanted).then(|| log.address()).flatten()
-        })?;
+        self.wait(PATIENCE, "all workers to be ready", |log| (log.serving().len() >= wanted).then_some(()))?;
+        self.find_address()
+    }
+
+    /// Learns where it listens, once a worker does.
+    pub(crate) fn find_address(&mut self) -> Result<(), Trouble> {
+        let Target::Tcp(_) = self.target else { return Ok(()) };
+        let address = self.wait(PATIENCE, "an address", Log::address)?;
         if let Target::Tcp(target) = &mut self.target {
             *target = address;
         }
@@ -159,9 +162,12 @@ impl Subject {
         children.filter(|pid| !workers.iter().any(|worker| worker.pid == *pid)).collect()
     }
 
-    /// What it wrote to its standard error.
-    pub(crate) fn words(&self) -> String {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).trim().to_owned()
+    /// What it wrote to its standard error; all of it, once it has ended.
+    pub(crate) fn words(&mut self) -> String {
+        if self.ended().is_some() {
+            self.words.wait_for_end(PATIENCE);
+        }
+        self.words.text()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -283,16 +289,6 @@ impl Drop for Subject {
             }
             left.into_iter().for_each(|pid| system::send(pid, Signal::KILL));
             std::thread::sleep(LOOK);
-        }
-    }
-}
-
-fn keep(mut stream: impl Read, words: &Mutex<String>) {
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
-        if words.len() < KEPT_WORDS {
-            words.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
     }
 }
