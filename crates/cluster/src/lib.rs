@@ -52,6 +52,7 @@ mod id;
 mod lifeline;
 mod listener;
 mod messages;
+mod passed;
 mod primary;
 mod siblings;
 pub mod supervisor;

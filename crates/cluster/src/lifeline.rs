@@ -46,6 +46,14 @@ pub(crate) enum Life {
     Orphaned { until: Instant },
 }
 
+impl Life {
+    /// Whether no worker stays: the cluster ends, or nobody is there any more to keep it.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_end_of_all(self) -> bool {
+        matches!(self, Life::Leaving { with_all: true, .. } | Life::Orphaned { .. })
+    }
+}
+
 /// What the life-line tells the rest of the worker.
 pub(crate) struct Word {
     /// How the worker stands with its cluster.

@@ -18,6 +18,7 @@ use crate::control::{MAX_FAILURE_TEXT, ToPrimary, ToWorker, descriptor};
 use crate::lifeline::{self, Life};
 use crate::listener::{Listener, Origin};
 use crate::messages::{Member, Message, Messages, NotPassed, Passable, Post, encode, pass};
+use crate::passed::PassedConnections;
 use crate::siblings::Siblings;
 use crate::{Error, Gate, Place, WorkerId};
 
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) admitted: watch::Receiver<bool>,
     /// Paths that the primary wants probed; the HTTP server takes them, once.
     pub(crate) probes: Mutex<Option<mpsc::Receiver<String>>>,
+    /// Connections that others accepted for us.
+    pub(crate) passed: PassedConnections,
 }
 
 /// Plays the role of a worker. Does not return: the process exits.
@@ -115,6 +118,7 @@ where
                 generation,
                 admitted: word.admitted,
                 probes: Mutex::new(Some(word.probes)),
+                passed: PassedConnections::default(),
                 slot,
                 siblings,
                 listeners,

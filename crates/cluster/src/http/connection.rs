@@ -6,21 +6,16 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use ::http::{Request, Response};
-use bytes::Buf;
-use http_body::Body;
-use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
-use tower_service::Service;
 
 use super::mark::{Mark, Order, Phase};
 use super::peer::{Client, Peer};
 use super::problem;
 use super::service::Counted;
 use super::stream::{Protocol, WatchedStream, unless_closed};
-use crate::builder::AnyError;
+use super::web_service::WebService;
 
 /// Most bytes of a request's head; in HTTP/1.1 also the largest piece in which a body is read.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -45,15 +40,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Serves one connection until it ends, or until the service took it over.
-pub(super) async fn serve<S, B>(mut stream: WatchedStream, client: Client, service: S)
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<AnyError>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Buf + Send,
-    B::Error: Into<AnyError>,
-{
+pub(super) async fn serve<S: WebService>(mut stream: WatchedStream, client: Client, service: S) {
     if stream.open().ticket.over_limit() {
         return refuse(stream).await;
     }

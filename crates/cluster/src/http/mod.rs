@@ -13,15 +13,18 @@
 
 mod accept;
 mod connection;
+mod door;
 mod drain;
 mod mark;
 mod peer;
 mod probe;
 mod problem;
+mod serve;
 mod service;
 mod stream;
 mod sweeper;
 mod transport;
+mod web_service;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +114,6 @@ impl HttpServer {
         B::Data: Buf + Send,
         B::Error: Into<AnyError>,
     {
-        accept::serve(self.worker, self.limits, service).await
+        serve::serve(self.worker, self.limits, service).await
     }
 }

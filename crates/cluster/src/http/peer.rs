@@ -18,12 +18,14 @@ pub(super) enum Client {
 }
 
 impl Client {
-    /// The client of a connected socket whose peer has this address; `None` if it is neither TCP nor a Unix socket.
-    pub(super) fn of(socket: &impl AsFd, address: &SocketAddrAny) -> Option<Client> {
-        if address.address_family() == AddressFamily::UNIX {
-            return Some(Client::Unix(credentials(socket)));
+    /// The client of a connected socket whose peer has this address, which the client of a Unix socket has not; `None` if
+    /// it is neither TCP nor a Unix socket.
+    pub(super) fn of(socket: &impl AsFd, address: Option<SocketAddrAny>) -> Option<Client> {
+        if let Some(address) = address.and_then(|address| SocketAddr::try_from(address).ok()) {
+            return Some(Client::Tcp(address));
         }
-        SocketAddr::try_from(address.clone()).ok().map(Client::Tcp)
+        let is_unix = rustix::net::sockopt::socket_domain(socket) == Ok(AddressFamily::UNIX);
+        is_unix.then(|| Client::Unix(credentials(socket)))
     }
 }
 

@@ -3,18 +3,13 @@
 
 use std::time::Duration;
 
-use ::http::{Request, Response};
-use bytes::Buf;
-use http_body::Body;
-use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-use tower_service::Service;
 
-use super::accept::Door;
+use super::door::Door;
 use super::peer::Client;
-use crate::builder::AnyError;
+use super::web_service::WebService;
 
 /// Longest time until a probe is answered, if the primary is not less patient.
 const PROBE_DEADLINE: Duration = Duration::from_secs(10);
@@ -26,15 +21,7 @@ const MAX_ANSWER: u64 = 8 * 1024;
 const TOLD: usize = 200;
 
 /// Answers the primary's probes, one after the other.
-pub(super) async fn answer<S, B>(door: Door<S>, mut probes: mpsc::Receiver<String>)
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<AnyError>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Buf + Send,
-    B::Error: Into<AnyError>,
-{
+pub(super) async fn answer<S: WebService>(door: Door<S>, mut probes: mpsc::Receiver<String>) {
     while let Some(path) = probes.recv().await {
         let outcome = match tokio::time::timeout(PROBE_DEADLINE, ask(door.clone(), &path)).await {
             Ok(Ok(answer)) => judge(&path, &answer),
@@ -46,15 +33,7 @@ where
 }
 
 /// The beginning of the answer to `GET path`.
-async fn ask<S, B>(door: Door<S>, path: &str) -> std::io::Result<Vec<u8>>
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<AnyError>,
-    S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Buf + Send,
-    B::Error: Into<AnyError>,
-{
+async fn ask<S: WebService>(door: Door<S>, path: &str) -> std::io::Result<Vec<u8>> {
     if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(std::io::Error::other("it is no path: it must begin with / and have no blanks"));
     }

@@ -13,7 +13,7 @@ use phalanx_shared::{Field, Slot};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::accept::UnreadPlace;
+use super::door::UnreadPlace;
 use super::mark::{Mark, Order, Phase};
 use super::problem;
 use super::sweeper::Ticket;

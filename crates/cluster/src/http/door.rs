@@ -1,0 +1,172 @@
+//! The door of a worker: where connections come in, whoever accepted them, and where they wait while there is no room.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use phalanx_shared::Field;
+use rustix::io::Errno;
+use tokio::sync::{Notify, mpsc};
+
+use super::peer::Client;
+use super::stream::{Open, WatchedStream};
+use super::sweeper::Connections;
+use super::transport::{Socket, Transport};
+use super::web_service::WebService;
+use super::{Limits, connection};
+use crate::Error;
+use crate::lifeline::Life;
+use crate::passed::PassedConnection;
+use crate::worker::Inner;
+
+/// Most connections that were accepted and not read from yet: what a worker that is killed can lose at most without
+/// having begun it.
+const MAX_UNREAD: usize = 4;
+
+/// What every way in shares. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Door<S> {
+    worker: Arc<Inner>,
+    connections: Arc<Connections>,
+    unread: Arc<Unread>,
+    max_connections: usize,
+    service: S,
+}
+
+impl<S: WebService> Door<S> {
+    pub(super) fn new(worker: Arc<Inner>, limits: &Limits, service: S) -> Door<S> {
+        let connections = Connections::new(limits.clone());
+        Door { worker, connections, unread: Arc::default(), max_connections: limits.max_connections, service }
+    }
+
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    pub(super) fn worker(&self) -> &Arc<Inner> {
+        &self.worker
+    }
+
+    /// Waits until connections may be taken.
+    pub(super) async fn admitted(&mut self) {
+        let mut admitted = self.worker.admitted.clone();
+        if admitted.wait_for(|admitted| *admitted).await.is_err() {
+            // The life-line is gone, and the process with it.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until this worker may hold one more connection. Meanwhile the others know that it takes none.
+    pub(super) async fn wait_for_room(&mut self) {
+        self.unread.below(MAX_UNREAD).await;
+        if self.connections.count() >= self.max_connections {
+            self.worker.slot.set(Field::Accepting, 0);
+            self.connections.below(self.max_connections).await;
+            self.worker.slot.set(Field::Accepting, 1);
+        }
+    }
+
+    /// Takes connections that others accepted, until this worker has to leave; then those that are here, if there is
+    /// nobody else to serve them.
+    pub(super) async fn take_passed(mut self, mut passed: mpsc::Receiver<PassedConnection>) -> Result<(), Error> {
+        let mut life = self.worker.life.clone();
+        tokio::select! {
+            biased;
+            _ = life.wait_for(|life| *life != Life::Serving) => {}
+            () = self.take_passed_for_ever(&mut passed) => {}
+        }
+        passed.close();
+        if self.worker.life.borrow().is_end_of_all() {
+            while let Ok(connection) = passed.try_recv() {
+                self.begin_passed(connection);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_passed_for_ever(&mut self, passed: &mut mpsc::Receiver<PassedConnection>) {
+        self.admitted().await;
+        loop {
+            self.wait_for_room().await;
+            match passed.recv().await {
+                Some(connection) => self.begin_passed(connection),
+                None => return std::future::pending().await,
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn begin_passed(&self, connection: PassedConnection) {
+        let socket = connection.take();
+        let client = rustix::net::getpeername(&socket)
+            .and_then(|address| Client::of(&socket, address).ok_or(Errno::NOTSOCK))
+            .and_then(|client| rustix::io::ioctl_fionbio(&socket, true).map(|()| client));
+        match client {
+            Ok(client) => self.begin_accepted(socket, client),
+            // Its client has gone meanwhile.
+            Err(Errno::NOTCONN) => {}
+            Err(error) => tracing::warn!("what was passed to this worker is no connection: {error}"),
+        }
+    }
+
+    /// Begins to serve a connection that may be waiting for its first byte.
+    pub(super) fn begin_accepted(&self, socket: OwnedFd, client: Client) {
+        self.begin(socket, client, Some(UnreadPlace::take(&self.unread)));
+    }
+
+    /// Begins to serve a connection. `unread` is given back when it was read for the first time.
+    pub(super) fn begin(&self, socket: OwnedFd, client: Client, unread: Option<UnreadPlace>) {
+        let slot = Arc::clone(&self.worker.slot);
+        slot.add(Field::Connections, 1);
+        slot.add(Field::Accepted, 1);
+        let ip = match &client {
+            Client::Tcp(address) => Some(address.ip()),
+            Client::Unix(_) => None,
+        };
+        let open = Open { ticket: self.connections.admit(ip), slot };
+        match Socket::new(socket, &client) {
+            Ok(socket) => {
+                let stream = WatchedStream::new(Transport::Plain(socket), open, unread);
+                tokio::spawn(connection::serve(stream, client, self.service.clone()));
+            }
+            Err(error) => tracing::warn!("a connection was lost ({client:?}): {error}"),
+        }
+    }
+}
+
+/// Counts the connections that were accepted and not read from yet.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    count: AtomicUsize,
+    given_back: Notify,
+}
+
+impl Unread {
+    async fn below(&self, most: usize) {
+        loop {
+            let given_back = self.given_back.notified();
+            if self.count.load(Ordering::Relaxed) < most {
+                return;
+            }
+            given_back.await;
+        }
+    }
+}
+
+/// The place of one unread connection; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct UnreadPlace(Arc<Unread>);
+
+impl UnreadPlace {
+    fn take(unread: &Arc<Unread>) -> UnreadPlace {
+        unread.count.fetch_add(1, Ordering::Relaxed);
+        UnreadPlace(Arc::clone(unread))
+    }
+}
+
+impl Drop for UnreadPlace {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+        self.0.given_back.notify_waiters();
+    }
+}
