@@ -10,7 +10,7 @@ use super::{Account, Affinity, ConfigError, Distribution, GIB, HealthGate, KIB, 
 /// Asked through the worker's own HTTP server before the old one leaves.
 const DEFAULT_HEALTH_GATE: &str = "/readyz";
 /// Less than this, and the program itself would not fit in.
-const LEAST_MEMORY_BYTES: u64 = 16 * MIB;
+const LEAST_MEMORY_BYTES: u64 = 4 * MIB;
 
 /// What only the primary needs to know, but for TLS.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,129 @@
+//! Each flag of supervision does what its help says, on the real binary.
+
+mod harness;
+
+use harness::{Server, signal, wait_until};
+use rustix::process::Signal;
+use std::fs;
+
+/// A line of a file in `/proc/PID`.
+fn proc_line(pid: u32, file: &str, begins: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix(begins)).unwrap_or_default().trim().to_owned()
+}
+
+/// Of a process, from the process table.
+fn niceness(pid: u32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The fields behind the name in brackets begin with the third; niceness is the nineteenth.
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+/// The process that answers.
+fn worker(server: &Server) -> u32 {
+    server.get("/whoami").json()["pid"].as_u64().unwrap() as u32
+}
+
+#[test]
+fn health_gate_command_that_fails_keeps_the_old_workers() {
+    let server = Server::start_with(&["--health-gate", "command:test -n \"$PHALANX_WORKER\" && exit 9"]);
+    let before = server.worker_pids();
+    signal(server.primary_pid(), Signal::HUP);
+    wait_until("the failure", || server.log().contains("failed: "));
+    assert!(server.log().contains('9'), "{}", server.log());
+    wait_until("only the old workers", || server.worker_pids() == before);
+    assert_eq!(server.get("/whoami").json()["generation"], 0);
+}
+
+#[test]
+fn health_gate_path_is_asked_of_the_new_worker_before_it_serves() {
+    let server = Server::start_with(&["--health-gate", "/no-such-path"]);
+    let before = server.worker_pids();
+    signal(server.primary_pid(), Signal::HUP);
+    wait_until("the failure", || server.log().contains("/no-such-path answered 404"));
+    wait_until("only the old workers", || server.worker_pids() == before);
+}
+
+#[test]
+fn max_requests_replaces_a_worker_without_a_gap() {
+    let server = Server::start_with(&["--workers", "1", "--max-requests", "50"]);
+    let first = worker(&server);
+    let mut asked = 0;
+    wait_until("another worker", || {
+        asked += 1;
+        worker(&server) != first
+    });
+    assert!(asked >= 40, "replaced after {asked} requests: 50 less a tenth, and the few that came before");
+}
+
+#[test]
+fn max_lifetime_replaces_a_worker() {
+    let server = Server::start_with(&["--workers", "1", "--max-lifetime", "1s"]);
+    let first = worker(&server);
+    wait_until("another worker", || worker(&server) != first);
+}
+
+#[test]
+fn soft_memory_replaces_and_hard_memory_kills() {
+    for flag in ["--soft-memory", "--hard-memory"] {
+        // Less than a worker needs at rest.
+        let server = Server::start_with(&["--workers", "1", flag, "4MiB"]);
+        let first = worker(&server);
+        wait_until("its end", || !server.worker_pids().contains(&first));
+        wait_until("a word about it", || server.log().contains("memory"));
+        let killed = server.log().contains("is killed");
+        assert_eq!(killed, flag == "--hard-memory", "{flag}: {}", server.log());
+    }
+}
+
+#[test]
+fn liveness_replaces_a_worker_that_stands_still() {
+    let server = Server::start_with(&["--liveness", "2s"]);
+    let stopped = worker(&server);
+    signal(stopped, Signal::STOP);
+    wait_until("its end", || !server.worker_pids().contains(&stopped));
+    wait_until("a replacement", || server.worker_pids().len() >= 2);
+}
+
+#[test]
+fn nice_and_affinity_are_set_in_every_worker() {
+    let server = Server::start_with(&["--nice", "7", "--affinity", "pin"]);
+    let workers = [worker(&server), worker(&server)];
+    for pid in workers {
+        assert_eq!(niceness(pid), niceness(server.primary_pid()) + 7);
+        let cores = proc_line(pid, "status", "Cpus_allowed_list:");
+        assert!(cores.parse::<u32>().is_ok(), "one core, not {cores:?}");
+    }
+}
+
+#[test]
+fn user_drops_privileges_of_workers_only() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root may run workers as somebody else");
+        return;
+    }
+    let server = Server::start_in(&["--user", "nobody"], |folder, _| {
+        use std::os::unix::fs::PermissionsExt;
+        fs::create_dir(folder.join("store")).unwrap();
+        fs::set_permissions(folder.join("store"), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    });
+    let pid = worker(&server);
+    assert_eq!(proc_line(pid, "status", "Uid:").split_whitespace().next(), Some("65534"));
+    assert_eq!(proc_line(pid, "status", "Groups:"), "");
+    assert_eq!(proc_line(server.primary_pid(), "status", "Uid:").split_whitespace().next(), Some("0"));
+}
+
+#[test]
+fn every_distribution_serves_and_survives_a_kill() {
+    for mode in ["shared", "reuseport"] {
+        let server = Server::start_with(&["--distribution", mode]);
+        let first = worker(&server);
+        signal(first, Signal::KILL);
+        wait_until("answers of another", || {
+            let answer =
+                server.connect().try_send("GET /whoami HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n", b"");
+            answer.is_ok_and(|answer| answer.json()["pid"].as_u64() != Some(first.into()))
+        });
+    }
+}
