@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use phalanx_cluster::Cluster;
+use phalanx_cluster::{Cluster, Distribution};
 
 /// `EX_USAGE` of sysexits.h: a variable makes no sense.
 pub(crate) const EXIT_USAGE: u8 = 64;
@@ -11,11 +11,7 @@ pub(crate) const EXIT_USAGE: u8 = 64;
 pub(crate) const EXIT_NOT_AVAILABLE: u8 = 69;
 
 /// Variables that mean something which the cluster cannot do yet.
-const NOT_THERE_YET: [(&str, &str); 3] = [
-    ("TORTURE_CONTROL", "control socket"),
-    ("TORTURE_PID_FILE", "pid file"),
-    ("TORTURE_LIVENESS_MS", "liveness deadline"),
-];
+const NOT_THERE_YET: [(&str, &str); 2] = [("TORTURE_CONTROL", "control socket"), ("TORTURE_PID_FILE", "pid file")];
 
 /// The settings of a victim.
 pub(crate) struct Settings {
@@ -25,6 +21,7 @@ pub(crate) struct Settings {
     workers: usize,
     drain_deadline: Duration,
     boot_deadline: Duration,
+    liveness: Option<Duration>,
     pub(crate) fault_file: Option<PathBuf>,
 }
 
@@ -37,6 +34,10 @@ impl Settings {
             workers: number("TORTURE_WORKERS", 2)? as usize,
             drain_deadline: Duration::from_millis(number("TORTURE_DRAIN_MS", 30_000)?),
             boot_deadline: Duration::from_millis(number("TORTURE_BOOT_MS", 60_000)?),
+            liveness: match number("TORTURE_LIVENESS_MS", 0)? {
+                0 => None,
+                millis => Some(Duration::from_millis(millis)),
+            },
             fault_file: text("TORTURE_FAULT_FILE").map(PathBuf::from),
         })
     }
@@ -52,12 +53,13 @@ impl Settings {
                 return Err(format!("the builder has no {what}"));
             }
         }
-        match self.listener.as_str() {
-            "shared" if !self.listen.starts_with("unix:") => {
-                Ok((0..self.listeners).fold(cluster, |cluster, _| cluster.listen(&self.listen)))
-            }
-            other => Err(format!("the listener mode {other:?} at {} is not available", self.listen)),
-        }
+        let distribution: Distribution = self.listener.parse().map_err(|error| format!("{error}"))?;
+        let cluster = match self.liveness {
+            Some(most) => cluster.liveness(most),
+            None => cluster,
+        };
+        let cluster = cluster.distribute(distribution);
+        Ok((0..self.listeners).fold(cluster, |cluster, _| cluster.listen(&self.listen)))
     }
 }
 
