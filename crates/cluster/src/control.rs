@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::ClusterSecret;
 use crate::{ListenAddress, Place, WorkerId};
 
 /// Name of the role that a worker process is spawned in.
@@ -46,6 +47,8 @@ pub(crate) enum ToWorker {
         held: bool,
         drain_deadline: Duration,
         gate: crate::Gate,
+        /// What all workers of the cluster derive their common keys from.
+        secret: ClusterSecret,
     },
     /// The scoreboard slots of other workers; their read-only descriptors come along, in this order.
     Siblings(Vec<u16>),

@@ -54,6 +54,7 @@ mod listener;
 mod messages;
 mod passed;
 mod primary;
+mod secret;
 mod siblings;
 pub mod supervisor;
 mod worker;

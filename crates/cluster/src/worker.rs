@@ -19,6 +19,7 @@ use crate::lifeline::{self, Life};
 use crate::listener::{Listener, Origin};
 use crate::messages::{Member, Message, Messages, NotPassed, Passable, Post, encode, pass};
 use crate::passed::PassedConnections;
+use crate::secret::ClusterSecret;
 use crate::siblings::Siblings;
 use crate::{Error, Gate, Place, WorkerId};
 
@@ -44,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) siblings: Arc<Siblings>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) gate: Gate,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only TLS derives keys from it"))]
+    pub(crate) secret: ClusterSecret,
     permits: Permits,
     settings: Option<Blob>,
     control: Arc<Packets>,
@@ -85,7 +88,7 @@ where
     let signals = Signals::take(&[Signal::Terminate, Signal::Interrupt])?;
     let control = Arc::new(Packets::from_descriptor(role.take(descriptor::CONTROL)?)?);
     control_out.replace(Some(Arc::clone(&control)));
-    let Welcome { id, place, page, generation, held, drain_deadline, gate } = Welcome::receive(&control)?;
+    let Welcome { id, place, page, generation, held, drain_deadline, gate, secret } = Welcome::receive(&control)?;
     let slot = Slot::open(role.take(descriptor::SLOT)?).map_err(Error::system("open the scoreboard"))?;
     let permits =
         Permits::from_descriptor(role.take(descriptor::PERMITS)?).map_err(Error::system("open the permits"))?;
@@ -123,6 +126,7 @@ where
                 siblings,
                 listeners,
                 gate,
+                secret,
                 permits,
                 settings,
                 control,
@@ -152,15 +156,19 @@ struct Welcome {
     held: bool,
     drain_deadline: Duration,
     gate: Gate,
+    secret: ClusterSecret,
 }
 
 impl Welcome {
     /// The primary put it into the socket before it started us.
     fn receive(control: &Packets) -> Result<Welcome, Error> {
         match control.receive::<ToWorker>()? {
-            Received::Message(ToWorker::Welcome { worker, place, page, generation, held, drain_deadline, gate }, _) => {
+            Received::Message(
+                ToWorker::Welcome { worker, place, page, generation, held, drain_deadline, gate, secret },
+                _,
+            ) => {
                 let page = SlotIndex(page);
-                Ok(Welcome { id: worker, place, page, generation, held, drain_deadline, gate })
+                Ok(Welcome { id: worker, place, page, generation, held, drain_deadline, gate, secret })
             }
             _ => Err(phalanx_channel::Error::Malformed("the first control message is no welcome".into()).into()),
         }

@@ -24,6 +24,7 @@ use rustix::event::{Timespec, epoll};
 use crate::builder::{Cluster, Confinement, EventCallback};
 use crate::hub::{Commands, Feed};
 use crate::listener::Listeners;
+use crate::secret::ClusterSecret;
 use crate::supervisor::{Action, Input, Outcome, Supervisor};
 use crate::{Error, Event, Gate, HealthGate, Place, WorkerId};
 
@@ -60,6 +61,8 @@ struct Primary {
     supervisor: Supervisor,
     listeners: Listeners,
     gate: Gate,
+    /// Handed to every worker; kept over upgrades.
+    secret: ClusterSecret,
     drain_deadline: Duration,
     slots: Vec<Slot>,
     permits: Permits,
@@ -115,6 +118,7 @@ impl Primary {
             drain_deadline: cluster.policy.drain_deadline,
             listeners: Listeners::open(&cluster.listen, cluster.distribution, cluster.workers, Vec::new())?,
             gate: cluster.gate,
+            secret: ClusterSecret::generate().map_err(system("get random bytes"))?,
             slots: Vec::new(),
             permits: Permits::create(phalanx_memory::usable_cores()).map_err(Error::system("create the permits"))?,
             workers: HashMap::new(),

@@ -81,6 +81,7 @@ impl Primary {
             held,
             drain_deadline: self.drain_deadline,
             gate: self.gate,
+            secret: self.secret,
         };
         control.send(&welcome, &[])?;
         self.tell_of_siblings(&control, (0..self.slots.len()).filter(|other| *other != index))?;
