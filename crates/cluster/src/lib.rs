@@ -52,6 +52,7 @@ mod id;
 mod lifeline;
 mod listener;
 mod messages;
+mod metrics;
 mod passed;
 mod primary;
 mod secret;

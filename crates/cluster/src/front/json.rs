@@ -1,0 +1,241 @@
+//! The shapes of the JSON that the control socket answers with; the page of [`front`](super) shows one of each.
+
+use bytes::Bytes;
+use phalanx_shared::{ClusterField, Field, Slot};
+use serde::Serialize;
+
+use super::feed::unix_ms;
+use super::link::{Note, Operation, OperationState, PlaceStatus, WorkerStatus};
+use super::state::Front;
+
+/// Version of these shapes. Members are only added while it stays the same.
+pub(super) const API: u32 = 1;
+
+/// `GET /status`.
+#[derive(Serialize)]
+pub(super) struct StatusJson {
+    api: u32,
+    version: String,
+    pid: u64,
+    ready: bool,
+    cluster: ClusterJson,
+    operation: Option<OperationJson>,
+    places: Vec<PlaceJson>,
+    workers: Vec<WorkerJson>,
+    front: FrontJson,
+}
+
+#[derive(Serialize)]
+struct ClusterJson {
+    wanted: u64,
+    serving: u64,
+    booting: u64,
+    draining: u64,
+    broken: u64,
+    given_up: u64,
+    generation: u64,
+    started_at: u64,
+    uptime_seconds: u64,
+    stopping: bool,
+    listeners: Vec<String>,
+    active: serde_json::Map<String, serde_json::Value>,
+    starts: u64,
+    crashes: u64,
+    reloads_done: u64,
+    reloads_failed: u64,
+    requests: u64,
+    log_lines_dropped: u64,
+}
+
+#[derive(Serialize)]
+struct PlaceJson {
+    place: u16,
+    state: String,
+    restarts: u64,
+    failures: u32,
+    next_try_seconds: Option<f64>,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct WorkerJson {
+    worker: u32,
+    place: u16,
+    pid: u32,
+    state: String,
+    generation: u32,
+    uptime_seconds: u64,
+    restarts: u64,
+    #[serde(flatten)]
+    load: LoadJson,
+}
+
+#[derive(Serialize, Default)]
+struct LoadJson {
+    accepting: bool,
+    connections: u64,
+    in_flight: u64,
+    requests: u64,
+    busy_threads: u64,
+    queue_depth: u64,
+    resident_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct FrontJson {
+    pid: u32,
+    restarts: u64,
+    events_dropped: u64,
+}
+
+/// An operation: the answer to each command that begins one, and of `GET /operations/N`.
+#[derive(Serialize)]
+pub(super) struct OperationJson {
+    operation: u64,
+    kind: String,
+    state: &'static str,
+    error: Option<String>,
+    began_at: f64,
+    ended_at: Option<f64>,
+}
+
+impl From<Operation> for OperationJson {
+    fn from(operation: Operation) -> OperationJson {
+        let (state, error) = match operation.state {
+            OperationState::Running => ("running", None),
+            OperationState::Done => ("done", None),
+            OperationState::Failed(why) => ("failed", Some(why)),
+        };
+        OperationJson {
+            operation: operation.number,
+            kind: operation.kind,
+            state,
+            error,
+            began_at: seconds(operation.began_ms),
+            ended_at: operation.ended_ms.map(seconds),
+        }
+    }
+}
+
+/// One line of `GET /events`.
+#[derive(Serialize)]
+struct EventJson<'a> {
+    event: u64,
+    at: f64,
+    kind: &'a str,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<u64>,
+}
+
+/// An event as a line.
+pub(super) fn event_line(note: &Note) -> Bytes {
+    let event = EventJson {
+        event: note.number,
+        at: seconds(note.at_ms),
+        kind: &note.kind,
+        text: &note.text,
+        worker: note.worker.map(|worker| worker.get()),
+        place: note.place.map(|place| place.0),
+        operation: note.operation,
+    };
+    let mut line = serde_json::to_vec(&event).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}
+
+/// The whole status.
+pub(super) fn status(front: &Front) -> StatusJson {
+    let of = |field| front.cluster.get(field);
+    let status = front.status();
+    let pages = front.pages();
+    let totals = front.cluster.totals(pages.iter().map(|page| &**page));
+    let now = unix_ms();
+    let active = front.welcome.active.iter().map(|(name, word)| (name.clone(), word.clone().into()));
+    StatusJson {
+        api: API,
+        version: match &front.welcome.program_version {
+            version if version.is_empty() => env!("CARGO_PKG_VERSION").to_owned(),
+            version => version.clone(),
+        },
+        pid: of(ClusterField::PrimaryPid),
+        ready: front.cluster.is_ready(),
+        cluster: ClusterJson {
+            wanted: of(ClusterField::Wanted),
+            serving: of(ClusterField::Serving),
+            booting: of(ClusterField::Booting),
+            draining: of(ClusterField::Draining),
+            broken: of(ClusterField::Broken),
+            given_up: of(ClusterField::GivenUp),
+            generation: of(ClusterField::Generation),
+            started_at: of(ClusterField::StartedAt),
+            uptime_seconds: (now / 1000).saturating_sub(of(ClusterField::StartedAt)),
+            stopping: of(ClusterField::Stopping) != 0,
+            listeners: front.welcome.listeners.clone(),
+            active: active.collect(),
+            starts: of(ClusterField::Starts),
+            crashes: of(ClusterField::Crashes),
+            reloads_done: of(ClusterField::ReloadsDone),
+            reloads_failed: of(ClusterField::ReloadsFailed),
+            requests: totals.get(Field::Requests),
+            log_lines_dropped: front.log.dropped().max(of(ClusterField::LogLinesDropped)),
+        },
+        operation: front.last_operation().map(OperationJson::from),
+        places: status.places.iter().map(place).collect(),
+        workers: status.workers.iter().map(|its| worker(front, &status.places, its, now)).collect(),
+        front: FrontJson {
+            pid: std::process::id(),
+            restarts: of(ClusterField::FrontRestarts),
+            events_dropped: of(ClusterField::EventsDropped),
+        },
+    }
+}
+
+fn place(its: &PlaceStatus) -> PlaceJson {
+    PlaceJson {
+        place: its.place.0,
+        state: its.state.clone(),
+        restarts: its.restarts,
+        failures: its.failures,
+        next_try_seconds: its.next_try_ms.map(seconds),
+        error: its.error.clone(),
+    }
+}
+
+fn worker(front: &Front, places: &[PlaceStatus], its: &WorkerStatus, now: u64) -> WorkerJson {
+    let restarts = places.iter().find(|place| place.place == its.place).map_or(0, |place| place.restarts);
+    WorkerJson {
+        worker: its.worker.get(),
+        place: its.place.0,
+        pid: its.pid,
+        state: its.state.clone(),
+        generation: its.generation,
+        uptime_seconds: now.saturating_sub(its.started_ms) / 1000,
+        restarts,
+        load: front.page(its.page).map(|page| load(&page, its)).unwrap_or_default(),
+    }
+}
+
+/// What its page says, if it is this worker who has written it.
+fn load(page: &Slot, its: &WorkerStatus) -> LoadJson {
+    let Some(seen) = page.snapshot().filter(|seen| seen.get(Field::Worker) == u64::from(its.worker.get())) else {
+        return LoadJson::default();
+    };
+    LoadJson {
+        accepting: seen.get(Field::Accepting) != 0,
+        connections: seen.get(Field::Connections),
+        in_flight: seen.get(Field::InFlight),
+        requests: seen.get(Field::Requests),
+        busy_threads: seen.get(Field::BusyThreads),
+        queue_depth: seen.get(Field::QueueDepth),
+        resident_bytes: seen.get(Field::ResidentBytes),
+    }
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
