@@ -135,6 +135,10 @@ impl Cluster {
         F: FnOnce(Worker) -> Fut,
         Fut: Future<Output = Result<(), AnyError>>,
     {
+        #[cfg(feature = "control")]
+        if let Some(role) = phalanx_process::take_role(crate::front::link::FRONT_ROLE) {
+            crate::front::run(role)
+        }
         match phalanx_process::take_role(WORKER_ROLE) {
             Some(role) => crate::worker::run(role, code),
             None => {

@@ -99,6 +99,9 @@ where
         None => None,
     };
     slot.set(Field::Worker, id.get().into());
+    slot.set(Field::Place, u64::from(place.0) + 1);
+    slot.set(Field::SettingsGeneration, generation.into());
+    slot.set(Field::StartedAt, unix_seconds());
     slot.set(Field::Pid, std::process::id().into());
 
     let siblings = Arc::new(Siblings::default());
@@ -173,6 +176,10 @@ impl Welcome {
             _ => Err(phalanx_channel::Error::Malformed("the first control message is no welcome".into()).into()),
         }
     }
+}
+
+fn unix_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 async fn beat(slot: Arc<Slot>) {
