@@ -1,9 +1,9 @@
 //! From one image of the primary to the next: what the old one hands down, and how the new one goes on.
 
-use super::process::{Part, Process, State};
+use super::process::{End, Part, Process, State};
 use super::recycle::Share;
 use super::seat::{Rest, Seat};
-use super::{Action, Adopted, Departure, Heritage, Inherited, NextTry, Now, Phase, Supervisor, place};
+use super::{Action, Adopted, Departure, Heritage, Inherited, NextTry, Now, Phase, Stage, Supervisor, place};
 
 impl Supervisor {
     /// What the next image of the primary has to know: feed it to its supervisor as [`Input::Adopt`](super::Input::Adopt).
@@ -19,9 +19,13 @@ impl Supervisor {
         };
         let adopted = |process: &Process| Adopted {
             birth: process.birth,
-            ready: !matches!(process.state, State::Booting { .. }),
+            stage: match process.state {
+                State::Booting { .. } => Stage::Starting,
+                State::Probing { .. } | State::Serving { .. } | State::Hung { .. } => Stage::Ready,
+                State::Draining { .. } => Stage::Leaving,
+                State::Dying { .. } => Stage::Killed,
+            },
             listens: process.listens,
-            leaving: process.part == Part::Past || matches!(process.state, State::Dying { .. }),
         };
         let by_part = |part: Part| self.processes.iter().filter(move |process| process.part == part).map(adopted);
         Heritage {
@@ -65,24 +69,24 @@ impl Supervisor {
     /// The first of a place that does not leave holds it. A second one was to replace it; that is not gone on with.
     fn adopt_worker(&mut self, adopted: Adopted, now: Now, out: &mut Vec<Action>) {
         let birth = adopted.birth;
-        let generation = birth.generation;
-        let held = usize::from(birth.place.0);
-        let holds = !adopted.leaving && self.current(held).is_none();
+        let stays = matches!(adopted.stage, Stage::Starting | Stage::Ready);
+        let holds = stays && self.current(usize::from(birth.place.0)).is_none();
         let seat = self.seat_for(birth.place.0);
         if holds {
-            (seat.rest, seat.generation) = (Rest::Taken, generation);
+            (seat.rest, seat.generation) = (Rest::Taken, birth.generation);
         }
-        let state = match (adopted.leaving, adopted.ready) {
-            (true, _) => State::Draining { kill_at: now + self.policy.drain_deadline + self.policy.drain_grace },
-            (false, true) => State::Serving { since: now },
-            (false, false) => State::Booting { kill_at: now + self.policy.boot_deadline },
+        let state = match adopted.stage {
+            Stage::Starting => State::Booting { kill_at: now + self.policy.boot_deadline },
+            Stage::Ready => State::Serving { since: now },
+            Stage::Leaving => State::Draining { kill_at: now + self.policy.drain_deadline + self.policy.drain_grace },
+            Stage::Killed => State::Dying { end: End::Voluntary },
         };
         let part = if holds { Part::Current } else { Part::Past };
         let share = Share::draw(&self.policy, &mut self.random);
         self.processes.push(Process { listens: adopted.listens, ..Process::new(birth, part, state, now, share) });
         if !holds {
             self.dismiss(birth.worker, Departure::Alone, now, out);
-        } else if adopted.ready && birth.held {
+        } else if adopted.stage == Stage::Ready && birth.held {
             out.push(Action::Admit(birth.worker));
         }
     }

@@ -1,5 +1,6 @@
 //! The end of the cluster: when it is told to stop, when it cannot begin, and when nothing is left to do.
 
+use super::process::{Part, State};
 use super::seat::Rest;
 use super::{Action, KillReason, Now, Outcome, Phase, Supervisor};
 
@@ -12,7 +13,11 @@ impl Supervisor {
     pub(super) fn stop_now(&mut self, now: Now, out: &mut Vec<Action>) {
         self.begin_to_stop(out);
         for index in 0..self.processes.len() {
-            self.kill(self.processes[index].birth.worker, KillReason::StopNow, None, now, out);
+            let process = &mut self.processes[index];
+            process.part = Part::Past;
+            if !matches!(process.state, State::Dying { .. }) {
+                self.kill(self.processes[index].birth.worker, KillReason::StopNow, None, now, out);
+            }
         }
     }
 

@@ -177,12 +177,23 @@ pub enum NextTry {
 pub struct Adopted {
     /// What it was started as.
     pub birth: Birth,
-    /// Whether it was ready.
-    pub ready: bool,
+    /// How far it was.
+    pub stage: Stage,
     /// Whether it said that it serves a listener.
     pub listens: bool,
-    /// Whether it was told to leave.
-    pub leaving: bool,
+}
+
+/// How far an adopted worker was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Not ready.
+    Starting,
+    /// Ready.
+    Ready,
+    /// Told to leave.
+    Leaving,
+    /// Sent SIGKILL.
+    Killed,
 }
 
 /// Why a worker is told to leave.
