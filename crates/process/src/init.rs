@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use crate::descriptors::{self, Descriptors};
 use crate::role::{DEATH_SIGNAL, ROLE_VARIABLE};
 use crate::upgrade::{self, STATE_VARIABLE};
-use crate::{Error, Signal, kernel, launcher, node_parent, refusal};
+use crate::{Error, Signal, kernel, launcher, node_parent, refusal, stack_dump};
 
 /// The role that this process was spawned in, with the descriptors that it was given.
 #[derive(Debug)]
@@ -102,6 +102,10 @@ pub fn init() -> Result<(), Error> {
     refusal::follow(&mut role.descriptors)?;
     // After a change of user, which clears it.
     die_with(parent, death)?;
+    if role.name == stack_dump::ROLE {
+        STATE.store(ROLE_TAKEN, Ordering::Release);
+        stack_dump::play(role);
+    }
     wait_for_code(role);
     Ok(())
 }

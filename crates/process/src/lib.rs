@@ -118,6 +118,7 @@ mod signal_mask;
 mod signals;
 mod spawn_error;
 mod spawner;
+pub mod stack_dump;
 mod stdio;
 mod streams;
 mod time;
