@@ -1,6 +1,8 @@
 //! [`Cluster`]: the builder that every cluster starts with.
 
 mod confinement;
+#[cfg(feature = "control")]
+mod operation;
 mod patience;
 
 use std::future::Future;
@@ -10,6 +12,7 @@ use crate::control::WORKER_ROLE;
 use crate::hub::Primary;
 use crate::id::MAX_SLOTS;
 use crate::listener::{Distribution, Listen};
+use crate::primary::{CHECK_ROLE, FrontSettings};
 use crate::supervisor::Policy;
 use crate::{Error, Event, Gate, HealthGate, Worker};
 
@@ -37,6 +40,7 @@ pub struct Cluster {
     pub(crate) primary: Option<PrimaryCode>,
     pub(crate) messages: bool,
     pub(crate) settings: Option<SettingsSource>,
+    pub(crate) front: FrontSettings,
 }
 
 impl Cluster {
@@ -53,6 +57,7 @@ impl Cluster {
             primary: None,
             messages: false,
             settings: None,
+            front: FrontSettings::default(),
         }
     }
 
@@ -135,17 +140,18 @@ impl Cluster {
         F: FnOnce(Worker) -> Fut,
         Fut: Future<Output = Result<(), AnyError>>,
     {
+        if let Some(role) = phalanx_process::take_role(WORKER_ROLE) {
+            return crate::worker::run(role, code);
+        }
         #[cfg(feature = "control")]
         if let Some(role) = phalanx_process::take_role(crate::front::link::FRONT_ROLE) {
             crate::front::run(role)
         }
-        match phalanx_process::take_role(WORKER_ROLE) {
-            Some(role) => crate::worker::run(role, code),
-            None => {
-                self.validate()?;
-                crate::primary::run(self)
-            }
+        if let Some(role) = phalanx_process::take_role(CHECK_ROLE) {
+            crate::primary::play_check(role, self)
         }
+        self.validate()?;
+        crate::primary::run(self)
     }
 
     fn validate(&self) -> Result<(), Error> {
@@ -155,6 +161,11 @@ impl Cluster {
         if let Some(role) = phalanx_process::role() {
             return Err(phalanx_process::Error::RoleNotTaken { role: role.to_owned() }.into());
         }
+        self.validate_settings()
+    }
+
+    /// Whether the settings of this cluster make sense, in whatever process.
+    pub(crate) fn validate_settings(&self) -> Result<(), Error> {
         if self.workers > MAX_SLOTS {
             let what = format!("{} workers are more than the {MAX_SLOTS} that a cluster can have", self.workers);
             return Err(Error::Setting { what });

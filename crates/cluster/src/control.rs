@@ -18,6 +18,8 @@ pub(crate) mod descriptor {
     pub(crate) const MESSAGES: &str = "messages";
     /// The worker's own slot of the scoreboard, writable.
     pub(crate) const SLOT: &str = "slot";
+    /// The page of the cluster, read-only.
+    pub(crate) const CLUSTER: &str = "cluster";
     /// The permits of the cluster.
     pub(crate) const PERMITS: &str = "permits";
     /// A listening socket that the cluster opened; one for each address, in order.

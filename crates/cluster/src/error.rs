@@ -51,6 +51,11 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// The state that another version of this program handed over cannot be used.
+    State {
+        /// What is wrong with it.
+        why: String,
+    },
     /// At the very first start no worker became ready.
     FirstStart {
         /// How the last of them ended.
@@ -197,6 +202,7 @@ impl fmt::Display for Error {
             }
             Error::Worker(source) | Error::Primary(source) => source.fmt(f),
             Error::Settings(source) => write!(f, "the settings cannot be used: {source}"),
+            Error::State { why } => write!(f, "the state of the program before cannot be taken over: {why}"),
             Error::Operation { kind, why } => write!(f, "the {kind} failed: {why}"),
             Error::NoPeer => write!(
                 f,

@@ -129,6 +129,13 @@ pub enum Event {
         /// What it is: `reload`, `upgrade`, `rollback`, `scale`, `recycle`.
         kind: &'static str,
     },
+    /// The operation goes on in the new program, which has taken over the process.
+    Resumed {
+        /// Its number.
+        operation: u64,
+        /// What it is: `upgrade` or `rollback`.
+        kind: &'static str,
+    },
     /// The operation is over.
     Ended {
         /// Its number.
@@ -177,6 +184,7 @@ impl Event {
             Event::ListenersClosed => "listeners-closed",
             Event::Stopping => "stopping",
             Event::Began { .. } => "began",
+            Event::Resumed { .. } => "resumed",
             Event::Ended { .. } => "ended",
             Event::Recycle { .. } => "recycle",
             Event::GaveUp { .. } => "gave-up",
@@ -217,7 +225,9 @@ impl Event {
     /// The number of the operation that it speaks of.
     pub fn operation(&self) -> Option<u64> {
         match self {
-            Event::Began { operation, .. } | Event::Ended { operation, .. } => Some(*operation),
+            Event::Began { operation, .. } | Event::Resumed { operation, .. } | Event::Ended { operation, .. } => {
+                Some(*operation)
+            }
             _ => None,
         }
     }
@@ -248,6 +258,9 @@ impl fmt::Display for Event {
             ),
             Event::ListenersClosed => write!(f, "no worker lives: the listeners are closed until one is started"),
             Event::Began { operation, kind } => write!(f, "{kind} (operation {operation}) begins"),
+            Event::Resumed { operation, kind } => {
+                write!(f, "{kind} (operation {operation}) goes on in the new program (pid {})", std::process::id())
+            }
             Event::Ended { operation, kind, failure: None } => write!(f, "{kind} (operation {operation}) is done"),
             Event::Ended { operation, kind, failure: Some(why) } => {
                 write!(f, "{kind} (operation {operation}) failed: {why}")

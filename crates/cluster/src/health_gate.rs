@@ -36,6 +36,16 @@ impl HealthGate {
         HealthGate::Path(path.into())
     }
 
+    /// One word for the status.
+    #[cfg(feature = "control")]
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            HealthGate::Ready => "ready",
+            HealthGate::Path(_) => "path",
+            HealthGate::Command { .. } => "command",
+        }
+    }
+
     /// [`HealthGate::Command`].
     pub fn command<A: Into<OsString>>(
         program: impl Into<OsString>,

@@ -18,7 +18,10 @@ impl Primary {
                 Command::Disconnect(worker) => self.feed_supervisor(Input::Disconnect(worker)),
                 Command::DisconnectAll => self.feed_supervisor(Input::DisconnectAll),
                 Command::Stop => self.request_stop(),
-                Command::Operate { wish, reply } => self.begin(wish, Some(reply)),
+                Command::Operate { wish, reply } => {
+                    // The reply tells a refusal too.
+                    let _ = self.begin(wish, Some(reply));
+                }
                 Command::CodeEnded => self.feed_supervisor(Input::CodeEnded),
             }
         }

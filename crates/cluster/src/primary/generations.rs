@@ -4,6 +4,7 @@
 //! bytes, so that a cluster never mixes two configurations by accident. What no worker lives by any more is let go.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 
 use phalanx_shared::Blob;
@@ -12,10 +13,12 @@ use crate::Error;
 use crate::builder::SettingsSource;
 
 /// What the workers of one generation get.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Settings {
     /// The settings, as the user's own code wrote them down; `None` if there is no such code.
     pub(super) snapshot: Option<Blob>,
+    /// The program that they are; `None` for the one that this process runs.
+    pub(super) image: Option<OwnedFd>,
 }
 
 /// The settings of each generation that lives.
@@ -25,14 +28,12 @@ pub(super) struct Generations {
     living: BTreeMap<u32, Settings>,
     /// Number of the next generation.
     next: u32,
-    /// The generation of the cluster as it stands; only an operation that runs has a newer one.
-    current: u32,
 }
 
 impl Generations {
     /// None yet; `source` writes the settings down for each new one.
     pub(super) fn new(source: Option<SettingsSource>) -> Generations {
-        Generations { source, living: BTreeMap::new(), next: 0, current: 0 }
+        Generations { source, living: BTreeMap::new(), next: 0 }
     }
 
     /// Asks for the settings and keeps them as those of a new generation, one above all before.
@@ -52,7 +53,7 @@ impl Generations {
         };
         let number = self.next;
         self.next += 1;
-        self.living.insert(number, Settings { snapshot });
+        self.living.insert(number, Settings { snapshot, image: None });
         Ok(number)
     }
 
@@ -61,15 +62,30 @@ impl Generations {
         self.living.get(&generation).or_else(|| self.living.last_key_value().map(|(_, newest)| newest))
     }
 
-    /// The newest generation is that of the cluster from now on.
-    pub(super) fn settle(&mut self) {
-        self.current = self.next.saturating_sub(1);
+    /// Lets go of all generations that are not needed.
+    pub(super) fn retain(&mut self, needed: impl Fn(u32) -> bool) {
+        self.living.retain(|generation, _| needed(*generation));
     }
 
-    /// Lets go of all generations but the cluster's own and those of workers that live.
-    pub(super) fn retain(&mut self, lives: impl Fn(u32) -> bool) {
-        let current = self.current;
-        self.living.retain(|generation, _| *generation == current || lives(*generation));
+    /// All that live.
+    pub(super) fn living(&self) -> impl Iterator<Item = (u32, &Settings)> {
+        self.living.iter().map(|(number, settings)| (*number, settings))
+    }
+
+    /// The number of the next one.
+    pub(super) fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// Takes up a generation of an earlier image of this process.
+    pub(super) fn take_up(&mut self, number: u32, settings: Settings) {
+        self.living.insert(number, settings);
+        self.next = self.next.max(number + 1);
+    }
+
+    /// Numbers go on from here.
+    pub(super) fn continue_at(&mut self, next: u32) {
+        self.next = self.next.max(next);
     }
 }
 

@@ -2,8 +2,24 @@
 //!
 //! It turns what the kernel reports into inputs of the [`Supervisor`] and does the actions that come out. It never
 //! waits for a worker, reads no request, formats no log line of its own, and owns every child by its pidfd.
+//!
+//! | file | one idea |
+//! |---|---|
+//! | `begin.rs` | the start: anew, or with what an earlier image of this process handed over |
+//! | `spawn.rs`, `workers.rs`, `memory.rs` | the life of a worker |
+//! | `gates.rs`, `stacks.rs` | what a worker has to prove; where a hung one stands |
+//! | `operations.rs`, `generations.rs`, `upgrade/` | what somebody asks of the whole cluster |
+//! | `signals.rs`, `commands.rs`, `front.rs` | who asks |
+//! | `cluster_page.rs` | what is counted |
 
+mod begin;
+mod cluster_page;
 mod commands;
+#[cfg(feature = "control")]
+mod front;
+#[cfg(not(feature = "control"))]
+#[path = "no_front.rs"]
+mod front;
 mod gates;
 mod generations;
 mod memory;
@@ -11,51 +27,40 @@ mod operations;
 mod signals;
 mod source;
 mod spawn;
+mod upgrade;
 mod workers;
 
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use phalanx_process::{Signals, blocking};
-use phalanx_shared::{Generation, Owner, Permits, Slot, SlotIndex};
+use phalanx_process::{Process, Signal, Signals, blocking};
+use phalanx_shared::{ClusterPage, Generation, Owner, Permits, Slot, SlotIndex};
 use rustix::event::{Timespec, epoll};
 
-use crate::builder::{Cluster, Confinement, EventCallback};
+use crate::builder::{Confinement, EventCallback};
 use crate::hub::{Commands, Feed};
 use crate::listener::Listeners;
 use crate::secret::ClusterSecret;
 use crate::supervisor::{Action, Input, Outcome, Supervisor};
 use crate::{Error, Event, Gate, HealthGate, Place, WorkerId};
 
+pub(crate) use begin::run;
+use front::Front;
+pub(crate) use front::FrontSettings;
 use generations::Generations;
 use operations::Operations;
 pub(crate) use operations::Wish;
 use source::Source;
-use workers::Running;
+pub(crate) use upgrade::{CHECK_ROLE, play_check};
+use upgrade::{Check, Images};
+use workers::{PlaceRecord, Running};
 
 /// From one look at the heartbeats to the next.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Most packets taken from one worker before the others have their turn.
 const PACKETS_A_TURN: usize = 64;
-
-/// Runs the cluster until it is over.
-pub(crate) fn run(mut cluster: Cluster) -> Result<(), Error> {
-    let signals = Signals::take(signals::TAKEN)?;
-    let code = cluster.primary.take();
-    let user = (code.is_some() || cluster.messages).then(|| crate::hub::start(code)).transpose()?;
-    let (commands, feed, user) = match user {
-        Some((commands, feed, user)) => (Some(commands), Some(feed), Some(user)),
-        None => (None, None, None),
-    };
-    let workers = cluster.workers;
-    let mut primary = Primary::new(cluster, signals, commands, feed)?;
-    let outcome = primary.supervise(workers);
-    drop(primary);
-    let user_result = user.map_or(Ok(()), crate::hub::User::finish);
-    outcome.and(user_result)
-}
 
 struct Primary {
     supervisor: Supervisor,
@@ -64,17 +69,25 @@ struct Primary {
     /// Handed to every worker; kept over upgrades.
     secret: ClusterSecret,
     drain_deadline: Duration,
+    confinement: Confinement,
     slots: Vec<Slot>,
+    cluster: ClusterPage,
     permits: Permits,
     workers: HashMap<WorkerId, Running>,
+    places: HashMap<Place, PlaceRecord>,
+    /// Children that are no workers and are about to end.
+    leftovers: Vec<Process>,
     generations: Generations,
     operations: Operations,
-    confinement: Confinement,
+    /// The operation that another image of this process began, and that this one has to bring to its end.
+    resumed_operation: Option<u64>,
+    images: Images,
+    /// The check of an upgrade.
+    check: Option<Check>,
     health_gate: HealthGate,
     /// Commands that judge a held worker's health.
     gate_commands: HashMap<WorkerId, blocking::Child>,
-    /// Environment additions of places that were forked with some.
-    environments: HashMap<Place, Vec<(String, String)>>,
+    front: Option<Front>,
     /// Environment of the fork that is under way, until its worker is started.
     forking: Option<Vec<(String, String)>>,
     /// The worker that the fork under way started.
@@ -96,83 +109,27 @@ struct Primary {
 }
 
 impl Primary {
-    fn new(
-        cluster: Cluster,
-        signals: Signals,
-        commands: Option<Commands>,
-        feed: Option<Feed>,
-    ) -> Result<Primary, Error> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(system("create an epoll"))?;
-        let watch = |fd: &dyn AsFd, source: Source| {
-            epoll::add(&epoll, fd.as_fd(), source.data(), epoll::EventFlags::IN).map_err(system("watch a descriptor"))
-        };
-        watch(&signals, Source::Signals)?;
-        if let Some(commands) = &commands {
-            watch(commands, Source::Commands)?;
-        }
-        let mut generations = Generations::new(cluster.settings);
-        generations.begin()?;
-        let now = Instant::now();
-        let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), 0);
-        Ok(Primary {
-            drain_deadline: cluster.policy.drain_deadline,
-            listeners: Listeners::open(&cluster.listen, cluster.distribution, cluster.workers, Vec::new())?,
-            gate: cluster.gate,
-            secret: ClusterSecret::generate().map_err(system("get random bytes"))?,
-            slots: Vec::new(),
-            permits: Permits::create(phalanx_memory::usable_cores()).map_err(Error::system("create the permits"))?,
-            workers: HashMap::new(),
-            generations,
-            operations: Operations::default(),
-            confinement: cluster.confinement,
-            memory_limited: cluster.policy.soft_memory.or(cluster.policy.hard_memory).is_some(),
-            seconds: 0,
-            health_gate: cluster.health_gate,
-            gate_commands: HashMap::new(),
-            environments: HashMap::new(),
-            forking: None,
-            forked: None,
-            epoll,
-            signals,
-            commands,
-            feed,
-            on_event: cluster.on_event,
-            origin: now,
-            next_tick: now + TICK,
-            stop_requests: 0,
-            inputs: VecDeque::new(),
-            outcome: None,
-            supervisor: Supervisor::new(cluster.policy, seed),
-        })
-    }
-
     /// **The loop.**
-    fn supervise(&mut self, workers: usize) -> Result<(), Error> {
-        if let Some(feed) = &self.feed {
-            feed.listening(self.listeners.addresses());
-        }
-        self.feed_supervisor(Input::Start { workers });
+    fn supervise(&mut self) -> Result<(), Error> {
         let mut events = Vec::with_capacity(64);
         while self.outcome.is_none() {
+            self.begin_pending();
+            self.start_front();
+            self.update_gauges();
+            self.pump_front();
             let timeout = to_timespec(self.until_next_deadline());
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(source) => return Err(system("wait for events")(source)),
             }
             for event in events.drain(..) {
-                match Source::of(event.data.u64()) {
-                    Source::Signals => self.take_signals(),
-                    Source::Commands => self.take_commands(),
-                    Source::Control(worker) => self.take_messages(worker, PACKETS_A_TURN),
-                    Source::Process(worker) => self.reap(worker),
-                    Source::Gate(worker) => self.gate_ended(worker),
-                }
+                self.attend(Source::of(event.data.u64()));
             }
             if Instant::now() >= self.next_tick {
                 self.tick();
             }
+            self.look_at_check();
             self.feed_supervisor(Input::Elapsed);
-            self.begin_pending();
         }
         match self.outcome.take() {
             Some(Outcome::FirstStartFailed { status, error }) => Err(Error::FirstStart { status, error }),
@@ -181,11 +138,29 @@ impl Primary {
         }
     }
 
+    /// Somebody has something for us.
+    fn attend(&mut self, source: Source) {
+        match source {
+            Source::Signals => self.take_signals(),
+            Source::Commands => self.take_commands(),
+            Source::Control(worker) => self.take_messages(worker, PACKETS_A_TURN),
+            Source::Process(worker) => self.reap(worker),
+            Source::Gate(worker) => self.gate_ended(worker),
+            Source::FrontLink => self.take_front(),
+            Source::FrontProcess => self.reap_front(),
+            // Looked at in each turn.
+            Source::Check => {}
+            Source::Leftover => self.reap_leftovers(),
+        }
+    }
+
     fn until_next_deadline(&self) -> Duration {
-        let tick = self.next_tick.saturating_duration_since(Instant::now());
-        let clock = self.supervisor.wakes_at().map(|at| at.saturating_sub(self.origin.elapsed()));
+        let now = Instant::now();
+        let clock = self.supervisor.wakes_at().map(|at| self.origin + at);
+        let others = [self.check.as_ref().map(Check::until), self.front.as_ref().and_then(Front::wakes_at), clock];
+        let next = others.into_iter().flatten().fold(self.next_tick, Instant::min);
         // An epoll time-out is cut to whole milliseconds: a hair later is better than a turn too early.
-        clock.map_or(tick, |clock| clock.min(tick)) + Duration::from_millis(1)
+        next.saturating_duration_since(now) + Duration::from_millis(1)
     }
 
     fn feed_supervisor(&mut self, input: Input) {
@@ -200,17 +175,17 @@ impl Primary {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Spawn(birth) => self.spawn(birth),
-            Action::Drain(worker, departure, within) => self.drain(worker, departure, within),
-            Action::Kill(worker, reason) => self.kill(worker, reason),
             Action::Probe(worker) => self.probe(worker),
             Action::Admit(worker) => self.admit(worker),
+            Action::Drain(worker, departure, within) => self.drain(worker, departure, within),
             Action::DumpStacks(worker) => self.emit(Event::Hung { worker }),
-            Action::Recycle(worker, why) => self.emit(Event::Recycle { worker, why }),
-            Action::GiveUp(place) => self.emit(Event::GaveUp { place }),
-            Action::Over { operation, result } => self.over(operation, result),
+            Action::Kill(worker, reason) => self.kill(worker, reason),
             Action::Bury(worker, reason) => self.bury(worker, reason),
+            Action::Recycle(worker, why) => self.emit(Event::Recycle { worker, why }),
             Action::BackOff(place, wait) => self.emit(Event::BackOff { place, wait }),
             Action::Break(place, probe_in) => self.emit(Event::BreakerOpen { place, probe_in }),
+            Action::GiveUp(place) => self.emit(Event::GaveUp { place }),
+            Action::Over { operation, result } => self.over(operation, result),
             Action::CloseListeners => {
                 self.listeners.close();
                 self.emit(Event::ListenersClosed);
@@ -219,12 +194,33 @@ impl Primary {
         }
     }
 
+    /// Children that were on their way out.
+    fn reap_leftovers(&mut self) {
+        self.leftovers.retain(|child| matches!(child.try_wait(), Ok(None)));
+    }
+
     fn emit(&mut self, event: Event) {
+        self.count(&event);
         if let Some(observe) = &mut self.on_event {
             observe(&event);
         }
+        if let Some(front) = &mut self.front {
+            front.event(&event);
+        }
         if let Some(feed) = &self.feed {
             feed.event(event);
+        }
+    }
+}
+
+impl Drop for Primary {
+    /// All is over: what still runs for us ends too.
+    fn drop(&mut self) {
+        if let Some(front) = self.front.take() {
+            front.finish();
+        }
+        for child in &self.leftovers {
+            let _ = child.kill(Signal::Kill);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use phalanx_process::Signal;
 
-use super::Primary;
+use super::{Primary, Wish};
 use crate::Event;
 use crate::supervisor::Input;
 
@@ -25,7 +25,8 @@ impl Primary {
             match signal {
                 Signal::Terminate | Signal::Interrupt => self.request_stop(),
                 Signal::Quit => self.feed_supervisor(Input::StopNow),
-                Signal::Hangup => self.reload_once_more(),
+                Signal::Hangup => self.begin_by_signal(Wish::Reload),
+                Signal::User2 => self.begin_by_signal(Wish::Upgrade),
                 Signal::TtyIn => self.scale_by(1),
                 Signal::TtyOut => self.scale_by(-1),
                 Signal::User1 => self.emit(Event::ReopenLogs),

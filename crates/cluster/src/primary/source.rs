@@ -17,10 +17,18 @@ pub(super) enum Source {
     Process(WorkerId),
     /// The command that judges a worker's health ended.
     Gate(WorkerId),
+    /// The front said something.
+    FrontLink,
+    /// A front's process ended.
+    FrontProcess,
+    /// The check of an upgrade ended.
+    Check,
+    /// A child that is no worker any more, or never was one, ended.
+    Leftover,
 }
 
 /// Bits that tell the kinds apart; the number is above them.
-const KIND_BITS: u32 = 3;
+const KIND_BITS: u32 = 4;
 
 impl Source {
     pub(super) fn data(self) -> epoll::EventData {
@@ -30,6 +38,10 @@ impl Source {
             Source::Control(worker) => (2, worker.get()),
             Source::Process(worker) => (3, worker.get()),
             Source::Gate(worker) => (4, worker.get()),
+            Source::FrontLink => (5, 0),
+            Source::FrontProcess => (6, 0),
+            Source::Check => (7, 0),
+            Source::Leftover => (8, 0),
         };
         epoll::EventData::new_u64(kind | u64::from(number) << KIND_BITS)
     }
@@ -41,7 +53,11 @@ impl Source {
             1 => Source::Commands,
             2 => Source::Control(worker),
             3 => Source::Process(worker),
-            _ => Source::Gate(worker),
+            4 => Source::Gate(worker),
+            5 => Source::FrontLink,
+            6 => Source::FrontProcess,
+            7 => Source::Check,
+            _ => Source::Leftover,
         }
     }
 }
@@ -54,7 +70,15 @@ mod tests {
     fn what_epoll_reports_is_what_was_watched() {
         let worker = WorkerId::new(u32::MAX);
         let of_worker = [Source::Control(worker), Source::Process(worker), Source::Gate(worker)];
-        for source in [Source::Signals, Source::Commands].into_iter().chain(of_worker) {
+        let single = [
+            Source::Signals,
+            Source::Commands,
+            Source::FrontLink,
+            Source::FrontProcess,
+            Source::Check,
+            Source::Leftover,
+        ];
+        for source in single.into_iter().chain(of_worker) {
             assert_eq!(Source::of(source.data().u64()), source);
         }
     }

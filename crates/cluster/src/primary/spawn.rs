@@ -4,18 +4,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use phalanx_channel::Packets;
-use phalanx_process::Role;
+use phalanx_process::{Process, Role, Signal};
 use phalanx_shared::Slot;
 use rustix::event::epoll;
 
 use super::memory::Statm;
 use super::source::Source;
-use super::workers::Running;
-use super::{Primary, system};
+use super::workers::{PlaceRecord, Running};
+use super::{Front, Primary, system};
 use crate::control::{ToWorker, WORKER_ROLE, descriptor};
 use crate::listener::Origin;
 use crate::supervisor::{Birth, Input};
-use crate::{Error, Event};
+use crate::{Error, Event, WorkerId};
 
 /// Most siblings told of in one message: as many as descriptors fit.
 const SIBLINGS_A_MESSAGE: usize = phalanx_channel::MAX_DESCRIPTORS;
@@ -24,12 +24,16 @@ impl Primary {
     pub(super) fn spawn(&mut self, birth: Birth) {
         let Birth { worker, place, .. } = birth;
         if let Some(environment) = self.forking.take() {
-            self.environments.insert(place, environment);
+            self.places.insert(place, PlaceRecord { environment, ..PlaceRecord::default() });
             self.forked = Some(worker);
         }
+        self.places.entry(place).or_default().starts += 1;
         match self.try_spawn(birth) {
             Ok(running) => {
                 let pid = running.child.pid();
+                if let Some(front) = &mut self.front {
+                    front.worker(worker, running.pipes.as_ref());
+                }
                 self.workers.insert(worker, running);
                 self.emit(Event::Fork { worker, pid, place });
             }
@@ -42,18 +46,17 @@ impl Primary {
         self.listeners.reopen()?;
         self.listeners.open_for(place)?;
         let index = usize::from(page.0);
-        let known = self.slots.len();
-        while self.slots.len() <= index {
-            self.slots.push(Slot::create().map_err(Error::system("create a slot of the scoreboard"))?);
-        }
+        self.make_pages(index)?;
         let (control, theirs) = Packets::pair()?;
         let messages = self.feed.as_ref().map(|_| crate::hub::line()).transpose()?;
         let memory = self.slots[index].descriptor().map_err(Error::system("copy a slot's descriptor"))?;
         let permits = self.permits.descriptor().map_err(Error::system("copy the permits' descriptor"))?;
+        let cluster = self.cluster.read_only_descriptor().map_err(Error::system("copy the cluster's page"))?;
         let mut role = Role::new(WORKER_ROLE)
             .descriptor(descriptor::CONTROL, theirs.as_fd())
             .descriptor(descriptor::SLOT, memory.as_fd())
-            .descriptor(descriptor::PERMITS, permits.as_fd());
+            .descriptor(descriptor::PERMITS, permits.as_fd())
+            .descriptor(descriptor::CLUSTER, cluster.as_fd());
         if let Some((_, theirs)) = &messages {
             role = role.descriptor(descriptor::MESSAGES, theirs.as_fd());
         }
@@ -64,12 +67,23 @@ impl Primary {
             };
             role = role.descriptor(name, listener);
         }
-        let settings = self.generations.get(generation).and_then(|settings| settings.snapshot.as_ref());
+        let of_generation = self.generations.get(generation);
+        if let Some(image) = of_generation.and_then(|settings| settings.image.as_ref()) {
+            role = role.program(super::upgrade::path_of(image));
+        }
+        let settings = of_generation.and_then(|settings| settings.snapshot.as_ref());
         let settings = settings.map(|blob| blob.descriptor()).transpose().map_err(super::generations::shared)?;
         if let Some(settings) = &settings {
             role = role.descriptor(descriptor::SETTINGS, settings.as_fd());
         }
-        for (name, value) in self.environments.get(&place).into_iter().flatten() {
+        let pipes = match self.front.as_ref().map(Front::pipes).transpose()?.flatten() {
+            Some((pipes, stdout, stderr)) => Some((pipes, [stdout, stderr])),
+            None => None,
+        };
+        if let Some((_, [stdout, stderr])) = &pipes {
+            role = role.stdout(stdout.as_fd()).stderr(stderr.as_fd());
+        }
+        for (name, value) in self.places.get(&place).into_iter().flat_map(|record| &record.environment) {
             role = role.env(name, value);
         }
         // Waiting in the socket before the worker exists: it never has to wait for us.
@@ -88,19 +102,42 @@ impl Primary {
         let started = Instant::now();
         let child = self.confinement.of(role, place).spawn()?;
         let statm = Statm::of(&child);
-        for (source, fd) in [(Source::Control(worker), control.as_fd()), (Source::Process(worker), child.as_fd())] {
-            epoll::add(&self.epoll, fd, source.data(), epoll::EventFlags::IN).map_err(system("watch a worker"))?;
+        let child = self.watch_worker(worker, &control, child)?;
+        let pipes = pipes.map(|(pipes, _)| pipes);
+        let running = Running { birth, child, control, stacks: None, pipes, started, statm };
+        if let (Some(feed), Some((ours, _))) = (&self.feed, messages) {
+            feed.connect(worker, running.child.pid(), ours);
         }
-        if known < self.slots.len() {
+        Ok(running)
+    }
+
+    /// Makes the pages up to this one, and tells everybody of those that are new.
+    fn make_pages(&mut self, index: usize) -> Result<(), Error> {
+        while self.slots.len() <= index {
+            let new = self.slots.len();
+            self.slots.push(Slot::create().map_err(Error::system("create a slot of the scoreboard"))?);
+            self.tell_front_of_page(new);
             for running in self.workers.values() {
                 // A sibling that does not read its messages only goes without a gate for this one.
-                let _ = self.tell_of_siblings(&running.control, known..self.slots.len());
+                let _ = self.tell_of_siblings(&running.control, std::iter::once(new));
             }
         }
-        if let (Some(feed), Some((ours, _))) = (&self.feed, messages) {
-            feed.connect(worker, child.pid(), ours);
+        Ok(())
+    }
+
+    /// Watches what a new worker says and how it ends. One that cannot be watched is not kept.
+    fn watch_worker(&mut self, worker: WorkerId, control: &Packets, child: Process) -> Result<Process, Error> {
+        let watched = [(Source::Control(worker), control.as_fd()), (Source::Process(worker), child.as_fd())]
+            .into_iter()
+            .try_for_each(|(source, fd)| epoll::add(&self.epoll, fd, source.data(), epoll::EventFlags::IN));
+        match watched {
+            Ok(()) => Ok(child),
+            Err(error) => {
+                let _ = child.kill(Signal::Kill);
+                self.leftovers.push(child);
+                Err(system("watch a worker")(error))
+            }
         }
-        Ok(Running { birth, child, control, started, statm })
     }
 
     fn tell_of_siblings(&self, control: &Packets, indices: impl Iterator<Item = usize>) -> Result<(), Error> {

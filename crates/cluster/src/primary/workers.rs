@@ -1,5 +1,6 @@
 //! The workers that live: what they say, what they are told, and their end.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use phalanx_channel::{Packets, Received};
@@ -7,6 +8,7 @@ use phalanx_process::{Process, Signal};
 use phalanx_shared::Field;
 use rustix::event::epoll;
 
+use super::front::Pipes;
 use super::memory::Statm;
 use super::{Primary, TICK, owner};
 use crate::control::{ToPrimary, ToWorker};
@@ -20,8 +22,23 @@ pub(super) struct Running {
     pub(super) birth: Birth,
     pub(super) child: Process,
     pub(super) control: Packets,
+    /// Where the stacks of its threads can be read.
+    pub(super) stacks: Option<OwnedFd>,
+    /// What it writes, if somebody reads it.
+    pub(super) pipes: Option<Pipes>,
     pub(super) started: Instant,
     pub(super) statm: Statm,
+}
+
+/// What the primary remembers of a place, whoever is in it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PlaceRecord {
+    /// Additions to the environment of its workers.
+    pub(super) environment: Vec<(String, String)>,
+    /// Workers started in it.
+    pub(super) starts: u64,
+    /// What its last failed worker said.
+    pub(super) error: Option<String>,
 }
 
 impl Primary {
@@ -45,11 +62,19 @@ impl Primary {
             self.permits.sweep(owner(birth.page, worker));
             if let Some(page) = self.slots.get(usize::from(birth.page.0)) {
                 connections = page.get(Field::Connections);
-                page.vacate();
+                self.cluster.bury(page);
+            }
+            if reason.error.is_some()
+                && let Some(record) = self.places.get_mut(&birth.place)
+            {
+                record.error.clone_from(&reason.error);
             }
         }
         let pid = buried.map_or(0, |running| running.child.pid());
         self.emit(Event::Exit { worker, pid, reason, connections });
+        if let Some(front) = &mut self.front {
+            front.gone(worker);
+        }
     }
 
     pub(super) fn drain(&mut self, worker: WorkerId, departure: Departure, within: Duration) {
@@ -131,6 +156,7 @@ impl Primary {
         let now = Instant::now();
         self.next_tick = now + TICK;
         self.sample_memory();
+        self.reap_leftovers();
         let vitals = self
             .workers
             .iter()
