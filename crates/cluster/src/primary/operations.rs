@@ -205,7 +205,7 @@ impl Primary {
         } else {
             let change = std::mem::take(&mut pending.scale);
             let scaled = wanted.saturating_add_signed(change).clamp(1, crate::id::MAX_SLOTS);
-            if scaled == wanted {
+            if change == 0 || scaled == wanted {
                 return;
             }
             Wish::Scale(scaled)
