@@ -12,7 +12,7 @@ use phalanx_shared::SlotIndex;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::ClusterSecret;
-use crate::supervisor::{Adopted, Birth, Heritage, Inherited, NextTry};
+use crate::supervisor::{Adopted, Birth, Heritage, Inherited, NextTry, Stage};
 use crate::{Error, Place, WorkerId};
 
 /// The version of the state that this program writes.
@@ -107,9 +107,9 @@ pub(crate) struct WorkerState {
     pub(crate) page: u16,
     pub(crate) generation: u32,
     pub(crate) held: bool,
-    pub(crate) ready: bool,
     pub(crate) listens: bool,
-    pub(crate) leaving: bool,
+    /// How far it was: `starting`, `ready`, `leaving` or `killed`; a word that is not known means `ready`.
+    pub(crate) stage: String,
     pub(crate) pid: u32,
     /// How long it has lived, in milliseconds.
     pub(crate) age: u64,
@@ -218,16 +218,21 @@ impl State {
 impl WorkerState {
     /// As the supervisor knows it.
     pub(crate) fn of(adopted: &Adopted) -> WorkerState {
-        let Adopted { birth, ready, listens, leaving, .. } = *adopted;
+        let Adopted { birth, stage, listens } = *adopted;
         WorkerState {
             worker: birth.worker.get(),
             place: birth.place.0,
             page: birth.page.0,
             generation: birth.generation,
             held: birth.held,
-            ready,
             listens,
-            leaving,
+            stage: match stage {
+                Stage::Starting => "starting",
+                Stage::Ready => "ready",
+                Stage::Leaving => "leaving",
+                Stage::Killed => "killed",
+            }
+            .to_owned(),
             ..WorkerState::default()
         }
     }
@@ -243,7 +248,13 @@ impl WorkerState {
     }
 
     fn adopted(&self) -> Adopted {
-        Adopted { birth: self.birth(), ready: self.ready, listens: self.listens, leaving: self.leaving }
+        let stage = match self.stage.as_str() {
+            "starting" => Stage::Starting,
+            "leaving" => Stage::Leaving,
+            "killed" => Stage::Killed,
+            _ => Stage::Ready,
+        };
+        Adopted { birth: self.birth(), stage, listens: self.listens }
     }
 }
 
@@ -286,8 +297,15 @@ mod tests {
     use super::*;
 
     fn example() -> State {
-        let worker =
-            WorkerState { worker: 3, place: 1, page: 2, pid: 77, ready: true, control: 4, ..Default::default() };
+        let worker = WorkerState {
+            worker: 3,
+            place: 1,
+            page: 2,
+            pid: 77,
+            stage: "leaving".into(),
+            control: 4,
+            ..Default::default()
+        };
         let place = PlaceState { place: 1, generation: 5, next_try: Some(250), ..Default::default() };
         State { next_worker: 4, generation: 5, places: vec![place], workers: vec![worker], ..State::new() }
     }
@@ -304,7 +322,10 @@ mod tests {
     #[test]
     fn an_older_state_lacks_what_came_later_and_that_has_a_meaning() {
         let state = State::parse(r#"{"version": 1, "workers": [{"worker": 3, "pid": 77}]}"#).unwrap();
-        assert_eq!((state.workers[0].pid, state.workers[0].leaving, state.previous_image), (77, false, None));
+        assert_eq!(
+            (state.workers[0].pid, state.workers[0].adopted().stage, state.previous_image),
+            (77, Stage::Ready, None)
+        );
     }
 
     #[test]
