@@ -99,6 +99,23 @@ fn cluster_http_answers_from_every_worker_and_replaces_one_that_dies() {
 }
 
 #[test]
+fn cluster_messages_gets_the_doubled_numbers_back() {
+    assert_eq!(last_line_of("cluster_messages"), r#"{"result":[2,4,6]}"#);
+}
+
+#[test]
+fn cluster_relay_writes_from_worker_to_worker_and_to_all() {
+    assert_eq!(last_line_of("cluster_relay"), r#"worker 2 got "hello from 1"; 2 of 2 got the broadcast"#);
+}
+
+#[test]
+fn cluster_threads_gathers_from_every_thread_of_every_process() {
+    let output = output_of("cluster_threads");
+    let (last, rest) = output.lines().collect::<Vec<_>>().split_last().map(|(a, b)| (a.to_string(), b.len())).unwrap();
+    assert_eq!((rest, last.as_str()), (4, "gathered 4 results from 2 processes, sum 290"), "{output}");
+}
+
+#[test]
 fn api_process_computes_on_the_pool() {
     let server = Server::start("api_process", &[]);
     let head = "POST /process HTTP/1.1\r\ncontent-type: application/json";

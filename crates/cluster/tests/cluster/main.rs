@@ -11,6 +11,8 @@ mod client;
 mod faults;
 mod lifecycle;
 mod limits;
+mod messages;
+mod messages_programs;
 mod process;
 mod programs;
 
@@ -23,7 +25,7 @@ fn main() {
         return programs::run(&program);
     }
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let tests = lifecycle::TESTS.iter().chain(limits::TESTS).chain(faults::TESTS);
+    let tests = lifecycle::TESTS.iter().chain(limits::TESTS).chain(messages::TESTS).chain(faults::TESTS);
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in tests.filter(|(name, _)| name.contains(&wanted)) {
         match std::panic::catch_unwind(test) {

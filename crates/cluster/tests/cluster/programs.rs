@@ -39,6 +39,7 @@ pub(crate) fn run(name: &str) {
         "messages" => server().workers(1).primary(messages_primary).run(messages_worker),
         "forks" => server().workers(0).primary(forks_primary).run(serve),
         "without-init" => without_init(),
+        messages if messages.starts_with("messages-") => crate::messages_programs::run(messages),
         other => panic!("unknown program {other}"),
     };
     if let Err(error) = result {
