@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use crate::descriptors::{self, Descriptors};
 use crate::role::{DEATH_SIGNAL, ROLE_VARIABLE};
 use crate::upgrade::{self, STATE_VARIABLE};
-use crate::{Error, Signal, kernel, launcher, node_parent, refusal, stack_dump};
+use crate::{Error, Signal, kernel, launcher, node_parent, refusal, service, stack_dump};
 
 /// The role that this process was spawned in, with the descriptors that it was given.
 #[derive(Debug)]
@@ -90,6 +90,10 @@ pub fn init() -> Result<(), Error> {
         None => None,
     };
     let Some(spawned) = spawned else {
+        if handed_over.is_none() {
+            // SAFETY: as above.
+            unsafe { service::take_from_environment() };
+        }
         STATE.store(NO_ROLE, Ordering::Release);
         if let Some(role) = handed_over.and_then(|resumed| resumed.role) {
             // Still the same process: what it has of that role now is in the state.

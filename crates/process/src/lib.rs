@@ -113,6 +113,7 @@ mod process;
 mod process_table;
 mod refusal;
 mod role;
+pub mod service;
 mod settings;
 mod signal_mask;
 mod signals;
