@@ -67,6 +67,8 @@ pub use event::{Event, ExitReason};
 pub use front::Logs;
 pub use gate::Gate;
 pub use health_gate::HealthGate;
+#[cfg(feature = "tls")]
+pub use http::Tls;
 #[cfg(feature = "http")]
 pub use http::{Credentials, HttpServer, Peer};
 pub use hub::{Events, Primary, WorkerInfo};

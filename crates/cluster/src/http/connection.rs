@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use phalanx_shared::Field;
 use tokio::io::AsyncWriteExt;
 
 use super::mark::{Mark, Order, Phase};
@@ -39,16 +40,31 @@ const MAX_OWN_RESETS: usize = 100;
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_DEADLINE: Duration = Duration::from_secs(20);
 
+/// On which terms connections are served.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Terms {
+    pub(super) request_timeout: Option<Duration>,
+    /// TLS on TCP connections.
+    #[cfg(feature = "tls")]
+    pub(super) encryption: Option<Arc<rustls::ServerConfig>>,
+}
+
 /// Serves one connection until it ends, or until the service took it over.
-pub(super) async fn serve<S: WebService>(mut stream: WatchedStream, client: Client, service: S) {
+pub(super) async fn serve<S: WebService>(mut stream: WatchedStream, client: Client, terms: Terms, service: S) {
     if stream.open().ticket.over_limit() {
         return refuse(stream).await;
+    }
+    #[cfg(feature = "tls")]
+    if let (Some(config), Client::Tcp(_)) = (&terms.encryption, &client) {
+        // In a box: its state is large, and gone when it is done.
+        let Some(encrypted) = Box::pin(stream.encrypt(config)).await else { return };
+        stream = encrypted;
     }
     let Some(protocol) = stream.protocol().await else { return };
     let mark = Arc::clone(stream.mark());
     let peer = Peer::new(Arc::clone(&mark), client, stream.is_encrypted());
     let slot = Arc::clone(&stream.open().slot);
-    let counted = Counted { service, peer, mark: Arc::clone(&mark), slot };
+    let counted = Counted { service, peer, mark: Arc::clone(&mark), slot, request_timeout: terms.request_timeout };
     match protocol {
         Protocol::Http1 => {
             let connection = http1::Builder::new()
@@ -65,6 +81,7 @@ pub(super) async fn serve<S: WebService>(mut stream: WatchedStream, client: Clie
         }
         Protocol::Http2 => {
             mark.speaks_http2();
+            counted.slot.add(Field::Http2Connections, 1);
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(MAX_STREAMS)
@@ -115,6 +132,8 @@ async fn drive<C: Future>(
 /// One short answer to a client that has too many connections, and the end.
 async fn refuse(mut stream: WatchedStream) {
     let mark = Arc::clone(stream.mark());
+    stream.open().slot.add(Field::Refused, 1);
+    stream.open().slot.add(Field::Responses4xx, 1);
     let answer = problem::response("429 Too Many Requests", "too many connections from this address");
     let refusal = async {
         if stream.write_all(answer.as_bytes()).await.is_ok() {

@@ -8,12 +8,13 @@ use phalanx_shared::Field;
 use rustix::io::Errno;
 use tokio::sync::{Notify, mpsc};
 
+use super::Limits;
+use super::connection::{self, Terms};
 use super::peer::Client;
 use super::stream::{Open, WatchedStream};
 use super::sweeper::Connections;
 use super::transport::{Socket, Transport};
 use super::web_service::WebService;
-use super::{Limits, connection};
 use crate::Error;
 use crate::lifeline::Life;
 use crate::passed::PassedConnection;
@@ -30,13 +31,14 @@ pub(super) struct Door<S> {
     connections: Arc<Connections>,
     unread: Arc<Unread>,
     max_connections: usize,
+    terms: Terms,
     service: S,
 }
 
 impl<S: WebService> Door<S> {
-    pub(super) fn new(worker: Arc<Inner>, limits: &Limits, service: S) -> Door<S> {
-        let connections = Connections::new(limits.clone());
-        Door { worker, connections, unread: Arc::default(), max_connections: limits.max_connections, service }
+    pub(super) fn new(worker: Arc<Inner>, limits: &Limits, terms: Terms, service: S) -> Door<S> {
+        let connections = Connections::new(limits.clone(), Arc::clone(&worker.slot));
+        Door { worker, connections, unread: Arc::default(), max_connections: limits.max_connections, terms, service }
     }
 
     pub(super) fn connections(&self) -> &Arc<Connections> {
@@ -127,7 +129,7 @@ impl<S: WebService> Door<S> {
         match Socket::new(socket, &client) {
             Ok(socket) => {
                 let stream = WatchedStream::new(Transport::Plain(socket), open, unread);
-                tokio::spawn(connection::serve(stream, client, self.service.clone()));
+                tokio::spawn(connection::serve(stream, client, self.terms.clone(), self.service.clone()));
             }
             Err(error) => tracing::warn!("a connection was lost ({client:?}): {error}"),
         }

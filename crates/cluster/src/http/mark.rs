@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
+/// HTTP/2: by how many more streams a client may give up than it lets us answer. (Envoy looks at the first 500.)
+const MOST_GIVEN_UP: u32 = 200;
+
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -29,9 +32,16 @@ pub(super) enum Phase {
     Streams = 6,
     /// No longer HTTP: a WebSocket, or another protocol that the service took over.
     Upgraded = 7,
+    /// Before HTTP: TLS is being agreed on.
+    Handshake = 8,
 }
 
 impl Phase {
+    /// Whether the client owes us something: who ends here was too slow, and did not just stay idle.
+    pub(super) fn is_clients_turn(self) -> bool {
+        matches!(self, Phase::Handshake | Phase::Head | Phase::Response | Phase::Streams)
+    }
+
     fn of(value: u8) -> Phase {
         match value {
             0 => Phase::Fresh,
@@ -41,7 +51,8 @@ impl Phase {
             4 => Phase::Idle,
             5 => Phase::Lingering,
             6 => Phase::Streams,
-            _ => Phase::Upgraded,
+            7 => Phase::Upgraded,
+            _ => Phase::Handshake,
         }
     }
 }
@@ -84,9 +95,13 @@ pub(super) struct Mark {
     /// Whether it speaks HTTP/2.
     multiplexed: AtomicBool,
     since: AtomicU32,
+    /// HTTP/1.1: when the present request began.
+    request_since: AtomicU32,
     /// HTTP/2: streams that are open, and those of them whose response has begun.
     streams: AtomicU32,
     answering: AtomicU32,
+    /// HTTP/2: by how many more streams were given up by the client than were answered.
+    given_up: AtomicU32,
     waker: AtomicWaker,
     told: Notify,
     clock: Arc<Clock>,
@@ -102,8 +117,10 @@ impl Mark {
             body: AtomicBool::new(false),
             multiplexed: AtomicBool::new(false),
             since: AtomicU32::new(clock.now()),
+            request_since: AtomicU32::new(0),
             streams: AtomicU32::new(0),
             answering: AtomicU32::new(0),
+            given_up: AtomicU32::new(0),
             waker: AtomicWaker::new(),
             told: Notify::new(),
             clock,
@@ -159,6 +176,7 @@ impl Mark {
         } else {
             self.body.store(has_body, Ordering::Relaxed);
             self.enter(Phase::Request);
+            self.request_since.store(self.since.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
@@ -178,11 +196,22 @@ impl Mark {
             if answered {
                 self.answering.fetch_sub(1, Ordering::Relaxed);
             }
+            self.count_given_up(!answered);
             if self.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
                 self.enter(Phase::Idle);
             }
         } else if self.phase() != Phase::Upgraded {
             self.enter(Phase::Idle);
+        }
+    }
+
+    /// A client that opens streams only to reset them makes us work for nothing: it is cut off.
+    fn count_given_up(&self, given_up: bool) {
+        let before = self.given_up.load(Ordering::Relaxed);
+        let now = if given_up { before + 1 } else { before.saturating_sub(1) };
+        self.given_up.store(now, Ordering::Relaxed);
+        if now > MOST_GIVEN_UP {
+            self.give(Order::Close);
         }
     }
 
@@ -202,13 +231,27 @@ impl Mark {
         self.body.load(Ordering::Relaxed) || self.order() != Order::Serve
     }
 
+    /// Notes that TLS is being agreed on. The clock of the first head is running.
+    #[cfg(feature = "tls")]
+    pub(super) fn begin_handshake(&self) {
+        self.phase.store(Phase::Handshake as u8, Ordering::Relaxed);
+    }
+
+    /// Notes that TLS was agreed on, and nothing was read under it yet.
+    #[cfg(feature = "tls")]
+    pub(super) fn end_handshake(&self) {
+        self.phase.store(Phase::Fresh as u8, Ordering::Relaxed);
+    }
+
     pub(super) fn listen(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 
-    pub(super) fn give(&self, order: Order) {
+    /// Tells the connection; whether that is news to it.
+    pub(super) fn give(&self, order: Order) -> bool {
         // An order is only ever replaced by a stricter one.
-        if self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
+        let is_news = self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8;
+        if is_news {
             if self.is_multiplexed() && self.phase() == Phase::Idle {
                 // The time for the client's answer to our GOAWAY runs from here.
                 self.touch();
@@ -216,6 +259,7 @@ impl Mark {
             self.waker.wake();
             self.told.notify_waiters();
         }
+        is_news
     }
 
     /// Resolves when the connection was told to come to its end.
@@ -229,8 +273,18 @@ impl Mark {
         }
     }
 
+    /// For how long it has been doing what it does, without progress.
     pub(super) fn age(&self) -> Duration {
-        Duration::from_millis(self.clock.now().wrapping_sub(self.since.load(Ordering::Relaxed)).into())
+        self.since(&self.since)
+    }
+
+    /// HTTP/1.1: for how long the present request has been under way.
+    pub(super) fn request_age(&self) -> Duration {
+        self.since(&self.request_since)
+    }
+
+    fn since(&self, moment: &AtomicU32) -> Duration {
+        Duration::from_millis(self.clock.now().wrapping_sub(moment.load(Ordering::Relaxed)).into())
     }
 
     /// Its place among all connections when they end one after the other: from 0 to less than 1.
@@ -287,6 +341,25 @@ mod tests {
             (Order::Finish, Order::Close),
         ] {
             mark.give(given);
+            assert_eq!(mark.order(), order);
+        }
+    }
+
+    #[test]
+    fn a_client_that_gives_up_its_streams_is_cut_off() {
+        let mark = Mark::new(Clock::start(), 0, Order::Serve);
+        mark.speaks_http2();
+        for _ in 0..MOST_GIVEN_UP {
+            mark.begin_request(false);
+            mark.end_request(false);
+            assert_eq!(mark.order(), Order::Serve);
+        }
+        mark.begin_request(false);
+        mark.begin_response();
+        mark.end_request(true);
+        for order in [Order::Serve, Order::Close] {
+            mark.begin_request(false);
+            mark.end_request(false);
             assert_eq!(mark.order(), order);
         }
     }

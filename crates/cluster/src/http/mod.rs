@@ -12,6 +12,8 @@
 //! of them a few times a second.
 
 mod accept;
+mod body;
+mod clock;
 mod connection;
 mod door;
 mod drain;
@@ -23,6 +25,8 @@ mod serve;
 mod service;
 mod stream;
 mod sweeper;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod web_service;
 
@@ -36,6 +40,8 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 pub use self::peer::{Credentials, Peer};
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;
 use crate::Error;
 use crate::builder::AnyError;
 use crate::worker::Inner;
@@ -48,6 +54,7 @@ pub(crate) struct Limits {
     pub(crate) write_timeout: Duration,
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_ip: usize,
+    pub(crate) request_timeout: Option<Duration>,
 }
 
 /// An HTTP server of one worker. Made by [`Worker::http`](crate::Worker::http).
@@ -56,6 +63,8 @@ pub(crate) struct Limits {
 pub struct HttpServer {
     worker: Arc<Inner>,
     limits: Limits,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl HttpServer {
@@ -66,8 +75,14 @@ impl HttpServer {
             write_timeout: Duration::from_secs(60),
             max_connections: 2048,
             max_connections_per_ip: 64,
+            request_timeout: None,
         };
-        HttpServer { worker, limits }
+        HttpServer {
+            worker,
+            limits,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// Longest time from the opening of a connection, or from the first byte of a further request, to the end of the
@@ -86,6 +101,23 @@ impl HttpServer {
     /// Longest time in which a client takes no byte of a response. Default 60 s; then the connection is closed.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.limits.write_timeout = timeout;
+        self
+    }
+
+    /// Longest time from the end of a request's head to the end of its response. Default: none; the service has its own
+    /// deadlines. A request that has no answer by then is answered 504 and the service's future is dropped; an answer
+    /// that has begun and is not at its end is broken off, and its connection (in HTTP/2: its stream) closed. Not for
+    /// connections that were upgraded.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.request_timeout = Some(timeout);
+        self
+    }
+
+    /// Serves HTTPS on all TCP listeners. Unix sockets stay as they are: who is there is on this machine. A plain HTTP
+    /// request is answered 400.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -114,6 +146,6 @@ impl HttpServer {
         B::Data: Buf + Send,
         B::Error: Into<AnyError>,
     {
-        serve::serve(self.worker, self.limits, service).await
+        serve::serve(self, service).await
     }
 }

@@ -7,11 +7,12 @@ use phalanx_shared::Field;
 use tokio::task::JoinSet;
 
 use super::accept::Acceptor;
+use super::connection::Terms;
 use super::door::Door;
 use super::drain::Drain;
 use super::sweeper::Connections;
 use super::web_service::WebService;
-use super::{Limits, probe};
+use super::{HttpServer, probe};
 use crate::Error;
 use crate::lifeline::Life;
 use crate::worker::Inner;
@@ -24,8 +25,14 @@ const BEFORE_THE_END: Duration = Duration::from_millis(100);
 const LAST_TURNS: Duration = Duration::from_millis(50);
 
 /// Serves on all listeners of the worker until it has to leave.
-pub(super) async fn serve<S: WebService>(worker: Arc<Inner>, limits: Limits, service: S) -> Result<(), Error> {
-    let door = Door::new(Arc::clone(&worker), &limits, service);
+pub(super) async fn serve<S: WebService>(server: HttpServer, service: S) -> Result<(), Error> {
+    let HttpServer { worker, limits, .. } = &server;
+    let terms = Terms {
+        request_timeout: limits.request_timeout,
+        #[cfg(feature = "tls")]
+        encryption: server.tls.as_ref().map(|tls| tls.server_config(&worker.secret)).transpose()?,
+    };
+    let door = Door::new(Arc::clone(worker), limits, terms, service);
     let connections = Arc::clone(door.connections());
     // What runs beside the acceptors, until the last connection is gone.
     let mut beside = JoinSet::new();
@@ -33,6 +40,10 @@ pub(super) async fn serve<S: WebService>(worker: Arc<Inner>, limits: Limits, ser
         let connections = Arc::clone(&connections);
         async move { connections.sweep().await }
     });
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &server.tls {
+        beside.spawn(tls.clone().watch());
+    }
     if let Some(probes) = worker.take_probes() {
         beside.spawn(probe::answer(door.clone(), probes));
     }
@@ -43,14 +54,14 @@ pub(super) async fn serve<S: WebService>(worker: Arc<Inner>, limits: Limits, ser
     if let Some(passed) = worker.passed.receiver() {
         acceptors.spawn(door.clone().take_passed(passed));
     }
-    beside.spawn(say_when_serving(Arc::clone(&worker)));
+    beside.spawn(say_when_serving(Arc::clone(worker)));
     while let Some(ended) = acceptors.join_next().await {
         ended.map_err(|error| Error::Worker(error.into()))??;
     }
     let mut life = worker.life.clone();
     let _ = life.wait_for(|life| *life != Life::Serving).await;
     worker.slot.set(Field::Accepting, 0);
-    drain(&worker, &connections).await;
+    drain(worker, &connections).await;
     Ok(())
 }
 

@@ -47,6 +47,9 @@ pub(super) struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.slot.subtract(Field::Connections, 1);
+        if self.ticket.mark().phase() == Phase::Upgraded {
+            self.slot.subtract(Field::Upgraded, 1);
+        }
     }
 }
 
@@ -95,6 +98,20 @@ impl WatchedStream {
         &self.open
     }
 
+    /// The first byte that waits to be read; it stays there. An error at the end of the stream.
+    #[cfg(feature = "tls")]
+    pub(super) async fn first_byte(&mut self) -> io::Result<u8> {
+        let byte = self.io.socket().peek_byte().await;
+        self.unread = None;
+        byte
+    }
+
+    /// Takes the transport out, for a handshake on it.
+    #[cfg(feature = "tls")]
+    pub(super) fn into_parts(self) -> (Transport, Open) {
+        (self.io, self.open)
+    }
+
     /// Reads until it is clear what the client speaks. `None` if the connection ended before, or was told to.
     pub(super) async fn protocol(&mut self) -> Option<Protocol> {
         let mark = Arc::clone(&self.mark);
@@ -113,6 +130,7 @@ impl WatchedStream {
 
     /// Says 408 where hyper cannot: there is no request yet. The end of the stream follows.
     fn answer_time_out(&mut self, cx: &mut Context<'_>) {
+        self.open.slot.add(Field::Responses4xx, 1);
         let answer = problem::response("408 Request Timeout", "the head of the request did not arrive in time");
         // The buffer of a connection on which nothing is being answered is empty: there is room.
         let _ = Pin::new(&mut self.io).poll_write(cx, answer.as_bytes());

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use phalanx_shared::{Field, Slot};
 use tokio::sync::Notify;
 
 use super::Limits;
@@ -25,6 +26,7 @@ const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Connections {
     limits: Limits,
+    slot: Arc<Slot>,
     clock: Arc<Clock>,
     held: Mutex<Held>,
     /// Rung when a connection begins after there was none, and when one ends.
@@ -40,8 +42,8 @@ struct Held {
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits) -> Arc<Connections> {
-        Arc::new(Connections { limits, clock: Clock::start(), held: Mutex::default(), changed: Notify::new() })
+    pub(super) fn new(limits: Limits, slot: Arc<Slot>) -> Arc<Connections> {
+        Arc::new(Connections { limits, slot, clock: Clock::start(), held: Mutex::default(), changed: Notify::new() })
     }
 
     /// Takes in a connection; it is let go of when the ticket is dropped. Connections without an address, or from this
@@ -94,12 +96,16 @@ impl Connections {
         let mut held = self.lock();
         held.drain = Some(drain);
         let now = Instant::now();
-        held.marks.values().for_each(|mark| mark.give(drain.order(mark.share(), now)));
+        for mark in held.marks.values() {
+            mark.give(drain.order(mark.share(), now));
+        }
     }
 
     /// Closes what is left.
     pub(super) fn close(&self) {
-        self.lock().marks.values().for_each(|mark| mark.give(Order::Close));
+        for mark in self.lock().marks.values() {
+            mark.give(Order::Close);
+        }
     }
 
     /// The sweeper: runs as long as the server.
@@ -117,8 +123,12 @@ impl Connections {
                 if let Some(drain) = held.drain {
                     mark.give(drain.order(mark.share(), now));
                 }
-                if let Some(order) = self.overdue(mark) {
-                    mark.give(order);
+                let phase = mark.phase();
+                if let Some(order) = self.overdue(mark)
+                    && mark.give(order)
+                    && phase.is_clients_turn()
+                {
+                    self.slot.add(Field::TimedOut, 1);
                 }
             }
         }
@@ -130,7 +140,11 @@ impl Connections {
         let (limit, order) = match mark.phase() {
             Phase::Fresh if mark.order() >= Order::Finish => (FRESH_GRACE, Order::Close),
             Phase::Fresh => (limits.header_timeout, Order::Close),
+            Phase::Handshake => (limits.header_timeout, Order::Close),
             Phase::Head => (limits.header_timeout, Order::TimeOut),
+            Phase::Response if limits.request_timeout.is_some_and(|limit| mark.request_age() >= limit) => {
+                return Some(Order::Close);
+            }
             Phase::Response => (limits.write_timeout, Order::Close),
             Phase::Idle if !mark.is_multiplexed() => (limits.idle_timeout, Order::Close),
             Phase::Idle if mark.order() == Order::Serve => (limits.idle_timeout, Order::Finish),
@@ -190,13 +204,15 @@ mod tests {
     use super::*;
 
     fn connections() -> Arc<Connections> {
-        Connections::new(Limits {
+        let limits = Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(60),
             max_connections: 8,
             max_connections_per_ip: 2,
-        })
+            request_timeout: None,
+        };
+        Connections::new(limits, Arc::new(Slot::create().unwrap()))
     }
 
     fn assert_ended_after(connections: &Connections, mark: &Mark, millis: u32, order: Order) {
@@ -214,6 +230,7 @@ mod tests {
         let mark = ticket.mark();
         for (phase, seconds, order) in [
             (Phase::Fresh, 10, Order::Close),
+            (Phase::Handshake, 10, Order::Close),
             (Phase::Head, 10, Order::TimeOut),
             (Phase::Response, 60, Order::Close),
             (Phase::Idle, 15, Order::Close),
