@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod oracle;
+mod peers;
 mod random;
 mod report;
 mod scenario;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 
 use random::Random;
-use report::Report;
+use report::{Comparison, Report};
 use scenario::{Context, Pace, Scenario};
 
 /// Kills, reloads and starves clusters under load, and counts exactly what their clients saw
@@ -43,6 +44,9 @@ struct CommandLine {
     /// Only scenarios whose name contains this; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Also node:cluster, PM2, gunicorn, uvicorn, granian and nginx; installs what is missing below the target folder
+    #[arg(long)]
+    peers: bool,
     /// Names and promises of all scenarios, and nothing else
     #[arg(long)]
     list: bool,
@@ -94,6 +98,13 @@ fn torture(line: &CommandLine, chosen: &[&Scenario]) -> Result<bool, String> {
         (scenario.run)(&mut context, &mut report);
     }
     report.print();
+    if line.peers {
+        let (reloads, kills_for) = if line.short { (2, 3) } else { (10, 20) };
+        let settings = peers::Settings { reloads, kills_for: Duration::from_secs(kills_for), seed };
+        let mut comparison = Comparison::default();
+        peers::run(&settings, &victim, &mut comparison);
+        comparison.print();
+    }
     println!("seed {seed}, {:.0} s", began.elapsed().as_secs_f64());
     Ok(report.all_kept())
 }

@@ -1,5 +1,6 @@
 //! [`Report`]: the rows of the table, each told as soon as it is known.
 
+mod comparison;
 mod table;
 
 use std::fmt::Write as _;
@@ -7,6 +8,8 @@ use std::fmt::Write as _;
 use crate::oracle::{Outcome, Tally};
 use crate::trouble::Trouble;
 use table::Table;
+
+pub(crate) use comparison::Comparison;
 
 /// Outcomes that have a column of their own.
 const COLUMNS: [Outcome; 9] = [
@@ -75,6 +78,11 @@ impl Row {
         }
     }
 
+    /// A cell for each of [`COLUMNS`].
+    fn outcomes(&self) -> [String; COLUMNS.len()] {
+        COLUMNS.map(|outcome| self.tally.as_ref().map_or_else(String::new, |tally| tally.count(outcome).to_string()))
+    }
+
     fn name(&self) -> String {
         if self.variant.is_empty() { self.scenario.clone() } else { format!("{}, {}", self.scenario, self.variant) }
     }
@@ -102,7 +110,7 @@ impl Report {
             Err(Trouble::CannotTry(words)) => row.skipped = Some(words),
             Err(trouble) => row.broken.push(trouble.to_string()),
         }
-        tell(&row);
+        tell(row.verdict(), &row);
         self.rows.push(row);
     }
 
@@ -119,10 +127,7 @@ impl Report {
         let mut table = Table::new(&columns);
         for row in &self.rows {
             let mut cells = vec![row.name()];
-            cells.extend(COLUMNS.map(|outcome| match &row.tally {
-                Some(tally) => tally.count(outcome).to_string(),
-                None => String::new(),
-            }));
+            cells.extend(row.outcomes());
             cells.extend([row.figures.join("; "), row.verdict().to_owned()]);
             table.row(cells);
         }
@@ -141,8 +146,9 @@ impl Report {
     }
 }
 
-fn tell(row: &Row) {
-    let mut line = format!("  {:<9} {}", row.verdict(), row.variant);
+/// The line of a row, as soon as it is known.
+fn tell(label: &str, row: &Row) {
+    let mut line = format!("  {label:<9} {}", row.variant);
     if let Some(tally) = &row.tally {
         let _ = write!(line, ": {} ok, {} failed", tally.count(Outcome::Ok), tally.failed());
         for outcome in [Outcome::CleanClose, Outcome::Client] {

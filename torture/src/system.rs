@@ -43,6 +43,12 @@ pub(crate) fn with_variable(variable: &str) -> BTreeSet<u32> {
     all().filter(has).filter(|pid| lives(*pid)).collect()
 }
 
+/// Processes of a process group that live.
+pub(crate) fn in_group(group: u32) -> BTreeSet<u32> {
+    let of_group = |pid: &u32| stat(*pid).is_some_and(|stat| stat.get(2) == Some(&group.to_string()));
+    all().filter(of_group).filter(|pid| lives(*pid)).collect()
+}
+
 /// Open descriptors.
 pub(crate) fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
