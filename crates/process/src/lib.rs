@@ -42,6 +42,10 @@
 //! | messages with another part of this program, or with another program | [`fork()`], [`Fork`], and [`parent()`] in the child |
 //! | messages with a Node script, or to be the child of a Node program | [`fork_node`], [`parent()`] |
 //! | the same without a runtime | [`blocking`] |
+//! | this program as another part, with descriptors, limits, a user | [`Role`], [`Process`] |
+//! | to become another image without a stop, and to go back | [`upgrade`] |
+//! | to know where every thread of a process hangs | [`stack_dump`] |
+//! | signals to read, sockets and notices of systemd, a pid file | [`Signals`], [`service`] |
 //! | end a process and everything below it | [`Child::kill_tree`], [`kill_tree()`], [`Command::own_tree`] |
 //!
 //! # Roles

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use phalanx_process::upgrade::{self, ExecInPlace, take_state};
 use phalanx_process::{Error, ExitStatus, Process, Role, Signal, Signals, take_role};
@@ -29,9 +29,10 @@ fn main() {
 }
 
 fn run_tests() {
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 7] = [
         ("the next image has the process id, the kept descriptors and no others", keeps_what_was_named),
         ("children are adopted by the next image, also one that ended meanwhile", adopts_children),
+        ("children die with the process also after an exec in place", children_still_die_with_it),
         ("an exec that fails changes nothing", failure_restores),
         ("only the main thread may execute in place", only_the_main_thread),
         ("a signal between two images neither ends the process nor is lost", no_signal_is_lost),
@@ -111,6 +112,26 @@ fn adopts_children() {
     image.becomes(2);
     assert_eq!(image.ask("wait adopted"), "Signal(9)");
     assert!(matches!(Process::adopt(1), Err(Error::NotOurChild { pid: 1 })));
+}
+
+fn children_still_die_with_it() {
+    let mut image = Image::start();
+    image.tell("spawn");
+    let child = image.hear();
+    image.tell("exec");
+    image.becomes(1);
+    assert!(runs(&child));
+    image.process.kill(Signal::Kill).unwrap();
+    let until = Instant::now() + DEADLINE;
+    while runs(&child) {
+        assert!(Instant::now() < until, "child {child} outlived its parent");
+        std::thread::yield_now();
+    }
+}
+
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn failure_restores() {
