@@ -131,7 +131,7 @@ impl Supervisor {
 
     pub(super) fn exited(&mut self, worker: WorkerId, status: Option<ExitStatus>, now: Now, out: &mut Vec<Action>) {
         let Some(index) = self.processes.iter().position(|process| process.birth.worker == worker) else { return };
-        let process = self.processes.swap_remove(index);
+        let process = self.processes.remove(index);
         self.pages.release(process.birth.page);
         let end = process.end(status, now, &self.policy);
         let reason = ExitReason { status, voluntary: end == End::Voluntary, error: process.last_error.clone() };

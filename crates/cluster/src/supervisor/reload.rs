@@ -34,8 +34,10 @@ struct Replaced {
 #[derive(Debug)]
 pub(super) struct RollBack {
     operation: u64,
-    /// Why, and how far it was.
     why: String,
+    /// Places that had been replaced, of how many.
+    replaced: usize,
+    of: usize,
     /// Places that are still to be taken back.
     left: Vec<Replaced>,
     /// Places that could not be taken back, and why.
@@ -112,17 +114,14 @@ impl Supervisor {
     pub(super) fn reload_failed(&mut self, words: String, now: Now, out: &mut Vec<Action>) {
         let Some(Operation::Reload(reload)) = self.operation.take() else { return };
         self.abandon_replacement(now, out);
-        let (of, replaced) = (self.wanted(), reload.replaced.len());
-        let far = match replaced {
-            0 => "no place had been replaced, the workers of before serve on".into(),
-            _ => format!("{replaced} of {of} places had been replaced and were rolled back"),
-        };
         for place in &reload.replaced {
             self.seats[place.seat].generation = place.before;
         }
         self.operation = Some(Operation::RollBack(RollBack {
             operation: reload.operation,
-            why: format!("{words}; {far}"),
+            why: words,
+            replaced: reload.replaced.len(),
+            of: self.wanted(),
             left: reload.replaced,
             kept: Vec::new(),
         }));
@@ -162,11 +161,8 @@ impl Supervisor {
     }
 
     fn roll_back_is_over(&mut self, out: &mut Vec<Action>) {
-        let Some(Operation::RollBack(back)) = &mut self.operation else { return };
-        let mut why = std::mem::take(&mut back.why);
-        for words in &back.kept {
-            why = format!("{why}; it could not be undone at {words}; that place keeps the worker that it has");
-        }
+        let Some(Operation::RollBack(back)) = &self.operation else { return };
+        let why = back.words();
         self.operation_is_over(Err(why), out);
     }
 
@@ -199,6 +195,19 @@ impl Reload {
 }
 
 impl RollBack {
+    fn words(&self) -> String {
+        let RollBack { why, replaced, of, kept, .. } = self;
+        match (replaced, kept.len()) {
+            (0, _) => format!("{why}; no place had been replaced, the workers of before serve on"),
+            (_, 0) => format!("{why}; {replaced} of {of} places had been replaced and were rolled back"),
+            (_, some) => format!(
+                "{why}; {replaced} of {of} places had been replaced, and all but {some} were rolled back; \
+                 those keep the workers that they have: {}",
+                kept.join("; ")
+            ),
+        }
+    }
+
     pub(super) fn number(&self) -> u64 {
         self.operation
     }

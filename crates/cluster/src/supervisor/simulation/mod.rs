@@ -42,7 +42,7 @@ fn whatever_happens_every_promise_holds_after_every_step() {
                 (first..sequences.min(first + BATCH)).for_each(run_and_name_the_seed);
             }
         };
-        (0..threads).for_each(|_| _ = scope.spawn(work));
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
     });
 }
 
@@ -63,7 +63,7 @@ fn run(seed: u64, trace: Trace) {
     for _ in 0..LENGTH {
         world.something_happens();
     }
-    if seed % CALM_EVERY == 0 {
+    if seed.is_multiple_of(CALM_EVERY) {
         world.calm_down();
     }
     world.end();

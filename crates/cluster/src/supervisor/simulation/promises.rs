@@ -268,7 +268,7 @@ impl World {
                     assert!(expected.contains(&generation), "place {seat} is of generation {generation}: {why}");
                     let current = self.supervisor.current(seat).map(|process| process.birth);
                     let young = current.filter(|birth| birth.worker.get() >= operation.first_worker);
-                    let undone = !why.contains("could not be undone");
+                    let undone = !why.contains("all but");
                     assert!(!undone || young.is_none_or(|its| its.generation == generation), "{current:?}: {why}");
                 }
             }

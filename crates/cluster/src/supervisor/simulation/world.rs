@@ -41,7 +41,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, trace: Trace) -> World {
         let mut random = Random::new(seed ^ 0xabcd);
-        let chance = |random: &mut Random| random.bits() % 2 == 0;
+        let chance = |random: &mut Random| random.bits() >> 63 == 0;
         let policy = Policy {
             liveness_ticks: 3,
             admission: if chance(&mut random) { Admission::Ready } else { Admission::Probed },
