@@ -86,6 +86,22 @@ impl Primary {
         self.operate(Wish::Reload).await
     }
 
+    /// Goes on with the program file as it is on disk now, in this same process; as SIGUSR2 does. The new program is first
+    /// asked whether it can take over. If it can, this never resolves: the process becomes the other program, in which the
+    /// primary's code begins anew, and the operation ends there with a reload.
+    ///
+    /// Errors: [`Error::Operation`] with the reason; nothing has changed.
+    pub async fn upgrade(&self) -> Result<(), Error> {
+        self.operate(crate::primary::Wish::Upgrade).await
+    }
+
+    /// Goes back to the program before the last upgrade, as [`upgrade`](Self::upgrade) goes forth.
+    ///
+    /// Errors: [`Error::Operation`] with the reason, also if there was no upgrade.
+    pub async fn rollback(&self) -> Result<(), Error> {
+        self.operate(crate::primary::Wish::Rollback).await
+    }
+
     /// Has this many places (at least 1) from now on. Resolves when the new workers are ready, or when those that are too
     /// many were told to leave.
     ///

@@ -29,13 +29,13 @@ fn duration() -> Duration {
 }
 
 /// Clients that ask without a pause until they are told to stop.
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<std::thread::JoinHandle<Vec<Outcome>>>,
 }
 
 impl Load {
-    fn start(address: std::net::SocketAddr, clients: usize, path: &'static str) -> Load {
+    pub(crate) fn start(address: std::net::SocketAddr, clients: usize, path: &'static str) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let clients = (0..clients)
             .map(|_| {
@@ -53,7 +53,7 @@ impl Load {
     }
 
     /// How often each kind of outcome came.
-    fn finish(self) -> BTreeMap<&'static str, u64> {
+    pub(crate) fn finish(self) -> BTreeMap<&'static str, u64> {
         self.stop.store(true, Ordering::Relaxed);
         let mut counts = BTreeMap::new();
         for outcome in self.clients.into_iter().flat_map(|client| client.join().unwrap()) {

@@ -13,8 +13,11 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod messages_programs;
+mod orders;
 mod process;
 mod programs;
+mod reload;
+mod upgrade;
 
 /// A test: what it promises, and the code that tries to break it.
 type Test = (&'static str, fn());
@@ -25,7 +28,8 @@ fn main() {
         return programs::run(&program);
     }
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let tests = lifecycle::TESTS.iter().chain(limits::TESTS).chain(messages::TESTS).chain(faults::TESTS);
+    let areas = [lifecycle::TESTS, limits::TESTS, messages::TESTS, faults::TESTS, reload::TESTS, upgrade::TESTS];
+    let tests = areas.into_iter().flatten();
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in tests.filter(|(name, _)| name.contains(&wanted)) {
         match std::panic::catch_unwind(test) {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -26,7 +27,12 @@ impl Running {
     }
 
     pub(crate) fn start_with(program: &str, change: impl FnOnce(&mut Command)) -> Running {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        Running::start_file(&std::env::current_exe().unwrap(), program, change)
+    }
+
+    /// Starts the program of this name from a file, which is a copy of this executable.
+    pub(crate) fn start_file(file: &Path, program: &str, change: impl FnOnce(&mut Command)) -> Running {
+        let mut command = Command::new(file);
         command.env("TEST_PROGRAM", program).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         change(&mut command);
         let mut primary = command.spawn().unwrap();
@@ -54,16 +60,21 @@ impl Running {
 
     /// The next line that contains `part`.
     pub(crate) fn wait_for(&mut self, part: &str) -> String {
+        self.wait_for_either(part, part)
+    }
+
+    /// The next line that contains one of the two.
+    pub(crate) fn wait_for_either(&mut self, part: &str, other: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     self.seen.push(line.clone());
-                    if line.contains(part) {
+                    if line.contains(part) || line.contains(other) {
                         return line;
                     }
                 }
-                Err(error) => panic!("no line with \"{part}\" ({error}); seen: {:#?}", self.seen),
+                Err(error) => panic!("no line with \"{part}\" or \"{other}\" ({error}); seen: {:#?}", self.seen),
             }
         }
     }
@@ -85,6 +96,19 @@ impl Running {
         let path = format!("/proc/{0}/task/{0}/children", self.primary.id());
         let children = std::fs::read_to_string(path).unwrap_or_default();
         children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    /// Waits until exactly these processes are the children of the primary.
+    pub(crate) fn settle(&self, workers: usize) -> Vec<u32> {
+        until(soon(), "the cluster to settle", || {
+            let now = self.workers();
+            (now.len() == workers && now.iter().all(|pid| lives(*pid))).then_some(now)
+        })
+    }
+
+    /// Open descriptors of the primary.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.primary.id())).unwrap().count()
     }
 
     pub(crate) fn primary(&self) -> u32 {

@@ -6,12 +6,16 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use phalanx_cluster::{Cluster, Event, Primary, Worker, cluster};
+use phalanx_cluster::{Cluster, DoNotRestart, Event, Primary, Worker, cluster};
+use tower::ServiceExt;
 
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
+use crate::orders;
+
+pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the program of this name and exits.
 pub(crate) fn run(name: &str) {
+    orders::begin();
     let result = match name {
         "server" => server().run(serve),
         "quick-drain" => server().drain_deadline(Duration::from_millis(300)).run(serve),
@@ -39,6 +43,15 @@ pub(crate) fn run(name: &str) {
         "messages" => server().workers(1).primary(messages_primary).run(messages_worker),
         "forks" => server().workers(0).primary(forks_primary).run(serve),
         "without-init" => without_init(),
+        "orders-one-gives-up" => orders::cluster("").workers(3).run(|worker| async {
+            match worker.place().0 {
+                2 if worker.settings() == b"ok" => Err(DoNotRestart::because("told so").into()),
+                _ => orders::work(worker).await,
+            }
+        }),
+        name if name.starts_with("orders") => {
+            orders::cluster(name.trim_start_matches("orders").trim_start_matches('-')).run(orders::work)
+        }
         messages if messages.starts_with("messages-") => crate::messages_programs::run(messages),
         other => panic!("unknown program {other}"),
     };
@@ -49,13 +62,32 @@ pub(crate) fn run(name: &str) {
     std::process::exit(0);
 }
 
-fn server() -> Cluster {
+pub(crate) fn server() -> Cluster {
     let address = std::env::var("TEST_ADDRESS").unwrap_or_else(|_| "127.0.0.1:0".into());
     cluster().listen(address).workers(2).on_event(|event| println!("{event}"))
 }
 
 async fn serve(worker: Worker) -> Result<(), AnyError> {
     let service = service(&worker);
+    Ok(worker.http().serve(service).await?)
+}
+
+/// As [`serve`], with an answer to `/settings` and one to `/readyz`.
+pub(crate) async fn serve_as(worker: Worker, settings: String) -> Result<(), AnyError> {
+    let others = service(&worker);
+    let service = tower::service_fn(move |request: Request<Incoming>| {
+        let (settings, others) = (settings.clone(), others.clone());
+        async move {
+            match request.uri().path() {
+                "/settings" => Ok(Response::new(Full::from(settings))),
+                "/version" => Ok(Response::new(Full::from(orders::version()))),
+                "/readyz" if settings.starts_with("unhealthy") => {
+                    Ok(Response::builder().status(503).body(Full::from("not today")).unwrap())
+                }
+                _ => others.oneshot(request).await,
+            }
+        }
+    });
     Ok(worker.http().serve(service).await?)
 }
 
