@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::control::WORKER_ROLE;
+use crate::dispatcher::DISPATCHER_ROLE;
 use crate::hub::Primary;
 use crate::id::MAX_SLOTS;
 use crate::listener::{Distribution, Listen};
@@ -140,6 +141,9 @@ impl Cluster {
         F: FnOnce(Worker) -> Fut,
         Fut: Future<Output = Result<(), AnyError>>,
     {
+        if let Some(role) = phalanx_process::take_role(DISPATCHER_ROLE) {
+            match crate::dispatcher::play(role)? {}
+        }
         if let Some(role) = phalanx_process::take_role(WORKER_ROLE) {
             return crate::worker::run(role, code);
         }

@@ -51,6 +51,8 @@ pub(crate) enum ToWorker {
         gate: crate::Gate,
         /// What all workers of the cluster derive their common keys from.
         secret: ClusterSecret,
+        /// Where a dispatcher accepts for the workers.
+        dispatched: Vec<ListenAddress>,
     },
     /// The scoreboard slots of other workers; their read-only descriptors come along, in this order.
     Siblings(Vec<u16>),
@@ -62,6 +64,11 @@ pub(crate) enum ToWorker {
     Probe { path: String },
     /// The line for messages is another one now, which comes along: the primary was replaced.
     Line,
+    /// Accept from the sockets of another place as well, which come along; these begin at this index, and at 0 they replace
+    /// what was borrowed of that place before.
+    Borrow { place: Place, from: usize },
+    /// Accept from those no more.
+    GiveBack { place: Place },
 }
 
 /// From a worker to the primary; as above.
@@ -77,4 +84,6 @@ pub(crate) enum ToPrimary {
     Failed(String),
     /// How the probe went.
     Probed(Result<(), String>),
+    /// It accepts nothing more: somebody else than the primary has told it to leave.
+    Leaves,
 }

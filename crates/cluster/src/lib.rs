@@ -39,6 +39,7 @@
 
 mod builder;
 mod control;
+mod dispatcher;
 mod error;
 mod event;
 #[cfg(feature = "control")]
@@ -75,6 +76,7 @@ pub use hub::{Events, Primary, WorkerInfo};
 pub use id::{Place, WorkerId};
 pub use listener::{Distribution, Listen, ListenAddress, ListenSocket, Listener};
 pub use messages::{Incoming, Member, Message, Messages, NotPassed, Passable, Reply};
+pub use passed::{Connection, Connections};
 pub use worker::Worker;
 
 /// Begins the description of a cluster.

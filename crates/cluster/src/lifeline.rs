@@ -20,7 +20,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::sync::{mpsc, watch};
 
 use crate::Error;
-use crate::control::ToWorker;
+use crate::control::{ToPrimary, ToWorker};
+use crate::listener::Borrowed;
 use crate::siblings::Siblings;
 
 /// How long a worker may live on when its primary is gone.
@@ -62,6 +63,8 @@ pub(crate) struct Word {
     pub(crate) admitted: watch::Receiver<bool>,
     /// Paths that the primary wants probed.
     pub(crate) probes: mpsc::Receiver<String>,
+    /// Sockets of other places from which this worker accepts.
+    pub(crate) borrowed: Arc<Borrowed>,
     /// Further lines for messages.
     pub(crate) lines: mpsc::Receiver<OwnedFd>,
 }
@@ -78,19 +81,32 @@ pub(crate) fn start(
     let (admit, heard_admitted) = watch::channel(admitted);
     let (probes, heard_probes) = mpsc::channel(PROBES_AT_ONCE);
     let (lines, heard_lines) = mpsc::channel(LINES_AT_ONCE);
-    let lifeline = Lifeline { control, signals, siblings, drain_deadline, life, admit, probes, lines, connected: true };
+    let borrowed = Arc::<Borrowed>::default();
+    let lifeline = Lifeline {
+        borrowed: Arc::clone(&borrowed),
+        control,
+        signals,
+        siblings,
+        drain_deadline,
+        life,
+        admit,
+        probes,
+        lines,
+        connected: true,
+    };
     std::thread::Builder::new()
         .name("life-line".into())
         .stack_size(128 * 1024)
         .spawn(move || lifeline.hold())
         .map_err(Error::system("start the life-line thread"))?;
-    Ok(Word { life: heard_life, admitted: heard_admitted, probes: heard_probes, lines: heard_lines })
+    Ok(Word { life: heard_life, admitted: heard_admitted, probes: heard_probes, borrowed, lines: heard_lines })
 }
 
 struct Lifeline {
     control: Arc<Packets>,
     signals: Signals,
     siblings: Arc<Siblings>,
+    borrowed: Arc<Borrowed>,
     drain_deadline: Duration,
     life: watch::Sender<Life>,
     admit: watch::Sender<bool>,
@@ -108,7 +124,10 @@ impl Lifeline {
             self.hear();
             while let Some(signal) = self.signals.next() {
                 if signal == Signal::Terminate {
-                    self.leave(false, self.drain_deadline);
+                    if self.leave(false, self.drain_deadline) {
+                        // Others have to take over what only we accept from. A primary that is gone does not mind.
+                        let _ = self.control.send(&ToPrimary::Leaves, &[]);
+                    }
                 }
             }
             self.enforce();
@@ -136,7 +155,7 @@ impl Lifeline {
     fn hear(&mut self) {
         while self.connected {
             match self.control.receive::<ToWorker>() {
-                Ok(Received::Message(ToWorker::Leave { with_all, within }, _)) => self.leave(with_all, within),
+                Ok(Received::Message(ToWorker::Leave { with_all, within }, _)) => drop(self.leave(with_all, within)),
                 Ok(Received::Message(ToWorker::Siblings(indices), descriptors)) => {
                     for (index, descriptor) in indices.into_iter().zip(descriptors) {
                         match Slot::open(descriptor) {
@@ -145,6 +164,10 @@ impl Lifeline {
                         }
                     }
                 }
+                Ok(Received::Message(ToWorker::Borrow { place, from }, sockets)) => {
+                    self.borrowed.borrow(place, from, sockets);
+                }
+                Ok(Received::Message(ToWorker::GiveBack { place }, _)) => self.borrowed.give_back(place),
                 Ok(Received::Message(ToWorker::Admit, _)) => drop(self.admit.send_replace(true)),
                 Ok(Received::Message(ToWorker::Probe { path }, _)) => {
                     // The primary sends the next one after our answer, or kills us: this queue is not full.
@@ -169,7 +192,8 @@ impl Lifeline {
         }
     }
 
-    fn leave(&self, with_all: bool, within: Duration) {
+    /// True if that is news.
+    fn leave(&self, with_all: bool, within: Duration) -> bool {
         self.life.send_if_modified(|life| match life {
             Life::Serving => {
                 *life = Life::Leaving { with_all, until: Instant::now() + within };
@@ -181,7 +205,7 @@ impl Lifeline {
                 true
             }
             _ => false,
-        });
+        })
     }
 
     /// Ends a process whose own code did not.

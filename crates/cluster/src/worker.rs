@@ -15,13 +15,14 @@ use tokio::sync::{mpsc, watch};
 
 use crate::builder::AnyError;
 use crate::control::{MAX_FAILURE_TEXT, ToPrimary, ToWorker, descriptor};
+use crate::dispatcher::Intake;
 use crate::lifeline::{self, Life};
 use crate::listener::{Listener, Origin};
 use crate::messages::{Member, Message, Messages, NotPassed, Passable, Post, encode, pass};
-use crate::passed::PassedConnections;
+use crate::passed::{Connections, Passed};
 use crate::secret::ClusterSecret;
 use crate::siblings::Siblings;
-use crate::{Error, Gate, Place, WorkerId};
+use crate::{Error, Gate, ListenAddress, Place, WorkerId, dispatcher};
 
 /// From one heartbeat to the next.
 const BEAT: Duration = Duration::from_secs(1);
@@ -44,6 +45,10 @@ pub(crate) struct Inner {
     pub(crate) slot: Arc<Slot>,
     pub(crate) siblings: Arc<Siblings>,
     pub(crate) listeners: Vec<Listener>,
+    /// Where a dispatcher accepts for us.
+    dispatched: Vec<ListenAddress>,
+    /// Connections that others have accepted for us.
+    pub(crate) passed: Arc<Passed>,
     pub(crate) gate: Gate,
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only TLS derives keys from it"))]
     pub(crate) secret: ClusterSecret,
@@ -56,8 +61,6 @@ pub(crate) struct Inner {
     pub(crate) admitted: watch::Receiver<bool>,
     /// Paths that the primary wants probed; the HTTP server takes them, once.
     pub(crate) probes: Mutex<Option<mpsc::Receiver<String>>>,
-    /// Connections that others accepted for us.
-    pub(crate) passed: PassedConnections,
 }
 
 /// Plays the role of a worker. Does not return: the process exits.
@@ -88,12 +91,15 @@ where
     let signals = Signals::take(&[Signal::Terminate, Signal::Interrupt])?;
     let control = Arc::new(Packets::from_descriptor(role.take(descriptor::CONTROL)?)?);
     control_out.replace(Some(Arc::clone(&control)));
-    let Welcome { id, place, page, generation, held, drain_deadline, gate, secret } = Welcome::receive(&control)?;
+    let Welcome { id, place, page, generation, held, drain_deadline, gate, secret, dispatched } =
+        Welcome::receive(&control)?;
     let slot = Slot::open(role.take(descriptor::SLOT)?).map_err(Error::system("open the scoreboard"))?;
     let permits =
         Permits::from_descriptor(role.take(descriptor::PERMITS)?).map_err(Error::system("open the permits"))?;
     let line = role.take_all(descriptor::MESSAGES).pop();
     let listeners = take_listeners(&mut role)?;
+    let desk = role.take_all(dispatcher::descriptor::DESK).pop();
+    let claims = role.take_all(dispatcher::descriptor::CLAIMS).pop();
     let settings = match role.take_all(descriptor::SETTINGS).pop() {
         Some(file) => Some(Blob::from_descriptor(file, MAX_SETTINGS).map_err(settings_error)?),
         None => None,
@@ -116,6 +122,12 @@ where
         let post = line.map(|line| Post::open(line, word.lines, word.life.clone())).transpose()?;
         let slot = Arc::new(slot);
         tokio::spawn(beat(Arc::clone(&slot)));
+        let passed = Passed::new(word.life.clone(), Arc::clone(&slot));
+        tokio::spawn(word.borrowed.run(Arc::clone(&passed), word.life.clone()));
+        if let (Some(desk), Some(claims)) = (desk, claims) {
+            let intake = Intake::new(desk, claims, word.life.clone())?;
+            tokio::spawn(intake.run(Arc::clone(&passed), word.admitted.clone()));
+        }
         let worker = Worker {
             inner: Arc::new(Inner {
                 id,
@@ -124,10 +136,11 @@ where
                 generation,
                 admitted: word.admitted,
                 probes: Mutex::new(Some(word.probes)),
-                passed: PassedConnections::default(),
                 slot,
                 siblings,
                 listeners,
+                dispatched,
+                passed,
                 gate,
                 secret,
                 permits,
@@ -160,6 +173,7 @@ struct Welcome {
     drain_deadline: Duration,
     gate: Gate,
     secret: ClusterSecret,
+    dispatched: Vec<ListenAddress>,
 }
 
 impl Welcome {
@@ -167,11 +181,11 @@ impl Welcome {
     fn receive(control: &Packets) -> Result<Welcome, Error> {
         match control.receive::<ToWorker>()? {
             Received::Message(
-                ToWorker::Welcome { worker, place, page, generation, held, drain_deadline, gate, secret },
+                ToWorker::Welcome { worker, place, page, generation, held, drain_deadline, gate, secret, dispatched },
                 _,
             ) => {
                 let page = SlotIndex(page);
-                Ok(Welcome { id: worker, place, page, generation, held, drain_deadline, gate, secret })
+                Ok(Welcome { id: worker, place, page, generation, held, drain_deadline, gate, secret, dispatched })
             }
             _ => Err(phalanx_channel::Error::Malformed("the first control message is no welcome".into()).into()),
         }
@@ -238,6 +252,18 @@ impl Worker {
     /// given to the cluster come last. Not among them: those from which a dispatcher accepts ([`Distribution::RoundRobin`](crate::Distribution::RoundRobin) and the like).
     pub fn listeners(&self) -> &[Listener] {
         &self.inner.listeners
+    }
+
+    /// The connections that somebody else has accepted for this worker: a dispatcher
+    /// ([`Distribution::RoundRobin`](crate::Distribution::RoundRobin) and the like), or this worker itself from the socket of a
+    /// place that has no worker at the moment ([`Distribution::ReusePort`](crate::Distribution::ReusePort)). For code that
+    /// does not speak HTTP; the HTTP server takes them by itself. Only the first who asks gets them.
+    pub fn connections(&self) -> Connections {
+        let taken = self.inner.passed.take();
+        if taken.is_some() {
+            self.inner.slot.set(Field::Accepting, 1);
+        }
+        Connections::new(taken)
     }
 
     /// The rights to use a core, counted over the whole cluster, and the name under which this worker takes them.
@@ -402,6 +428,9 @@ impl Inner {
     pub(crate) fn listening(&self) {
         for listener in &self.listeners {
             tell(&self.control, &ToPrimary::Listening(listener.address().clone()));
+        }
+        for address in &self.dispatched {
+            tell(&self.control, &ToPrimary::Listening(address.clone()));
         }
     }
 

@@ -89,11 +89,12 @@ impl<S: WebService> Acceptor<S> {
             }
             match accept(listener) {
                 Ok(accepted) => return Ok(accepted),
+                // A Unix socket that was shut says this for ever, and is readable for ever.
                 Err(error) => match fate(error) {
-                    Fate::NothingWaits => ready.clear_ready(),
+                    Fate::NothingWaits if !ready.ready().is_read_closed() => ready.clear_ready(),
                     Fate::ClientGone => {}
                     Fate::Exhausted => pause(&self.door.worker().slot, error).await,
-                    Fate::ListenerBroken => {
+                    Fate::NothingWaits | Fate::ListenerBroken => {
                         // A sibling that learned before us that the primary is gone has shut the port: we are about
                         // to hear the same, which ends this wait.
                         tokio::time::sleep(NEWS_DEADLINE).await;

@@ -17,7 +17,6 @@ use super::transport::{Socket, Transport};
 use super::web_service::WebService;
 use crate::Error;
 use crate::lifeline::Life;
-use crate::passed::PassedConnection;
 use crate::worker::Inner;
 
 /// Most connections that were accepted and not read from yet: what a worker that is killed can lose at most without
@@ -68,38 +67,26 @@ impl<S: WebService> Door<S> {
         }
     }
 
-    /// Takes connections that others accepted, until this worker has to leave; then those that are here, if there is
-    /// nobody else to serve them.
-    pub(super) async fn take_passed(mut self, mut passed: mpsc::Receiver<PassedConnection>) -> Result<(), Error> {
+    /// Takes connections that others accepted. When this worker leaves, it is at its end as soon as everything that was
+    /// under way has come.
+    pub(super) async fn take_passed(mut self, mut passed: mpsc::Receiver<OwnedFd>) -> Result<(), Error> {
         let mut life = self.worker.life.clone();
-        tokio::select! {
-            biased;
-            _ = life.wait_for(|life| *life != Life::Serving) => {}
-            () = self.take_passed_for_ever(&mut passed) => {}
-        }
-        passed.close();
-        if self.worker.life.borrow().is_end_of_all() {
-            while let Ok(connection) = passed.try_recv() {
-                self.begin_passed(connection);
-            }
-        }
-        Ok(())
-    }
-
-    async fn take_passed_for_ever(&mut self, passed: &mut mpsc::Receiver<PassedConnection>) {
-        self.admitted().await;
         loop {
-            self.wait_for_room().await;
+            tokio::select! {
+                biased;
+                // What comes now was promised before: it is not left waiting for others to end.
+                _ = life.wait_for(|life| *life != Life::Serving) => {}
+                () = self.wait_for_room() => {}
+            }
             match passed.recv().await {
-                Some(connection) => self.begin_passed(connection),
-                None => return std::future::pending().await,
+                Some(socket) => self.begin_passed(socket),
+                None => return Ok(()),
             }
             tokio::task::yield_now().await;
         }
     }
 
-    fn begin_passed(&self, connection: PassedConnection) {
-        let socket = connection.take();
+    fn begin_passed(&self, socket: OwnedFd) {
         let client = rustix::net::getpeername(&socket)
             .and_then(|address| Client::of(&socket, address).ok_or(Errno::NOTSOCK))
             .and_then(|client| rustix::io::ioctl_fionbio(&socket, true).map(|()| client));

@@ -51,7 +51,7 @@ pub(super) async fn serve<S: WebService>(server: HttpServer, service: S) -> Resu
     for index in 0..worker.listeners.len() {
         acceptors.spawn(Acceptor::new(index, door.clone())?.run());
     }
-    if let Some(passed) = worker.passed.receiver() {
+    if let Some(passed) = worker.passed.take() {
         acceptors.spawn(door.clone().take_passed(passed));
     }
     beside.spawn(say_when_serving(Arc::clone(worker)));

@@ -77,6 +77,19 @@ impl Door {
         self.sockets.get(index).map(AsFd::as_fd)
     }
 
+    /// The socket that is not divided among places, if it is open.
+    pub(super) fn shared_socket(&self) -> Option<BorrowedFd<'_>> {
+        self.sockets.first().map(AsFd::as_fd)
+    }
+
+    /// Number of places that have a socket of their own.
+    pub(super) fn places(&self) -> usize {
+        match self.distribution {
+            Distribution::ReusePort => self.sockets.len(),
+            _ => 0,
+        }
+    }
+
     /// Opens further sockets, until there are as many as this many places need.
     pub(super) fn open_for(&mut self, places: usize) -> Result<(), Error> {
         let (Distribution::ReusePort, Opening::Tcp(families), Some(address)) =
@@ -111,6 +124,16 @@ impl Door {
         self.sockets.push(socket);
         self.file = file;
         Ok(())
+    }
+
+    pub(super) fn take_charge(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.take_charge();
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.sockets.is_empty()
     }
 
     pub(super) fn close(&mut self) {

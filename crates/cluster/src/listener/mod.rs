@@ -14,16 +14,20 @@
 //! another worker instead.
 
 mod address;
+mod borrowed;
 mod door;
 mod given;
 mod listen;
+mod loans;
 mod socket;
 mod tcp;
 mod unix;
 
 pub use address::ListenAddress;
+pub(crate) use borrowed::Borrowed;
 pub(crate) use door::Kept;
 pub use listen::{Distribution, Listen};
+pub(crate) use loans::{LoanWord, Loans};
 pub(crate) use socket::Origin;
 pub use socket::{ListenSocket, Listener};
 
@@ -43,6 +47,8 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub(crate) struct Listeners {
     doors: Vec<Door>,
+    /// Of the image before this one, and not asked for any more.
+    unwanted: Vec<Door>,
 }
 
 impl Listeners {
@@ -106,12 +112,23 @@ impl Listeners {
         for door in &mut doors {
             door.open_for(places)?;
         }
-        Ok(Listeners { doors })
+        Ok(Listeners { doors, unwanted: inherited })
+    }
+
+    /// This image goes on where the one before stopped: what it left is ours to close and to remove.
+    pub(crate) fn take_charge(&mut self) {
+        self.doors.iter_mut().chain(&mut self.unwanted).for_each(Door::take_charge);
+        self.unwanted.clear();
     }
 
     /// Opens again what [`close`](Self::close) closed, at the same addresses.
     pub(crate) fn reopen(&mut self) -> Result<(), Error> {
         self.doors.iter_mut().try_for_each(Door::reopen)
+    }
+
+    /// Whether nothing is closed.
+    pub(crate) fn are_open(&self) -> bool {
+        self.doors.iter().all(Door::is_open)
     }
 
     /// Closes the primary's sockets. Those of live workers stay open, and so do those that were given to us: somebody else
@@ -135,8 +152,31 @@ impl Listeners {
         self.doors.iter().filter_map(move |door| Some((door.socket_of(place)?, door.origin())))
     }
 
+    /// The sockets from which a dispatcher accepts.
+    pub(crate) fn dispatched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Distribution, Origin)> {
+        self.dispatched_doors().filter_map(|door| Some((door.shared_socket()?, door.distribution, door.origin())))
+    }
+
+    /// Where a dispatcher accepts.
+    pub(crate) fn dispatched_addresses(&self) -> Vec<ListenAddress> {
+        self.dispatched_doors().map(|door| door.address.clone()).collect()
+    }
+
+    fn dispatched_doors(&self) -> impl Iterator<Item = &Door> {
+        self.doors.iter().filter(|door| door.distribution.is_dispatched())
+    }
+
+    /// Number of places that have sockets of their own.
+    pub(crate) fn places(&self) -> usize {
+        self.doors.iter().map(Door::places).max().unwrap_or(0)
+    }
+
+    /// The sockets that only the workers of this place have.
+    pub(crate) fn own_of_place(&self, place: Place) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.doors.iter().filter(|door| door.places() > 0).filter_map(move |door| door.socket_of(place))
+    }
+
     /// The sockets to keep over an exec of this process, with what the next image has to know of them.
-    #[allow(dead_code, reason = "the upgrade in place keeps them")]
     pub(crate) fn keep(&self) -> Vec<(Kept, BorrowedFd<'_>)> {
         self.doors.iter().flat_map(Door::keep).collect()
     }

@@ -5,10 +5,12 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
+use serde::{Deserialize, Serialize};
+
 use super::ListenAddress;
 
 /// Who opened a listening socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Origin {
     /// This cluster: it shuts it down at its end.
     Ours,

@@ -105,6 +105,20 @@ fn what_is_kept_over_an_exec_is_used_again() {
     assert_eq!(new.addresses()[..2], addresses[..2]);
     assert_eq!(count(&mut new, 1), 3);
     std::os::unix::net::UnixStream::connect(&path).unwrap();
+    new.take_charge();
     drop(new);
     assert!(!path.exists(), "the file of the old image is ours");
+}
+
+#[test]
+fn an_image_that_cannot_go_on_leaves_the_sockets_to_the_one_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.sock");
+    let asked = [format!("unix:{}", path.display()).into()];
+    let old = open(&asked).unwrap();
+    for asked in [&asked[..], &[]] {
+        let kept = old.keep().into_iter().map(|(kept, fd)| (kept, fd.try_clone_to_owned().unwrap())).collect();
+        drop(Listeners::open(asked, Distribution::Shared, 2, kept).unwrap());
+        std::os::unix::net::UnixStream::connect(&path).unwrap();
+    }
 }

@@ -23,12 +23,22 @@ const TURN_DEADLINE: Duration = Duration::from_secs(1);
 /// From one look whether it is our turn to the next.
 const TURN_LOOK: Duration = Duration::from_millis(2);
 
-/// The file of a Unix socket that we made. It is removed when this is dropped, if it is still ours then.
+/// The file of a Unix socket that we made. It is removed when this is dropped, if it is still ours then and we are in
+/// charge of it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
+    charge: Charge,
+}
+
+/// Who removes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charge {
+    Ours,
+    /// Of the image before this one, until this one has proven itself.
+    Theirs,
 }
 
 impl SocketFile {
@@ -36,18 +46,23 @@ impl SocketFile {
         // Whoever removes it may stand in another directory.
         let path = std::path::absolute(path)?;
         let file = std::fs::symlink_metadata(&path)?;
-        Ok(SocketFile { device: file.dev(), inode: file.ino(), path })
+        Ok(SocketFile { device: file.dev(), inode: file.ino(), path, charge: Charge::Ours })
     }
 
     /// The file of a socket that an earlier image of this process made; `None` if it is not there any more.
     pub(super) fn known(path: &Path, device: u64, inode: u64) -> Option<SocketFile> {
-        let file = SocketFile { path: path.to_owned(), device, inode };
+        let file = SocketFile { path: path.to_owned(), device, inode, charge: Charge::Theirs };
         file.is_ours().then_some(file)
     }
 
     /// The numbers by which it is known: of the device and of the inode.
     pub(super) fn identity(&self) -> (u64, u64) {
         (self.device, self.inode)
+    }
+
+    /// It is this image's business from now on.
+    pub(super) fn take_charge(&mut self) {
+        self.charge = Charge::Ours;
     }
 
     fn is_ours(&self) -> bool {
@@ -57,7 +72,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.is_ours() {
+        if self.charge == Charge::Ours && self.is_ours() {
             // Who may not write the directory leaves a file, which the next start takes over.
             let _ = std::fs::remove_file(&self.path);
         }

@@ -16,10 +16,11 @@ use super::{Primary, Source, TICK, cluster_page, signals, system};
 use crate::Error;
 use crate::builder::Cluster;
 use crate::control::ToWorker;
+use crate::dispatcher::Keeper;
 use crate::hub::{Commands, Feed};
-use crate::listener::Listeners;
+use crate::listener::{Listeners, Loans};
 use crate::secret::ClusterSecret;
-use crate::supervisor::{Input, Supervisor};
+use crate::supervisor::{Input, Stage, Supervisor};
 
 /// Runs the cluster until it is over.
 pub(crate) fn run(mut cluster: Cluster) -> Result<(), Error> {
@@ -80,7 +81,9 @@ impl Primary {
             drain_deadline: cluster.policy.drain_deadline,
             memory_limited: cluster.policy.soft_memory.or(cluster.policy.hard_memory).is_some(),
             supervisor: Supervisor::new(cluster.policy, seed),
+            dispatch: Keeper::new(&listeners, inheritance.map_or(0, |inheritance| inheritance.state.dispatchers)),
             listeners,
+            loans: Loans::default(),
             gate: cluster.gate,
             secret: parts.secret,
             confinement: cluster.confinement,
@@ -125,6 +128,7 @@ impl Primary {
         self.slots = inheritance.pages()?;
         self.places = inheritance.places();
         let (workers, lost) = inheritance.workers()?;
+        self.take_up_desks(inheritance)?;
         for (worker, running) in &workers {
             watch(&self.epoll, &running.control, Source::Control(*worker))?;
             watch(&self.epoll, &running.child, Source::Process(*worker))?;
@@ -150,6 +154,12 @@ impl Primary {
             }
         }
         let state = inheritance.state;
+        self.listeners.take_charge();
+        for adopted in state.heritage().workers {
+            if adopted.stage == Stage::Ready && adopted.listens {
+                self.worker_accepts(adopted.birth.worker);
+            }
+        }
         // Before those that were lost, which it has to know first.
         self.inputs.push_front(Input::Adopt(state.heritage()));
         self.feed_supervisor(Input::Elapsed);

@@ -15,6 +15,7 @@
 mod begin;
 mod cluster_page;
 mod commands;
+mod entrance;
 #[cfg(feature = "control")]
 mod front;
 #[cfg(not(feature = "control"))]
@@ -39,8 +40,9 @@ use phalanx_shared::{ClusterPage, Generation, Owner, Permits, Slot, SlotIndex};
 use rustix::event::{Timespec, epoll};
 
 use crate::builder::{Confinement, EventCallback};
+use crate::dispatcher::Keeper;
 use crate::hub::{Commands, Feed};
-use crate::listener::Listeners;
+use crate::listener::{Listeners, Loans};
 use crate::secret::ClusterSecret;
 use crate::supervisor::{Action, Input, Outcome, Supervisor};
 use crate::{Error, Event, Gate, HealthGate, Place, WorkerId};
@@ -65,6 +67,8 @@ const PACKETS_A_TURN: usize = 64;
 struct Primary {
     supervisor: Supervisor,
     listeners: Listeners,
+    loans: Loans,
+    dispatch: Option<Keeper>,
     gate: Gate,
     /// Handed to every worker; kept over upgrades.
     secret: ClusterSecret,
@@ -117,6 +121,7 @@ impl Primary {
             self.start_front();
             self.update_gauges();
             self.pump_front();
+            self.tend_dispatcher();
             let timeout = to_timespec(self.until_next_deadline());
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -151,13 +156,18 @@ impl Primary {
             // Looked at in each turn.
             Source::Check => {}
             Source::Leftover => self.reap_leftovers(),
+            // It is looked after in each turn.
+            Source::Dispatcher => {}
+            Source::DispatcherProcess => self.dispatcher_ended(),
         }
     }
 
     fn until_next_deadline(&self) -> Duration {
         let now = Instant::now();
         let clock = self.supervisor.wakes_at().map(|at| self.origin + at);
-        let others = [self.check.as_ref().map(Check::until), self.front.as_ref().and_then(Front::wakes_at), clock];
+        let front = self.front.as_ref().and_then(Front::wakes_at);
+        let dispatcher = self.dispatch.as_ref().and_then(Keeper::wakes_at);
+        let others = [self.check.as_ref().map(Check::until), front, dispatcher, clock];
         let next = others.into_iter().flatten().fold(self.next_tick, Instant::min);
         // An epoll time-out is cut to whole milliseconds: a hair later is better than a turn too early.
         next.saturating_duration_since(now) + Duration::from_millis(1)
@@ -187,7 +197,7 @@ impl Primary {
             Action::GiveUp(place) => self.emit(Event::GaveUp { place }),
             Action::Over { operation, result } => self.over(operation, result),
             Action::CloseListeners => {
-                self.listeners.close();
+                self.close_listeners();
                 self.emit(Event::ListenersClosed);
             }
             Action::Finish(outcome) => self.outcome = Some(outcome),

@@ -43,7 +43,7 @@ impl Primary {
             self.emit(Event::Stopping);
             self.feed_supervisor(Input::Stop);
             // Our copies are not needed any more: the port is free when the last worker has let go of it.
-            self.listeners.close();
+            self.finish_listeners();
         } else {
             self.feed_supervisor(Input::StopNow);
         }

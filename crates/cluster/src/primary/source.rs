@@ -25,6 +25,10 @@ pub(super) enum Source {
     Check,
     /// A child that is no worker any more, or never was one, ended.
     Leftover,
+    /// The dispatcher said something.
+    Dispatcher,
+    /// The dispatcher's process ended.
+    DispatcherProcess,
 }
 
 /// Bits that tell the kinds apart; the number is above them.
@@ -42,6 +46,8 @@ impl Source {
             Source::FrontProcess => (6, 0),
             Source::Check => (7, 0),
             Source::Leftover => (8, 0),
+            Source::Dispatcher => (9, 0),
+            Source::DispatcherProcess => (10, 0),
         };
         epoll::EventData::new_u64(kind | u64::from(number) << KIND_BITS)
     }
@@ -57,7 +63,9 @@ impl Source {
             5 => Source::FrontLink,
             6 => Source::FrontProcess,
             7 => Source::Check,
-            _ => Source::Leftover,
+            8 => Source::Leftover,
+            9 => Source::Dispatcher,
+            _ => Source::DispatcherProcess,
         }
     }
 }
@@ -77,6 +85,8 @@ mod tests {
             Source::FrontProcess,
             Source::Check,
             Source::Leftover,
+            Source::Dispatcher,
+            Source::DispatcherProcess,
         ];
         for source in single.into_iter().chain(of_worker) {
             assert_eq!(Source::of(source.data().u64()), source);

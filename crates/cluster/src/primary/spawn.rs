@@ -13,6 +13,7 @@ use super::source::Source;
 use super::workers::{PlaceRecord, Running};
 use super::{Front, Primary, system};
 use crate::control::{ToWorker, WORKER_ROLE, descriptor};
+use crate::dispatcher::{Keeper, NewDesk};
 use crate::listener::Origin;
 use crate::supervisor::{Birth, Input};
 use crate::{Error, Event, WorkerId};
@@ -43,8 +44,7 @@ impl Primary {
 
     fn try_spawn(&mut self, birth: Birth) -> Result<Running, Error> {
         let Birth { worker, place, page, generation, held } = birth;
-        self.listeners.reopen()?;
-        self.listeners.open_for(place)?;
+        self.open_listeners(place)?;
         let index = usize::from(page.0);
         self.make_pages(index)?;
         let (control, theirs) = Packets::pair()?;
@@ -72,6 +72,10 @@ impl Primary {
             role = role.program(super::upgrade::path_of(image));
         }
         let settings = of_generation.and_then(|settings| settings.snapshot.as_ref());
+        let desk = self.dispatch.as_ref().map(Keeper::new_desk).transpose()?;
+        for (name, descriptor) in desk.iter().flat_map(NewDesk::descriptors) {
+            role = role.descriptor(name, descriptor);
+        }
         let settings = settings.map(|blob| blob.descriptor()).transpose().map_err(super::generations::shared)?;
         if let Some(settings) = &settings {
             role = role.descriptor(descriptor::SETTINGS, settings.as_fd());
@@ -96,6 +100,7 @@ impl Primary {
             drain_deadline: self.drain_deadline,
             gate: self.gate,
             secret: self.secret,
+            dispatched: self.listeners.dispatched_addresses(),
         };
         control.send(&welcome, &[])?;
         self.tell_of_siblings(&control, (0..self.slots.len()).filter(|other| *other != index))?;
@@ -105,6 +110,9 @@ impl Primary {
         let child = self.watch_worker(worker, &control, child)?;
         let pipes = pipes.map(|(pipes, _)| pipes);
         let running = Running { birth, child, control, stacks: None, pipes, started, statm };
+        if let (Some(dispatch), Some(desk)) = (&mut self.dispatch, desk) {
+            dispatch.seat(worker, place, desk, &self.slots[index])?;
+        }
         if let (Some(feed), Some((ours, _))) = (&self.feed, messages) {
             feed.connect(worker, running.child.pid(), ours);
         }

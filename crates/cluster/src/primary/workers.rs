@@ -45,6 +45,7 @@ impl Primary {
     /// A held worker may accept connections.
     pub(super) fn admit(&mut self, worker: WorkerId) {
         self.tell(worker, &ToWorker::Admit);
+        self.worker_accepts(worker);
     }
 
     /// What a worker has to know. One that does not read what it was told before does not live: its clocks deal with it.
@@ -70,6 +71,10 @@ impl Primary {
                 record.error.clone_from(&reason.error);
             }
         }
+        self.worker_left(worker);
+        if let Some(dispatch) = &mut self.dispatch {
+            dispatch.unseat(worker);
+        }
         let pid = buried.map_or(0, |running| running.child.pid());
         self.emit(Event::Exit { worker, pid, reason, connections });
         if let Some(front) = &mut self.front {
@@ -84,6 +89,7 @@ impl Primary {
             // It does not read its messages; the signal says the same, and the drain clock runs in any case.
             let _ = running.child.kill(Signal::Terminate);
         }
+        self.worker_left(worker);
         self.emit(Event::Disconnect { worker });
     }
 
@@ -125,10 +131,14 @@ impl Primary {
                 self.emit(Event::Listening { worker, address });
             }
             ToPrimary::Ready => {
+                if self.workers.get(&worker).is_some_and(|running| !running.birth.held) {
+                    self.worker_accepts(worker);
+                }
                 self.feed_supervisor(Input::Ready(worker));
                 self.emit(Event::Ready { worker, after });
             }
             ToPrimary::Failed(error) => self.feed_supervisor(Input::Failed(worker, error)),
+            ToPrimary::Leaves => self.worker_left(worker),
             ToPrimary::Probed(outcome) => self.feed_supervisor(Input::Probed(worker, outcome)),
         }
     }
@@ -157,6 +167,9 @@ impl Primary {
         self.next_tick = now + TICK;
         self.sample_memory();
         self.reap_leftovers();
+        if let Some(dispatch) = &mut self.dispatch {
+            dispatch.tick();
+        }
         let vitals = self
             .workers
             .iter()

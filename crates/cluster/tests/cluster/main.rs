@@ -11,6 +11,8 @@ mod client;
 mod faults;
 mod lifecycle;
 mod limits;
+mod listeners;
+mod listeners_distribution;
 mod messages;
 mod messages_programs;
 mod orders;
@@ -28,7 +30,16 @@ fn main() {
         return programs::run(&program);
     }
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let areas = [lifecycle::TESTS, limits::TESTS, messages::TESTS, faults::TESTS, reload::TESTS, upgrade::TESTS];
+    let areas = [
+        lifecycle::TESTS,
+        limits::TESTS,
+        listeners::TESTS,
+        listeners_distribution::TESTS,
+        messages::TESTS,
+        faults::TESTS,
+        reload::TESTS,
+        upgrade::TESTS,
+    ];
     let tests = areas.into_iter().flatten();
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in tests.filter(|(name, _)| name.contains(&wanted)) {

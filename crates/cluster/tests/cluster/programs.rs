@@ -63,8 +63,11 @@ pub(crate) fn run(name: &str) {
 }
 
 pub(crate) fn server() -> Cluster {
-    let address = std::env::var("TEST_ADDRESS").unwrap_or_else(|_| "127.0.0.1:0".into());
-    cluster().listen(address).workers(2).on_event(|event| println!("{event}"))
+    let setting = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
+    let workers = setting("TEST_WORKERS", "2").parse().unwrap();
+    let distribution = setting("TEST_DISTRIBUTION", "shared").parse().unwrap();
+    let cluster = cluster().workers(workers).distribute(distribution).on_event(|event| println!("{event}"));
+    setting("TEST_ADDRESS", "127.0.0.1:0").split_whitespace().fold(cluster, Cluster::listen)
 }
 
 async fn serve(worker: Worker) -> Result<(), AnyError> {

@@ -16,6 +16,7 @@ use crate::primary::front::Pipes;
 use crate::primary::generations::{Generations, Settings};
 use crate::primary::memory::Statm;
 use crate::primary::workers::{PlaceRecord, Running};
+use crate::supervisor::Birth;
 use crate::{Error, Place, WorkerId};
 
 /// What the image before this one handed over.
@@ -133,6 +134,17 @@ impl Inheritance {
             }
         }
         Ok((workers, lost))
+    }
+
+    /// The desks of workers: the link and the claims of each.
+    pub(in crate::primary) fn desks(&self) -> Result<Vec<(Birth, OwnedFd, OwnedFd)>, Error> {
+        let mut desks = Vec::new();
+        for worker in &self.state.workers {
+            let desk = self.luggage.copy_if(worker.desk, "a worker's desk")?;
+            let claims = self.luggage.copy_if(worker.claims, "a worker's claims")?;
+            desks.extend(desk.zip(claims).map(|(desk, claims)| (worker.birth(), desk, claims)));
+        }
+        Ok(desks)
     }
 
     pub(in crate::primary) fn places(&self) -> HashMap<Place, PlaceRecord> {

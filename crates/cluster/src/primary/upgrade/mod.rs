@@ -124,7 +124,10 @@ impl Primary {
             Ok((state, luggage))
         });
         match packed {
-            Ok((state, luggage)) => become_image(image, &state, &luggage),
+            Ok((state, luggage)) => {
+                self.stand_dispatcher_down();
+                become_image(image, &state, &luggage)
+            }
             Err(error) => error,
         }
     }
@@ -146,7 +149,10 @@ impl Primary {
             Ok((state, luggage))
         });
         let error = match packed {
-            Ok((state, luggage)) => become_image(Image::from(previous.as_fd()), &state, &luggage),
+            Ok((state, luggage)) => {
+                self.stand_dispatcher_down();
+                become_image(Image::from(previous.as_fd()), &state, &luggage)
+            }
             Err(error) => error,
         };
         format!("{why}; and the program before cannot be had again: {error}")
@@ -163,6 +169,7 @@ impl Primary {
             place.environment = record.map(|record| record.environment.clone()).unwrap_or_default();
         }
         state.secret = Some(self.secret);
+        state.dispatchers = self.dispatch.as_ref().map_or(0, |dispatch| dispatch.starts());
         state.next_generation = self.generations.next();
         for (number, settings) in self.generations.living() {
             let snapshot = settings.snapshot.as_ref().map(|blob| blob.descriptor()).transpose();
@@ -184,6 +191,12 @@ impl Primary {
             if let Some(pipes) = &running.pipes {
                 worker.stdout = Some(luggage.pack(&pipes.stdout)?);
                 worker.stderr = Some(luggage.pack(&pipes.stderr)?);
+            }
+            if let Some((desk, claims)) =
+                self.dispatch.as_ref().and_then(|dispatch| dispatch.desk(adopted.birth.worker))
+            {
+                worker.desk = Some(luggage.pack(desk)?);
+                worker.claims = Some(luggage.pack(claims)?);
             }
             state.workers.push(worker);
         }

@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) cluster_page: Option<Handed>,
     pub(crate) permits: Option<Handed>,
     pub(crate) listeners: Vec<ListenerState>,
+    /// Dispatchers that were started so far.
+    pub(crate) dispatchers: u64,
     /// What all workers share.
     pub(crate) secret: Option<ClusterSecret>,
     /// The control socket and the admin socket.
@@ -114,6 +116,9 @@ pub(crate) struct WorkerState {
     /// How long it has lived, in milliseconds.
     pub(crate) age: u64,
     pub(crate) control: Handed,
+    /// The link on which a dispatcher offers connections, and the memory in which they are claimed.
+    pub(crate) desk: Option<Handed>,
+    pub(crate) claims: Option<Handed>,
     /// Where the stacks of its threads are written, if it hangs.
     pub(crate) stacks: Option<Handed>,
     /// What it writes to its standard output and error.
