@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use phalanx_channel::{Packets, Received};
 use phalanx_process::{Signal, Signals, TakenRole};
-use phalanx_shared::{Blob, Field, Owner, Permits, Slot, SlotIndex};
+use phalanx_shared::{Blob, ClusterPage, Field, Owner, Permits, Slot, SlotIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     page: SlotIndex,
     generation: u32,
     pub(crate) slot: Arc<Slot>,
+    cluster: ClusterPage,
     pub(crate) siblings: Arc<Siblings>,
     pub(crate) listeners: Vec<Listener>,
     /// Where a dispatcher accepts for us.
@@ -94,6 +95,8 @@ where
     let Welcome { id, place, page, generation, held, drain_deadline, gate, secret, dispatched } =
         Welcome::receive(&control)?;
     let slot = Slot::open(role.take(descriptor::SLOT)?).map_err(Error::system("open the scoreboard"))?;
+    let cluster =
+        ClusterPage::open(role.take(descriptor::CLUSTER)?).map_err(Error::system("open the page of the cluster"))?;
     let permits =
         Permits::from_descriptor(role.take(descriptor::PERMITS)?).map_err(Error::system("open the permits"))?;
     let line = role.take_all(descriptor::MESSAGES).pop();
@@ -137,6 +140,7 @@ where
                 admitted: word.admitted,
                 probes: Mutex::new(Some(word.probes)),
                 slot,
+                cluster,
                 siblings,
                 listeners,
                 dispatched,
@@ -274,6 +278,20 @@ impl Worker {
     /// This worker's page of the scoreboard.
     pub fn scoreboard(&self) -> &Slot {
         &self.inner.slot
+    }
+
+    /// The figures of the whole cluster, of all its workers and the primary, as Prometheus reads them (text format 0.0.4, content
+    /// type `text/plain; version=0.0.4`). Nobody is asked for them: they are read from the scoreboard. Which there are, and
+    /// what they tell, stands in the text itself.
+    pub fn metrics(&self) -> String {
+        let mut slots = self.inner.siblings.slots();
+        slots.push(Arc::clone(&self.inner.slot));
+        crate::metrics::render(&self.inner.cluster, &slots)
+    }
+
+    /// Whether any worker of the cluster serves and the cluster does not stop: what a readiness probe wants to know.
+    pub fn cluster_is_ready(&self) -> bool {
+        self.inner.cluster.is_ready()
     }
 
     /// Says that this worker can serve. Serving HTTP says it by itself; code that does not, must say it within the

@@ -9,6 +9,8 @@
 
 mod client;
 mod faults;
+#[cfg(feature = "control")]
+mod front;
 mod lifecycle;
 mod limits;
 mod listeners;
@@ -41,6 +43,8 @@ fn main() {
         upgrade::TESTS,
     ];
     let tests = areas.into_iter().flatten();
+    #[cfg(feature = "control")]
+    let tests = tests.chain(front::tests());
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in tests.filter(|(name, _)| name.contains(&wanted)) {
         match std::panic::catch_unwind(test) {

@@ -53,6 +53,9 @@ pub(crate) fn run(name: &str) {
             orders::cluster(name.trim_start_matches("orders").trim_start_matches('-')).run(orders::work)
         }
         messages if messages.starts_with("messages-") => crate::messages_programs::run(messages),
+        #[cfg(feature = "control")]
+        other => crate::front::run(other).unwrap_or_else(|| panic!("unknown program {other}")),
+        #[cfg(not(feature = "control"))]
         other => panic!("unknown program {other}"),
     };
     if let Err(error) = result {

@@ -205,7 +205,9 @@ fn admin() {
     };
     assert!(ask("GET", "/metrics").body.contains("phalanx_workers{state=\"serving\"} 2\n"));
     assert_eq!((ask("GET", "/livez").status, ask("GET", "/readyz").status), (200, 200));
-    for (method, path) in [("GET", "/status"), ("GET", "/logs"), ("GET", "/events"), ("POST", "/stop"), ("POST", "/reload")] {
+    for (method, path) in
+        [("GET", "/status"), ("GET", "/logs"), ("GET", "/events"), ("POST", "/stop"), ("POST", "/reload")]
+    {
         assert_eq!(ask(method, path).status, 404, "{method} {path}");
     }
     assert_eq!(ask("POST", "/metrics").status, 405);

@@ -63,7 +63,10 @@ fn garbage() {
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer);
         let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 200"),
+            "{answer}"
+        );
         assert_eq!(answer.matches("HTTP/1.1").count().max(1), 1, "{answer}");
     }
     let status = cluster.get("/status").json();

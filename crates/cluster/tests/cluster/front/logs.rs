@@ -33,7 +33,9 @@ fn numbered() {
     let mut cluster = Controlled::ready("logged");
     say(&mut cluster, "hello%20there");
     say(&mut cluster, "{%22level%22:%22info%22}");
-    let log = until(soon(), "both lines", || Some(cluster.log()).filter(|log| log.contains("hello") && log.contains("level")));
+    let log = until(soon(), "both lines", || {
+        Some(cluster.log()).filter(|log| log.contains("hello") && log.contains("level"))
+    });
     let line = |part: &str| log.lines().find(|line| line.contains(part)).unwrap().to_owned();
     assert!(["worker 1 | hello there", "worker 2 | hello there"].contains(&line("hello").as_str()), "{log}");
     let json: serde_json::Value = serde_json::from_str(&line("level")).unwrap();

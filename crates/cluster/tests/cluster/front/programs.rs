@@ -25,6 +25,14 @@ pub(crate) fn run(name: &str) -> Option<Result<(), Error>> {
         }),
         "logged" => controlled().logs(log().with_events()).run(serve),
         "rotated" => controlled().logs(log().rotate_at(64 << 10).keep(2)).run(serve),
+        "ask-status" => {
+            let socket = PathBuf::from(std::env::var_os("TEST_SOCKET").expect("TEST_SOCKET"));
+            match super::asking::ask(&socket, "GET", "/status") {
+                Ok(answer) => println!("{} {}", answer.status, answer.body),
+                Err(error) => println!("{error}"),
+            }
+            Ok(())
+        }
         "unread" => controlled().logs(log().rotate_at(0)).run(serve),
         _ => return None,
     })

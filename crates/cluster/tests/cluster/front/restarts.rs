@@ -57,7 +57,10 @@ fn killed_again_and_again() {
         }
         stop.store(true, Ordering::Release);
         let ((whole, broken), answered) = (polls.join().unwrap(), clients.join().unwrap());
-        assert!(whole > 0 && broken <= 2 * KILLS && answered > 0, "{whole} whole, {broken} broken, {answered} answered");
+        assert!(
+            whole > 0 && broken <= 2 * KILLS && answered > 0,
+            "{whole} whole, {broken} broken, {answered} answered"
+        );
     });
     let status = cluster.get("/status").json();
     assert_eq!((&status["cluster"]["starts"], &status["cluster"]["crashes"]), (&2.into(), &0.into()));
