@@ -116,7 +116,7 @@ fn play(mut role: TakenRole) -> Result<(), Error> {
         .build()
         .map_err(Error::system("start the front's runtime"))?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let front = Rc::new(Front::new(link, cluster)?);
+        let front = Rc::new(Front::new(link, cluster).await?);
         let name = front.control_path().map(|path| Name::of(path));
         let serving = async {
             front.settled().await;

@@ -25,6 +25,8 @@ const OPERATIONS: usize = 64;
 const EVENTS: usize = 256;
 /// For the primary's answer to a command. It answers at once; if it does not, it stands still.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+/// For the first message of the primary, which it sends before it waits for anything.
+const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
 /// From one word to the primary about dropped lines to the next.
 const DROPS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -70,16 +72,14 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Takes the welcome out of the link, in which the primary put it before it started us.
-    pub(super) fn new(link: Packets, cluster: ClusterPage) -> Result<Front, Error> {
-        let welcome = match link.receive()? {
-            Received::Message(ToFront::Welcome(welcome), _) => welcome,
-            _ => return Err(phalanx_channel::Error::Malformed("the first message is no welcome".into()).into()),
-        };
-        let readiness = link.as_fd().try_clone_to_owned().map_err(link_error)?;
+    /// Waits for the welcome: the first message.
+    pub(super) async fn new(link: Packets, cluster: ClusterPage) -> Result<Front, Error> {
+        let readiness = link.as_fd().try_clone_to_owned().and_then(Watched::for_reading).map_err(link_error)?;
+        let welcome = tokio::time::timeout(WELCOME_DEADLINE, welcome(&link, &readiness)).await;
+        let welcome = welcome.map_err(|_| link_error(std::io::ErrorKind::TimedOut.into()))??;
         let logs = welcome.logs.clone().unwrap_or_else(super::Logs::to_stderr);
         Ok(Front {
-            readiness: Watched::for_reading(readiness).map_err(link_error)?,
+            readiness,
             link,
             cluster,
             log: Rc::new(LogBook::begin(logs).map_err(Error::system("start the log's thread"))?),
@@ -274,6 +274,17 @@ impl Front {
     /// Path of the control socket.
     pub(super) fn control_path(&self) -> Option<&PathBuf> {
         self.welcome.control.as_ref()
+    }
+}
+
+async fn welcome(link: &Packets, readiness: &Watched) -> Result<Welcome, Error> {
+    loop {
+        let mut ready = readiness.readable().await.map_err(link_error)?;
+        match link.receive()? {
+            Received::Message(ToFront::Welcome(welcome), _) => return Ok(welcome),
+            Received::Nothing => ready.clear_ready(),
+            _ => return Err(phalanx_channel::Error::Malformed("the first message is no welcome".into()).into()),
+        }
     }
 }
 

@@ -63,6 +63,10 @@ fn reload() {
     assert_eq!(status["cluster"]["reloads_done"], 1);
     assert_eq!(status["operation"], over);
     assert_eq!(cluster.figure("phalanx_reloads_total{result=\"done\"}"), 1.0);
+    // Another that cannot be done is one that failed, with its reason.
+    let over = cluster.until_over(&cluster.post("/rollback"));
+    assert_eq!(over["state"], "failed");
+    assert!(over["error"].as_str().unwrap().contains("not upgraded"), "{over}");
 }
 
 fn scale() {
@@ -121,7 +125,6 @@ fn wrong_requests() {
         ("POST", "/workers/x/kill", 400, "no number of a worker"),
         ("POST", "/workers/1/kill?signal=WRONG", 400, "signal=WRONG"),
         ("POST", "/reload?wait=1", 400, "unknown key \"wait\""),
-        ("POST", "/rollback", 409, ""),
         ("GET", "/operations/77", 404, "operation 77"),
         ("GET", "/operations/x", 400, "no number"),
         ("GET", "/logs?lines=-1", 400, "lines=-1"),
