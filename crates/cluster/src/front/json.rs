@@ -1,5 +1,7 @@
 //! The shapes of the JSON that the control socket answers with; the page of [`front`](super) shows one of each.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use phalanx_shared::{ClusterField, Field, Slot};
 use serde::Serialize;
@@ -185,7 +187,7 @@ pub(super) fn status(front: &Front) -> StatusJson {
             log_lines_dropped: front.log.dropped().max(of(ClusterField::LogLinesDropped)),
         },
         operation: front.last_operation().map(OperationJson::from),
-        places: status.places.iter().map(place).collect(),
+        places: status.places.iter().map(|its| place(its, front.status_age())).collect(),
         workers: status.workers.iter().map(|its| worker(front, &status.places, its, now)).collect(),
         front: FrontJson {
             pid: std::process::id(),
@@ -195,13 +197,13 @@ pub(super) fn status(front: &Front) -> StatusJson {
     }
 }
 
-fn place(its: &PlaceStatus) -> PlaceJson {
+fn place(its: &PlaceStatus, age: Duration) -> PlaceJson {
     PlaceJson {
         place: its.place.0,
         state: its.state.clone(),
         restarts: its.restarts,
         failures: its.failures,
-        next_try_seconds: its.next_try_ms.map(seconds),
+        next_try_seconds: its.next_try_ms.map(|wait| seconds(wait.saturating_sub(age.as_millis() as u64))),
         error: its.error.clone(),
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Front {
     pub(super) log: Rc<LogBook>,
     pages: RefCell<HashMap<u16, Rc<Slot>>>,
     status: RefCell<Rc<Status>>,
+    /// When it came.
+    status_at: Cell<Instant>,
     /// Pieces of the next status.
     incoming: RefCell<Status>,
     operations: RefCell<VecDeque<Operation>>,
@@ -86,6 +88,7 @@ impl Front {
             welcome,
             pages: RefCell::default(),
             status: RefCell::default(),
+            status_at: Cell::new(Instant::now()),
             incoming: RefCell::default(),
             operations: RefCell::default(),
             events: RefCell::default(),
@@ -154,6 +157,7 @@ impl Front {
         incoming.workers.extend(piece.workers);
         if piece.complete {
             self.status.replace(Rc::new(std::mem::take(&mut incoming)));
+            self.status_at.set(Instant::now());
             self.complete.set(true);
             self.changes.send_modify(|count| *count += 1);
         }
@@ -188,6 +192,11 @@ impl Front {
     /// The cluster as the primary told it last.
     pub(super) fn status(&self) -> Rc<Status> {
         Rc::clone(&self.status.borrow())
+    }
+
+    /// How old that is.
+    pub(super) fn status_age(&self) -> Duration {
+        self.status_at.get().elapsed()
     }
 
     /// The page of this number, if we know it.

@@ -131,6 +131,13 @@ impl Front {
         }
     }
 
+    /// Something has changed of which no event tells.
+    pub(super) fn status_changed(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.feed.status_changed();
+        }
+    }
+
     pub(super) fn worker(&mut self, worker: WorkerId, pipes: Option<&Pipes>) {
         if let Some(running) = &mut self.running {
             // Without copies it goes without this worker's lines: too many files are open.

@@ -40,6 +40,8 @@ impl Front {
 
     pub(super) fn event(&mut self, _: &Event) {}
 
+    pub(super) fn status_changed(&mut self) {}
+
     pub(super) fn worker(&mut self, _: WorkerId, _: Option<&Pipes>) {}
 
     pub(super) fn gone(&mut self, _: WorkerId) {}

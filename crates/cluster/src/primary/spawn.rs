@@ -80,10 +80,8 @@ impl Primary {
         if let Some(settings) = &settings {
             role = role.descriptor(descriptor::SETTINGS, settings.as_fd());
         }
-        let pipes = match self.front.as_ref().map(Front::pipes).transpose()?.flatten() {
-            Some((pipes, stdout, stderr)) => Some((pipes, [stdout, stderr])),
-            None => None,
-        };
+        let pipes = self.front.as_ref().map(Front::pipes).transpose()?.flatten();
+        let pipes = pipes.map(|(pipes, stdout, stderr)| (pipes, [stdout, stderr]));
         if let Some((_, [stdout, stderr])) = &pipes {
             role = role.stdout(stdout.as_fd()).stderr(stderr.as_fd());
         }

@@ -45,6 +45,9 @@ impl Primary {
     /// A held worker may accept connections.
     pub(super) fn admit(&mut self, worker: WorkerId) {
         self.tell(worker, &ToWorker::Admit);
+        if let Some(front) = &mut self.front {
+            front.status_changed();
+        }
         self.worker_accepts(worker);
     }
 

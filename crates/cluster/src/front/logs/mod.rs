@@ -122,7 +122,9 @@ impl LogBook {
         let outbox = self.followers.borrow_mut().subscribe(worker, |lost| {
             format!("phalanx | {lost} lines are missing here: this client read too slowly\n")
         });
-        self.last(most, worker).into_iter().for_each(|line| drop(outbox.push(line)));
+        for line in self.last(most, worker) {
+            outbox.push(line);
+        }
         outbox
     }
 

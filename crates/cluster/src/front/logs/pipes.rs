@@ -11,7 +11,7 @@ use super::lines::Lines;
 use crate::WorkerId;
 
 /// A pipe for the standard output or standard error of a worker: the end to read, which never blocks and which the primary
-/// keeps, and the end to write, for the worker.
+/// keeps, and the end to write, which does block, as programs expect of their standard output.
 pub(crate) fn log_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let flags = rustix::fs::fcntl_getfl(&read)?;
