@@ -99,6 +99,11 @@ pub enum Error {
         /// Who.
         member: Member,
     },
+    /// A connection was passed to the HTTP server of a worker that leaves.
+    NotServing {
+        /// Who.
+        member: Member,
+    },
     /// The primary was replaced (by an upgrade) or ended while a request to it was under way.
     Replaced,
     /// A message could not be encoded or is not of the expected type.
@@ -214,6 +219,9 @@ impl fmt::Display for Error {
             }
             Error::NoAnswer { member, waited } => write!(f, "{member} has not answered for {waited:.1?}"),
             Error::Unanswered { member } => write!(f, "{member} dropped the request without an answer"),
+            Error::NotServing { member } => {
+                write!(f, "{member} takes no connections any more: it leaves")
+            }
             Error::Replaced => {
                 write!(f, "the primary was replaced or has ended while the request was under way: ask again")
             }

@@ -18,7 +18,7 @@ use crate::control::{MAX_FAILURE_TEXT, ToPrimary, ToWorker, descriptor};
 use crate::dispatcher::Intake;
 use crate::lifeline::{self, Life};
 use crate::listener::{Listener, Origin};
-use crate::messages::{Member, Message, Messages, NotPassed, Passable, Post, encode, pass};
+use crate::messages::{Member, Message, Messages, NotPassed, Passable, Post, Taker, encode, pass};
 use crate::passed::{Connections, Passed};
 use crate::secret::ClusterSecret;
 use crate::siblings::Siblings;
@@ -122,10 +122,10 @@ where
         .build()
         .map_err(Error::system("start the worker's runtime"))?;
     runtime.block_on(async move {
-        let post = line.map(|line| Post::open(line, word.lines, word.life.clone())).transpose()?;
         let slot = Arc::new(slot);
         tokio::spawn(beat(Arc::clone(&slot)));
         let passed = Passed::new(word.life.clone(), Arc::clone(&slot));
+        let post = line.map(|line| Post::open(line, word.lines, word.life.clone(), Arc::clone(&passed))).transpose()?;
         tokio::spawn(word.borrowed.run(Arc::clone(&passed), word.life.clone()));
         if let (Some(desk), Some(claims)) = (desk, claims) {
             let intake = Intake::new(desk, claims, word.life.clone())?;
@@ -380,7 +380,19 @@ impl Worker {
         head: &T,
     ) -> Result<(), NotPassed> {
         match self.post() {
-            Ok(post) => pass(&post.desk, connection, Member::Worker(to), encode(head)).await,
+            Ok(post) => pass(&post.desk, connection, Member::Worker(to), Taker::Code, encode(head)).await,
+            Err(error) => Err(NotPassed { error, socket: connection.into_descriptor().ok() }),
+        }
+    }
+
+    /// Passes a connection to the HTTP server of another worker, which serves it as if it had accepted it (or to whoever
+    /// else takes [`connections`](Self::connections) there).
+    ///
+    /// Nothing may have been read from it, and no TLS begun on it. Errors: as [`pass`](Self::pass), and
+    /// [`Error::NotServing`] if the other leaves.
+    pub async fn pass_to_server(&self, connection: impl Passable, to: WorkerId) -> Result<(), NotPassed> {
+        match self.post() {
+            Ok(post) => pass(&post.desk, connection, Member::Worker(to), Taker::Server, encode(&())).await,
             Err(error) => Err(NotPassed { error, socket: connection.into_descriptor().ok() }),
         }
     }

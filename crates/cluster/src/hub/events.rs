@@ -37,6 +37,15 @@ struct Item {
 /// An event of the supervisor, and its place in the count of those that wait.
 pub(crate) type Counted = (Event, OwnedSemaphorePermit);
 
+/// How a worker comes to its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Its `Online` will be told.
+    Begins,
+    /// It was told by an earlier image of this primary.
+    GoesOn,
+}
+
 /// All streams.
 #[derive(Debug)]
 pub(crate) struct Streams {
@@ -89,11 +98,12 @@ impl Streams {
 /// One worker's events and messages, in order, until its exit was told.
 pub(crate) async fn lane(
     worker: WorkerId,
+    life: Life,
     mail: Arc<Inbox>,
     mut events: mpsc::UnboundedReceiver<Counted>,
     streams: Arc<Streams>,
 ) {
-    let (mut online, mut open) = (false, true);
+    let (mut online, mut open) = (life == Life::GoesOn, true);
     loop {
         let event = tokio::select! {
             biased;

@@ -28,7 +28,7 @@ use phalanx_channel::End;
 use rustix::event::EventfdFlags;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use self::events::{Counted, Streams, lane};
+use self::events::{Counted, Life, Streams, lane};
 use self::primary::Bell;
 use self::relay::Relay;
 use crate::builder::{AnyError, PrimaryCode};
@@ -43,6 +43,9 @@ const EVENT_QUEUE: usize = 4096;
 
 /// Commands that wait for the supervisor, which takes them within one turn of its loop.
 const COMMAND_QUEUE: usize = 64;
+
+/// Longest wait for the workers before an upgrade.
+const PAUSE_DEADLINE: Duration = Duration::from_millis(300);
 
 /// Longest wait for the primary's code to return after the cluster has ended.
 const USER_CODE_GRACE: Duration = Duration::from_secs(1);
@@ -98,8 +101,10 @@ pub(crate) struct Feed {
 }
 
 enum FromSupervisor {
-    Connected { worker: WorkerId, pid: u32, line: OwnedFd },
+    Connected { worker: WorkerId, pid: u32, line: OwnedFd, life: Life },
     Event(Event),
+    Pause(std::sync::mpsc::Sender<()>),
+    Resume,
 }
 
 impl Feed {
@@ -107,9 +112,28 @@ impl Feed {
         self.addresses.send_replace(addresses);
     }
 
-    /// A worker has this line; also a worker that was there before this primary was, with a new line.
+    /// A new worker has this line.
     pub(crate) fn connect(&self, worker: WorkerId, pid: u32, line: OwnedFd) {
-        self.send(FromSupervisor::Connected { worker, pid, line });
+        self.send(FromSupervisor::Connected { worker, pid, line, life: Life::Begins });
+    }
+
+    /// A worker that an earlier image of this primary started has this line.
+    pub(crate) fn reconnect(&self, worker: WorkerId, pid: u32, line: OwnedFd) {
+        self.send(FromSupervisor::Connected { worker, pid, line, life: Life::GoesOn });
+    }
+
+    /// Before this process becomes another image: makes the workers hold back their messages, and waits a moment until what
+    /// is on its way has come to them.
+    pub(crate) fn pause(&self) {
+        let (quiet, is_quiet) = std::sync::mpsc::channel();
+        self.send(FromSupervisor::Pause(quiet));
+        // A worker that is stopped, or code that holds up the hub, may lose messages. They do not hold up the upgrade.
+        let _ = is_quiet.recv_timeout(PAUSE_DEADLINE);
+    }
+
+    /// It did not become another image.
+    pub(crate) fn resume(&self) {
+        self.send(FromSupervisor::Resume);
     }
 
     pub(crate) fn event(&self, event: Event) {
@@ -217,12 +241,20 @@ async fn distribute(mut events: mpsc::Receiver<FromSupervisor>, relay: Arc<Relay
     tokio::spawn(publish_all(rest, Arc::clone(&streams)));
     while let Some(what) = events.recv().await {
         match what {
-            FromSupervisor::Connected { worker, pid, line } => match Line::open(line) {
+            FromSupervisor::Pause(quiet) => {
+                let relay = Arc::clone(&relay);
+                tokio::spawn(async move {
+                    relay.pause().await;
+                    let _ = quiet.send(());
+                });
+            }
+            FromSupervisor::Resume => relay.resume(),
+            FromSupervisor::Connected { worker, pid, line, life } => match Line::open(line) {
                 Ok(line) => {
                     let mail = Arc::<Inbox>::default();
                     let (sender, lane_events) = mpsc::unbounded_channel();
                     lanes.insert(worker, sender);
-                    tokio::spawn(lane(worker, Arc::clone(&mail), lane_events, Arc::clone(&streams)));
+                    tokio::spawn(lane(worker, life, Arc::clone(&mail), lane_events, Arc::clone(&streams)));
                     relay.seat(worker, pid, line, mail);
                 }
                 Err(error) => tracing::error!("no messages from worker {worker}: {error}"),

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::events::{Streams, Wanted};
 use super::relay::Relay;
 use super::{Command, Events};
-use crate::messages::{Member, Message, NotPassed, Passable, encode, pass};
+use crate::messages::{Member, Message, NotPassed, Passable, Taker, encode, pass};
 use crate::primary::Wish;
 use crate::{Error, ListenAddress, WorkerId};
 
@@ -152,7 +152,7 @@ impl Primary {
         worker: WorkerId,
         head: &T,
     ) -> Result<(), NotPassed> {
-        pass(self.relay.desk(), connection, Member::Worker(worker), encode(head)).await
+        pass(self.relay.desk(), connection, Member::Worker(worker), Taker::Code, encode(head)).await
     }
 
     /// The next message of any worker, and whose it is; `None` when the cluster has ended.

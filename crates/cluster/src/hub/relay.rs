@@ -58,6 +58,8 @@ struct Seat {
     news: Flow,
     /// It let a broadcast wait in vain; it is not waited for until it takes something.
     stalled: bool,
+    /// It sends nothing more on this line.
+    paused: bool,
     broadcasts: Arc<Semaphore>,
 }
 
@@ -135,6 +137,7 @@ impl Relay {
             acquainted: HashSet::new(),
             news: Flow::default(),
             stalled: false,
+            paused: false,
             broadcasts: Arc::new(Semaphore::new(BROADCASTS_AT_ONCE)),
         };
         let before = self.state().seats.insert(worker, seat);
@@ -152,6 +155,37 @@ impl Relay {
         for member in acquainted {
             self.deliver(member, Letter::bare(Member::Primary, Kind::Gone));
         }
+    }
+
+    /// Makes all workers hold back what they send, and waits until everything that was on its way is with the kernel.
+    pub(crate) async fn pause(&self) {
+        let lines = self.tell_all(Kind::Pause);
+        loop {
+            let changed = self.room.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if self.state().seats.values().all(|seat| seat.paused) {
+                break;
+            }
+            changed.await;
+        }
+        for line in lines {
+            line.flush().await;
+        }
+    }
+
+    /// The pause was for nothing.
+    pub(crate) fn resume(&self) {
+        self.state().seats.values_mut().for_each(|seat| seat.paused = false);
+        self.tell_all(Kind::Resume);
+    }
+
+    fn tell_all(&self, kind: Kind) -> Vec<Arc<Line>> {
+        let lines: Vec<Arc<Line>> = self.state().seats.values().map(|seat| Arc::clone(&seat.line)).collect();
+        for line in &lines {
+            line.post(Letter::bare(Member::Primary, kind));
+        }
+        lines
     }
 
     /// Takes a letter of `from` where it is to go.
@@ -179,7 +213,7 @@ impl Relay {
                 })?;
                 self.forward_or_fail(from, letter, id);
             }
-            Kind::Connection { id } => {
+            Kind::Connection { id } | Kind::ForServer { id } => {
                 self.count(from, to, |flow| {
                     flow.connections += 1;
                     flow.connections <= WINDOW_CONNECTIONS * TOLERANCE
@@ -187,12 +221,12 @@ impl Relay {
                 self.forward_or_fail(from, letter, id);
             }
             Kind::Withdraw { id } => self.forward_or_fail(from, letter, id),
-            Kind::Answer { .. } | Kind::Failed { .. } => {
-                self.uncount(to, from, |flow| flow.requests = flow.requests.saturating_sub(1));
+            Kind::Failed { why: Failure::NoServer, .. } | Kind::Accepted { .. } | Kind::Withdrawn { .. } => {
+                self.uncount(to, from, |flow| flow.connections = flow.connections.saturating_sub(1));
                 self.forward(from, letter);
             }
-            Kind::Accepted { .. } | Kind::Withdrawn { .. } => {
-                self.uncount(to, from, |flow| flow.connections = flow.connections.saturating_sub(1));
+            Kind::Answer { .. } | Kind::Failed { .. } => {
+                self.uncount(to, from, |flow| flow.requests = flow.requests.saturating_sub(1));
                 self.forward(from, letter);
             }
             Kind::Taken { messages, bytes } => {
@@ -216,10 +250,17 @@ impl Relay {
                 let others: Vec<WorkerId> = others.filter(|worker| Member::Worker(*worker) != from).collect();
                 self.answer(from, id, &others);
             }
-            Kind::Open | Kind::Gone | Kind::News | Kind::Pause => {
+            Kind::Open | Kind::Gone | Kind::News | Kind::Pause | Kind::Resume => {
                 return Err(Breach("a letter that only the hub sends"));
             }
-            Kind::Paused => {}
+            Kind::Paused => {
+                if let Member::Worker(worker) = from
+                    && let Some(seat) = self.state().seats.get_mut(&worker)
+                {
+                    seat.paused = true;
+                }
+                self.room.notify_waiters();
+            }
         }
         Ok(())
     }
@@ -351,7 +392,7 @@ impl Relay {
     fn deliver_to_code(&self, letter: Letter) -> bool {
         let entry = match letter.kind {
             // Connections are passed to workers; the primary serves none.
-            Kind::Connection { .. } => return false,
+            Kind::Connection { .. } | Kind::ForServer { .. } => return false,
             Kind::Withdraw { id } => {
                 self.deliver(letter.member, Letter::bare(Member::Primary, Kind::Withdrawn { id }));
                 return true;

@@ -253,22 +253,30 @@ impl Desk {
         self.changed.notify_waiters();
     }
 
-    /// There is a new hub, which knows nothing: we ask again for all whom we write to, and take back connections of which nobody
-    /// can say whether they came through.
-    pub(crate) fn connected_again(&self) {
-        let mut letters = Vec::new();
-        {
+    /// There is a new hub, which knows nothing: it is asked for all whom we write to, and will say when they end.
+    pub(crate) fn knock_again(&self) {
+        let members: Vec<Member> = {
             let mut books = self.books();
             let asked: Vec<Member> = books.questions.values().map(|question| question.to).collect();
             for member in asked {
                 books.windows.entry(member).or_default();
             }
-            letters.extend(books.windows.keys().map(|member| Letter::bare(*member, Kind::Knock)));
-            let passed = books.questions.iter().filter(|(_, question)| question.asked == Asked::Connection);
-            letters.extend(passed.map(|(id, question)| Letter::bare(question.to, Kind::Withdraw { id: *id })));
+            books.windows.keys().copied().collect()
+        };
+        for member in members {
+            self.post(Letter::bare(member, Kind::Knock));
         }
-        for letter in letters {
-            self.post(letter);
+    }
+
+    /// Nobody can say whether they came through.
+    pub(crate) fn take_back_connections(&self) {
+        let passed: Vec<(u64, Member)> = {
+            let books = self.books();
+            let passed = books.questions.iter().filter(|(_, question)| question.asked == Asked::Connection);
+            passed.map(|(id, question)| (*id, question.to)).collect()
+        };
+        for (id, to) in passed {
+            self.post(Letter::bare(to, Kind::Withdraw { id }));
         }
     }
 
@@ -337,6 +345,7 @@ pub(crate) fn failed(to: Member, why: Failure) -> Error {
             Error::Message { why: format!("too much waits for this process; the answer of {member} was dropped") }
         }
         (Failure::Replaced, _) => Error::Replaced,
+        (Failure::NoServer, member) => Error::NotServing { member },
         (Failure::Withdrawn, member) => Error::NotReading { member, waited: SEND_DEADLINE },
     }
 }

@@ -69,6 +69,10 @@ pub(crate) enum Kind {
     Pause,
     /// Nothing more will come on this line.
     Paused,
+    /// No other line comes: go on with this one.
+    Resume,
+    /// A connection, as descriptor, for the member's HTTP server.
+    ForServer { id: u64 },
 }
 
 /// Why a request has no answer, a connection no taker.
@@ -84,6 +88,8 @@ pub(crate) enum Failure {
     Replaced,
     /// The connection was taken back.
     Withdrawn,
+    /// The member serves nothing.
+    NoServer,
 }
 
 /// One letter.

@@ -123,6 +123,12 @@ impl Line {
         }
     }
 
+    /// Waits until the kernel has everything that was posted.
+    pub(crate) async fn flush(&self) -> bool {
+        let posted = self.outgoing().posted;
+        self.written(posted).await
+    }
+
     /// The next letter; nothing when the peer is gone and all that it sent was received.
     pub(crate) async fn next(&self) -> Option<Letter> {
         loop {

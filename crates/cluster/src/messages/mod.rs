@@ -38,8 +38,8 @@ pub use inbox::{Incoming, Messages};
 pub use letter::Member;
 pub(crate) use letter::{Body, Failure, Kind, Letter};
 pub(crate) use line::Line;
-pub(crate) use passing::pass;
 pub use passing::{NotPassed, Passable};
+pub(crate) use passing::{Taker, pass};
 pub(crate) use post::{BROADCASTS_AT_ONCE, Post};
 pub use reply::Reply;
 

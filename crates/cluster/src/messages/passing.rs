@@ -67,31 +67,50 @@ impl From<NotPassed> for Error {
     }
 }
 
+/// To whom in the other worker a connection goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Taker {
+    /// Its code.
+    Code,
+    /// Its HTTP server.
+    Server,
+}
+
 /// Passes a connection, and keeps it until the other program has taken it.
 pub(crate) async fn pass(
     desk: &Desk,
     socket: impl Passable,
     to: Member,
+    taker: Taker,
     head: Result<Body, Error>,
 ) -> Result<(), NotPassed> {
     let socket = socket.into_descriptor().map_err(|source| NotPassed {
         error: Error::System { attempt: "take a connection out of its runtime", source },
         socket: None,
     })?;
-    match offer(desk, &socket, to, head).await {
+    match offer(desk, &socket, to, taker, head).await {
         Ok(()) => Ok(()),
         Err(error) => Err(NotPassed { error, socket: Some(socket) }),
     }
 }
 
-async fn offer(desk: &Desk, socket: &OwnedFd, to: Member, head: Result<Body, Error>) -> Result<(), Error> {
+async fn offer(
+    desk: &Desk,
+    socket: &OwnedFd,
+    to: Member,
+    taker: Taker,
+    head: Result<Body, Error>,
+) -> Result<(), Error> {
     let head = head?;
     let copy = socket.as_fd().try_clone_to_owned().map_err(Error::system("copy a connection's descriptor"))?;
     let until = Instant::now() + SEND_DEADLINE;
     desk.enter(to, Cost::Connection, until).await?;
-    let (id, answer) = desk.ask(to, Asked::Connection, |id| Letter {
-        descriptor: Some(copy),
-        ..Letter::new(to, Kind::Connection { id }, head)
+    let (id, answer) = desk.ask(to, Asked::Connection, |id| {
+        let kind = match taker {
+            Taker::Code => Kind::Connection { id },
+            Taker::Server => Kind::ForServer { id },
+        };
+        Letter { descriptor: Some(copy), ..Letter::new(to, kind, head) }
     });
     let mut answer = std::pin::pin!(answer);
     let answered = match tokio::time::timeout_at(until, answer.as_mut()).await {

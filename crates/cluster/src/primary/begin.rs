@@ -149,7 +149,7 @@ impl Primary {
                 if let Ok((ours, theirs)) = crate::hub::line()
                     && running.control.send(&ToWorker::Line, &[theirs.as_fd()]).is_ok()
                 {
-                    feed.connect(*worker, running.child.pid(), ours);
+                    feed.reconnect(*worker, running.child.pid(), ours);
                 }
             }
         }

@@ -16,7 +16,9 @@ pub(crate) const TESTS: &[Test] = &[
         scene("messages-requests")
     }),
     ("messages: 10 MB come through, 65 MiB are refused", || scene("messages-large")),
-    ("messages: another type is an error, and the next message is read", || scene("messages-types")),
+    ("messages: another type is an error, and the next message is read", types),
+    ("messages: a connection is passed straight into another worker's HTTP server", || scene("messages-server")),
+    ("messages: none is lost when the primary is upgraded in place", upgrade),
     ("messages: of 500 passed connections none is lost when the taker is killed half-way", || scene("messages-pass")),
     ("messages: exit comes after the last of a thousand", last_words),
     ("messages: workers write to each other without any code in the primary", without_code),
@@ -38,6 +40,26 @@ fn slow() {
     let (status, stderr) = cluster.wait();
     assert!(cluster.lines().iter().any(|line| line == "done"), "{:#?}\n{stderr}", cluster.lines());
     assert_eq!(status.code(), Some(0), "{stderr}");
+}
+
+fn types() {
+    let mut cluster = Running::start("messages-types");
+    let line = cluster.wait_for("one");
+    let heard: Vec<&str> = line.split("; ").collect();
+    assert_eq!(heard[0], "Some((1, \"one\"))");
+    assert!(heard[1].contains("no (u64, alloc::string::String)"), "{line}");
+    assert!(line.contains("Some((3, \"three\"))"), "{line}");
+    assert!(line.contains("no alloc::vec::Vec<alloc::string::String>"), "{line}");
+}
+
+fn upgrade() {
+    let mut cluster = Running::start("messages-upgrade");
+    cluster.wait_for("messages flow");
+    cluster.signal(Signal::USR2);
+    let line = cluster.wait_for("sent ");
+    let sent = line.trim_start_matches("sent ").to_owned();
+    cluster.wait_for(&format!("heard {sent}"));
+    cluster.wait_for("is done");
 }
 
 fn last_words() {

@@ -10,15 +10,32 @@ use std::time::Duration;
 use phalanx_cluster::{Cluster, Error, Event, Incoming, Member, Primary, Reply, Worker, WorkerId, cluster};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 type Outcome = Result<(), AnyError>;
+
+/// Bytes that are encoded in one piece; a `Vec<u8>` is encoded byte by byte.
+#[derive(Debug, Clone, PartialEq)]
+struct Bytes(Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        Ok(Bytes(<&[u8]>::deserialize(deserializer)?.to_vec()))
+    }
+}
 
 /// What the primary asks of a worker.
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
     /// Answer with the same bytes.
-    Echo(Vec<u8>),
+    Echo(Bytes),
     /// Send `count` numbered messages of this many bytes to another; answer how many were sent, and the error that ended it.
     Send { to: WorkerId, count: u32, bytes: usize },
     /// Ask another to echo.
@@ -47,16 +64,16 @@ enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 struct Numbered {
     number: u32,
-    filling: Vec<u8>,
+    filling: Bytes,
 }
 
 impl Numbered {
     fn new(number: u32, bytes: usize) -> Numbered {
-        Numbered { number, filling: vec![number as u8; bytes] }
+        Numbered { number, filling: Bytes(vec![number as u8; bytes]) }
     }
 
     fn is_whole(&self) -> bool {
-        self.filling.iter().all(|byte| *byte == self.number as u8)
+        self.filling.0.iter().all(|byte| *byte == self.number as u8)
     }
 }
 
@@ -71,7 +88,9 @@ pub(crate) fn run(name: &str) -> Result<(), Error> {
         "messages-killed" => scene(3, killed),
         "messages-requests" => scene(2, requests),
         "messages-large" => scene(2, large),
-        "messages-types" => scene(1, types),
+        "messages-types" => cluster().workers(1).primary(types).run(reads_pairs),
+        "messages-server" => scene_of(events(cluster().listen("127.0.0.1:0")), 2, to_server, serve_or_pass),
+        "messages-upgrade" => events(cluster()).workers(2).messages().run(counts),
         "messages-pass" => scene(3, pass),
         "messages-last-words" => cluster().workers(1).primary(last_words).run(speaks_and_ends),
         "messages-without-code" => events(cluster().workers(2).messages()).run(relay_only),
@@ -89,7 +108,20 @@ fn scene<F>(workers: usize, play: impl FnOnce(Primary, Vec<WorkerId>) -> F + Sen
 where
     F: Future<Output = Outcome> + Send + 'static,
 {
-    cluster()
+    scene_of(cluster(), workers, play, obey)
+}
+
+fn scene_of<F, W>(
+    cluster: Cluster,
+    workers: usize,
+    play: impl FnOnce(Primary, Vec<WorkerId>) -> F + Send + 'static,
+    code: impl FnOnce(Worker) -> W,
+) -> Result<(), Error>
+where
+    F: Future<Output = Outcome> + Send + 'static,
+    W: Future<Output = Outcome>,
+{
+    cluster
         .workers(workers)
         .primary(move |primary| async move {
             let mut events = primary.events();
@@ -106,7 +138,7 @@ where
             primary.stop()?;
             Ok(())
         })
-        .run(obey)
+        .run(code)
 }
 
 fn same<T: PartialEq + Debug>(what: &str, found: T, expected: T) -> Outcome {
@@ -203,9 +235,9 @@ async fn carry_out(worker: Worker, order: Order, reply: Reply) -> Outcome {
             reply.send(&(sent, error)).await?;
         }
         Order::Ask { to, bytes } => {
-            let question: Vec<u8> = (0..bytes).map(|n| n as u8).collect();
+            let question = Bytes((0..bytes).map(|n| n as u8).collect());
             let order = if bytes == 0 { Order::Keep } else { Order::Echo(question.clone()) };
-            let answer: Result<Vec<u8>, Error> = worker.request_of(to, &order).await;
+            let answer: Result<Bytes, Error> = worker.request_of(to, &order).await;
             let answer = answer.map(|answer| answer == question).map_err(|error| error.to_string());
             reply.send(&answer).await?;
         }
@@ -355,8 +387,8 @@ async fn killed(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
     let (sent, killed) = tokio::join!(sending, killing);
     killed?;
     has("of a killed one", &sent.err().map(|error| error.to_string()).unwrap_or_default(), "there is no worker")?;
-    let echo: Vec<u8> = primary.request(workers[2], &Order::Echo(vec![1, 2, 3])).await?;
-    same("the receiver lives", echo, vec![1, 2, 3])
+    let echo: Bytes = primary.request(workers[2], &Order::Echo(Bytes(vec![1, 2, 3]))).await?;
+    same("the receiver lives", echo.0, vec![1, 2, 3])
 }
 
 async fn requests(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
@@ -369,10 +401,10 @@ async fn requests(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
     has("of a worker to nobody", &answer.err().unwrap_or_default(), "there is no worker 99")?;
     has("dropped", &text(primary.request(workers[0], &Order::Drop).await), "dropped the request without an answer")?;
     // Many at once, answered in any order.
-    let orders: Vec<Order> = (0..200u8).map(|n| Order::Echo(vec![n; 10])).collect();
-    let all = orders.iter().map(|order| primary.request::<_, Vec<u8>>(workers[0], order));
+    let orders: Vec<Order> = (0..200u8).map(|n| Order::Echo(Bytes(vec![n; 10]))).collect();
+    let all = orders.iter().map(|order| primary.request::<_, Bytes>(workers[0], order));
     for (n, answer) in futures_util::future::join_all(all).await.into_iter().enumerate() {
-        same("one of many", answer?, vec![n as u8; 10])?;
+        same("one of many", answer?.0, vec![n as u8; 10])?;
     }
     // Worker 2 holds a request of worker 1, and is killed.
     let order = Order::Ask { to: workers[1], bytes: 0 };
@@ -389,23 +421,56 @@ async fn requests(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
 }
 
 async fn large(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
-    let bytes: Vec<u8> = (0..10_000_000u32).map(|n| (n % 251) as u8).collect();
-    let echo: Vec<u8> = primary.request(workers[0], &Order::Echo(bytes.clone())).await?;
+    let bytes = Bytes((0..10_000_000u32).map(|n| (n % 251) as u8).collect());
+    let echo: Bytes = primary.request(workers[0], &Order::Echo(bytes.clone())).await?;
     same("10 MB there and back", echo == bytes, true)?;
     let order = Order::Ask { to: workers[1], bytes: 10_000_000 };
     let answer: Result<bool, String> = primary.request(workers[0], &order).await?;
     same("10 MB from worker to worker and back", answer, Ok(true))?;
-    let error = primary.send(workers[0], &vec![0u8; 65 << 20]).await.err().ok_or("65 MiB were sent")?;
+    let error = primary.send(workers[0], &Bytes(vec![0; 65 << 20])).await.err().ok_or("65 MiB were sent")?;
     has("too large", &error.to_string(), "a message may have 67108864")
 }
 
-async fn types(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
-    // The worker decodes requests as orders. It fails on this one, and is replaced; here the other direction counts.
-    let wrong: Result<(String, String), Error> = primary.request(workers[0], &Order::Echo(vec![5, 1])).await;
-    let error = wrong.err().ok_or("bytes were a pair of texts")?.to_string();
-    has("an answer of another type", &error, "both sides must name the same type")?;
-    let right: Vec<u8> = primary.request(workers[0], &Order::Echo(vec![5, 1])).await?;
-    same("and the next one", right, vec![5, 1])
+async fn types(primary: Primary) -> Outcome {
+    let mut events = primary.events();
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Ready { worker, .. } => {
+                primary.send(worker, &(1u64, "one")).await?;
+                primary.send(worker, "two").await?;
+                primary.send(worker, &(3u64, "three")).await?;
+            }
+            Event::Request { message, reply, .. } => {
+                let text: String = message.decode()?;
+                reply.send(&(text.len() as u64, text)).await?;
+            }
+            Event::Message { message, .. } => {
+                println!("{}", message.decode::<String>()?);
+                primary.stop()?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads pairs, of which the second message is none; asks for a pair as if it were a list.
+async fn reads_pairs(worker: Worker) -> Outcome {
+    worker.ready();
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        heard.push(match worker.recv::<(u64, String)>().await {
+            Ok(pair) => format!("{pair:?}"),
+            Err(error) => error.to_string(),
+        });
+    }
+    match worker.request::<_, Vec<String>>("four").await {
+        Ok(list) => heard.push(format!("{list:?}")),
+        Err(error) => heard.push(error.to_string()),
+    }
+    worker.send(&heard.join("; ")).await?;
+    worker.shutdown().await;
+    Ok(())
 }
 
 async fn pass(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
@@ -430,6 +495,99 @@ async fn pass(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
         (answered, ended),
         (handed_back, to_first),
     )
+}
+
+/// Worker 1 serves HTTP; worker 2 passes it connections that it made itself.
+async fn to_server(primary: Primary, workers: Vec<WorkerId>) -> Outcome {
+    let order = |to| Order::PassOne { to };
+    let answer: String = primary.request(workers[1], &order(workers[0])).await?;
+    has("by the server", &answer, "HTTP/1.1 200 OK")?;
+    has("of the other process", &answer, &format!("worker {}", workers[0]))?;
+    let answer: String = primary.request(workers[0], &order(workers[1])).await?;
+    has("where none serves", &answer, &format!("worker {} has not taken", workers[1]))
+}
+
+async fn serve_or_pass(worker: Worker) -> Outcome {
+    let name = format!("worker {}", worker.id());
+    let passing = {
+        let worker = worker.clone();
+        tokio::spawn(async move {
+            let mut messages = worker.messages()?;
+            while let Some(incoming) = messages.next().await {
+                let Incoming::Request { message, reply, .. } = incoming else { continue };
+                let Order::PassOne { to } = message.decode()? else { continue };
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+                let mut client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
+                let (accepted, _) = listener.accept().await?;
+                let answer = match worker.pass_to_server(accepted, to).await {
+                    Err(not) => not.to_string(),
+                    Ok(()) => {
+                        let mut answer = String::new();
+                        client.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await?;
+                        client.read_to_string(&mut answer).await?;
+                        answer
+                    }
+                };
+                reply.send(&answer).await?;
+            }
+            Ok::<(), AnyError>(())
+        })
+    };
+    if worker.id().get() == 1 {
+        let service = tower::service_fn(move |_| {
+            std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(name.clone())))
+        });
+        worker.http().serve(service).await?;
+    } else {
+        worker.ready();
+        worker.shutdown().await;
+    }
+    passing.abort();
+    Ok(())
+}
+
+/// Worker 1 writes to worker 2 until it has to leave; neither is told what the primary does meanwhile.
+async fn counts(worker: Worker) -> Outcome {
+    worker.ready();
+    match worker.id().get() {
+        1 => {
+            let other = loop {
+                if let Some(other) = worker.others().await?.first() {
+                    break *other;
+                }
+            };
+            let mut sent = 0u32;
+            let mut leave = std::pin::pin!(worker.shutdown());
+            while futures_util::FutureExt::now_or_never(leave.as_mut()).is_none() {
+                worker.send_to(other, &sent).await?;
+                sent += 1;
+            }
+            worker.send_to(other, &u32::MAX).await?;
+            println!("sent {sent}");
+        }
+        2 => {
+            let mut expected = 0u32;
+            let mut messages = worker.messages()?;
+            loop {
+                // The streams end when this worker has to leave; what was sent before is still to come.
+                let Some(Incoming::Message { message, .. }) = messages.next().await else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                match message.decode::<u32>()? {
+                    u32::MAX => break,
+                    number if number == expected => expected += 1,
+                    number => return Err(format!("message {number} came, {expected} was due").into()),
+                }
+                if expected == 1000 {
+                    println!("messages flow");
+                }
+            }
+            println!("heard {expected}");
+        }
+        _ => worker.shutdown().await,
+    }
+    Ok(())
 }
 
 async fn last_words(primary: Primary) -> Outcome {

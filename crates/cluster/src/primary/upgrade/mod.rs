@@ -27,6 +27,7 @@ use rustix::event::epoll;
 
 use super::operations::{Operation, ROLLBACK, UPGRADE, Wish};
 use super::{Primary, Source, system};
+use crate::hub::Feed;
 use crate::{Error, Event};
 
 pub(super) use adopt::Inheritance;
@@ -126,7 +127,7 @@ impl Primary {
         match packed {
             Ok((state, luggage)) => {
                 self.stand_dispatcher_down();
-                become_image(image, &state, &luggage)
+                self.become_image(image, &state, &luggage)
             }
             Err(error) => error,
         }
@@ -151,7 +152,7 @@ impl Primary {
         let error = match packed {
             Ok((state, luggage)) => {
                 self.stand_dispatcher_down();
-                become_image(Image::from(previous.as_fd()), &state, &luggage)
+                self.become_image(Image::from(previous.as_fd()), &state, &luggage)
             }
             Err(error) => error,
         };
@@ -220,6 +221,14 @@ impl Primary {
         }
         state.leftovers = children().filter(|pid| !state.workers.iter().any(|worker| worker.pid == *pid)).collect();
         Ok((state, luggage))
+    }
+
+    /// Messages are held back meanwhile. Returns only if it failed.
+    fn become_image(&self, image: Image<'_>, state: &State, luggage: &Luggage) -> Error {
+        self.feed.as_ref().map(Feed::pause);
+        let error = become_image(image, state, luggage);
+        self.feed.as_ref().map(Feed::resume);
+        error
     }
 
     /// The end of an operation that another image began, as this one has to tell of it.
