@@ -100,8 +100,12 @@ pub(crate) struct Feed {
     addresses: watch::Sender<Vec<ListenAddress>>,
 }
 
+/// A worker, its process, and our end of its line.
+pub(crate) type NewLine = (WorkerId, u32, OwnedFd);
+
 enum FromSupervisor {
-    Connected { worker: WorkerId, pid: u32, line: OwnedFd, life: Life },
+    Connected(NewLine),
+    Reconnected(Vec<NewLine>),
     Event(Event),
     Pause(std::sync::mpsc::Sender<()>),
     Resume,
@@ -114,12 +118,12 @@ impl Feed {
 
     /// A new worker has this line.
     pub(crate) fn connect(&self, worker: WorkerId, pid: u32, line: OwnedFd) {
-        self.send(FromSupervisor::Connected { worker, pid, line, life: Life::Begins });
+        self.send(FromSupervisor::Connected((worker, pid, line)));
     }
 
-    /// A worker that an earlier image of this primary started has this line.
-    pub(crate) fn reconnect(&self, worker: WorkerId, pid: u32, line: OwnedFd) {
-        self.send(FromSupervisor::Connected { worker, pid, line, life: Life::GoesOn });
+    /// Workers that an earlier image of this primary started have these lines: all of them, before any of them knows.
+    pub(crate) fn reconnect(&self, lines: Vec<NewLine>) {
+        self.send(FromSupervisor::Reconnected(lines));
     }
 
     /// Before this process becomes another image: makes the workers hold back their messages, and waits a moment until what
@@ -249,16 +253,12 @@ async fn distribute(mut events: mpsc::Receiver<FromSupervisor>, relay: Arc<Relay
                 });
             }
             FromSupervisor::Resume => relay.resume(),
-            FromSupervisor::Connected { worker, pid, line, life } => match Line::open(line) {
-                Ok(line) => {
-                    let mail = Arc::<Inbox>::default();
-                    let (sender, lane_events) = mpsc::unbounded_channel();
-                    lanes.insert(worker, sender);
-                    tokio::spawn(lane(worker, life, Arc::clone(&mail), lane_events, Arc::clone(&streams)));
-                    relay.seat(worker, pid, line, mail);
+            FromSupervisor::Connected(line) => lanes.extend(sit_down(line, Life::Begins, &relay, &streams)),
+            FromSupervisor::Reconnected(lines) => {
+                for line in lines {
+                    lanes.extend(sit_down(line, Life::GoesOn, &relay, &streams));
                 }
-                Err(error) => tracing::error!("no messages from worker {worker}: {error}"),
-            },
+            }
             FromSupervisor::Event(event) => {
                 let worker = event.worker();
                 let is_exit = matches!(event, Event::Exit { .. });
@@ -279,6 +279,27 @@ async fn distribute(mut events: mpsc::Receiver<FromSupervisor>, relay: Arc<Relay
             }
         }
     }
+}
+
+/// Gives a worker its seat and its lane.
+fn sit_down(
+    (worker, pid, line): NewLine,
+    life: Life,
+    relay: &Arc<Relay>,
+    streams: &Arc<Streams>,
+) -> Option<(WorkerId, mpsc::UnboundedSender<Counted>)> {
+    let line = match Line::open(line) {
+        Ok(line) => line,
+        Err(error) => {
+            tracing::error!("no messages from worker {worker}: {error}");
+            return None;
+        }
+    };
+    let mail = Arc::<Inbox>::default();
+    let (sender, lane_events) = mpsc::unbounded_channel();
+    tokio::spawn(lane(worker, life, Arc::clone(&mail), lane_events, Arc::clone(streams)));
+    relay.seat(worker, pid, line, mail);
+    Some((worker, sender))
 }
 
 async fn publish_all(mut events: mpsc::UnboundedReceiver<Counted>, streams: Arc<Streams>) {

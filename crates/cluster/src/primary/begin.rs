@@ -144,13 +144,18 @@ impl Primary {
     /// Goes on where the image before this one stopped.
     fn adopt(&mut self, inheritance: Inheritance) {
         if let Some(feed) = &self.feed {
+            // All at once: a worker that has its line may write to any other.
+            let (mut lines, mut theirs) = (Vec::new(), Vec::new());
             for (worker, running) in &self.workers {
-                // A worker that does not read this goes without messages.
-                if let Ok((ours, theirs)) = crate::hub::line()
-                    && running.control.send(&ToWorker::Line, &[theirs.as_fd()]).is_ok()
-                {
-                    feed.reconnect(*worker, running.child.pid(), ours);
+                if let Ok((ours, their)) = crate::hub::line() {
+                    lines.push((*worker, running.child.pid(), ours));
+                    theirs.push((running, their));
                 }
+            }
+            feed.reconnect(lines);
+            for (running, their) in theirs {
+                // A worker that does not read this goes without messages.
+                let _ = running.control.send(&ToWorker::Line, &[their.as_fd()]);
             }
         }
         let state = inheritance.state;
