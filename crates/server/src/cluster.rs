@@ -2,11 +2,11 @@
 //! takes its settings from the primary.
 
 use crate::arguments::ServeArguments;
-use crate::config::{Affinity, Config, Distribution, HealthGate, Operation, Recycling};
+use crate::config::{Affinity, Config, Distribution, HealthGate, LogFile, Operation, Recycling};
 use crate::logs;
 use crate::serve::{AnyError, Banner, log_event};
 use crate::start::{self, Failure};
-use phalanx::{Cluster, Listen};
+use phalanx::{Cluster, Listen, Logs};
 
 /// The cluster, with everything checked that can be checked before a worker starts.
 pub(crate) fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
@@ -18,6 +18,7 @@ pub(crate) fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
     let logs = logs::start(config.log_format, config.log_level);
     let mut banner = Banner::new(&config);
     let cluster = operated(phalanx::cluster(), &config.operation)
+        .version(env!("CARGO_PKG_VERSION"))
         .workers(config.workers as usize)
         .drain_deadline(config.drain_deadline)
         .on_event(move |event| {
@@ -25,10 +26,13 @@ pub(crate) fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
             banner.on_event(event);
             log_event(event);
         });
+    let log_format = config.log_format.resolved();
     let cluster = config.listen.iter().fold(cluster, |cluster, address| cluster.listen(Listen::on(address)));
     Ok(cluster.settings(move || {
-        let settings = typed.with_file(file.as_deref())?;
+        let mut settings = typed.with_file(file.as_deref())?;
         unmoved(&config, &Config::check(settings.clone(), machine)?)?;
+        // What a worker writes goes through a pipe: only the primary knows whether there is a terminal at its end.
+        settings.log_format = Some(log_format);
         Ok(settings.to_snapshot()?)
     }))
 }
@@ -38,6 +42,12 @@ fn operated(cluster: Cluster, operation: &Operation) -> Cluster {
     let cluster = cluster
         .boot_deadline(operation.boot_deadline)
         .liveness(operation.liveness)
+        .logs(match &operation.log_file {
+            Some(LogFile { path, rotate_bytes, keep }) => {
+                Logs::to_file(path).rotate_at(*rotate_bytes).keep(*keep).with_events()
+            }
+            None => Logs::to_stderr(),
+        })
         .health_gate(match operation.health_gate.clone() {
             HealthGate::Ready => phalanx::HealthGate::Ready,
             HealthGate::Path(path) => phalanx::HealthGate::path(path),
@@ -59,6 +69,8 @@ fn operated(cluster: Cluster, operation: &Operation) -> Cluster {
     let cluster = if_given(cluster, max_lifetime, Cluster::max_lifetime);
     let cluster = if_given(cluster, soft_memory_bytes, Cluster::soft_memory);
     let cluster = if_given(cluster, hard_memory_bytes, Cluster::hard_memory);
+    let cluster = if_given(cluster, operation.control.as_ref(), Cluster::control);
+    let cluster = if_given(cluster, operation.admin, Cluster::admin);
     let cluster = if_given(cluster, operation.nice, Cluster::nice);
     let cluster = if_given(cluster, operation.cgroup.clone(), Cluster::cgroup);
     if_given(cluster, operation.account.clone(), |cluster, account| cluster.user(account.user, account.group))

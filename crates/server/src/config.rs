@@ -7,7 +7,7 @@ pub(crate) mod quantity;
 mod settings;
 
 pub(crate) use choice::{Account, Affinity, Distribution, HealthGate};
-pub(crate) use operation::{Operation, Recycling};
+pub(crate) use operation::{LogFile, Operation, Recycling};
 pub(crate) use settings::{LogFormat, LogLevel, Settings};
 
 use std::fmt;

@@ -51,13 +51,9 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) -> Flush {
     let terminal = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(lines.clone());
     // A second subscriber can only be an embedding program's: it stays.
-    let _ = match (format, terminal) {
-        (LogFormat::Json, _) | (LogFormat::Auto, false) => {
-            tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
-        }
-        (LogFormat::Human, _) | (LogFormat::Auto, true) => {
-            tracing::subscriber::set_global_default(builder.with_ansi(terminal).finish())
-        }
+    let _ = match format.resolved() {
+        LogFormat::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish()),
+        _ => tracing::subscriber::set_global_default(builder.with_ansi(terminal).finish()),
     };
     Flush(lines)
 }

@@ -76,7 +76,6 @@ impl RequestIds {
 /// What the log line of a request says besides its outcome. Dropped before [`Line::finish`], the client is gone.
 struct Line {
     id: HeaderValue,
-    worker: u32,
     method: Method,
     path: String,
     begun: Instant,
@@ -88,7 +87,6 @@ pub(crate) async fn answer(State(app): State<App>, request: Request, next: Next)
     let id = app.request_ids.of(request.headers());
     let line = Line {
         id: id.clone(),
-        worker: app.worker.id().get(),
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
         begun: Instant::now(),
@@ -133,14 +131,13 @@ impl Line {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             if let Some(refused) = app.refusals.tell() {
                 let why = problem.map_or("", Problem::detail);
-                tracing::warn!(worker = app.worker.id().get(), refused, why, "requests are refused");
+                tracing::warn!(refused, why, "requests are refused");
             }
             return;
         }
         let milliseconds = |d: Duration| (d.as_secs_f64() * 1e5).round() / 1e2;
         tracing::info!(
             request = text(&self.id),
-            worker = self.worker,
             method = self.method.as_str(),
             path = self.path,
             status = status.as_u16(),
@@ -159,7 +156,6 @@ impl Drop for Line {
         if !self.answered {
             tracing::info!(
                 request = text(&self.id),
-                worker = self.worker,
                 method = self.method.as_str(),
                 path = self.path,
                 total_ms = self.begun.elapsed().as_millis() as u64,

@@ -9,7 +9,7 @@ use crate::logs;
 use crate::routes::router;
 use crate::start::{self, Failure};
 use crate::work::Pool;
-use phalanx::{Event, ListenAddress, Worker};
+use phalanx::{Event, ListenAddress, Tls, Worker};
 use std::io::{IsTerminal, Write};
 
 /// Any error of a worker or of its settings.
@@ -43,6 +43,10 @@ async fn work(worker: Worker, config: Config) -> Result<(), AnyError> {
         .idle_timeout(config.idle_timeout)
         .max_connections(config.max_connections as usize)
         .max_connections_per_ip(config.max_connections_per_ip as usize);
+    let server = match &config.operation.tls {
+        Some(files) => server.tls(Tls::from_files(&files.certificate, &files.key)?),
+        None => server,
+    };
     let app = App::new(config, &worker, pool)?;
     let draining = app.clone();
     let leaving = worker.clone();
@@ -57,6 +61,7 @@ async fn work(worker: Worker, config: Config) -> Result<(), AnyError> {
 /// Tells where the server is, once the first worker is ready.
 pub(crate) struct Banner {
     hint: String,
+    scheme: &'static str,
     addresses: Vec<ListenAddress>,
     told: bool,
 }
@@ -70,7 +75,8 @@ impl Banner {
             config.store.display(),
             ByteSize(config.store_limit_bytes)
         );
-        Banner { hint, addresses: Vec::new(), told: false }
+        let scheme = if config.operation.tls.is_some() { "https://" } else { "http://" };
+        Banner { hint, scheme, addresses: Vec::new(), told: false }
     }
 
     pub(crate) fn on_event(&mut self, event: &Event) {
@@ -91,7 +97,7 @@ impl Banner {
     fn tell(&self) {
         let mut out = std::io::stdout().lock();
         for address in &self.addresses {
-            let scheme = if address.tcp().is_some() { "http://" } else { "" };
+            let scheme = if address.tcp().is_some() { self.scheme } else { "" };
             let _ = writeln!(out, "listening on {scheme}{address}");
         }
         if out.is_terminal() {

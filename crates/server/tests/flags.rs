@@ -1,5 +1,7 @@
 //! Each flag of supervision does what its help says, on the real binary.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 
 use harness::{Server, signal, wait_until};

@@ -6,6 +6,7 @@ use super::file;
 use super::quantity::{ByteSize, Span};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -215,6 +216,17 @@ pub(crate) enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+impl LogFormat {
+    /// What `auto` means for this process.
+    pub(crate) fn resolved(self) -> LogFormat {
+        match self {
+            LogFormat::Auto if std::io::stderr().is_terminal() => LogFormat::Human,
+            LogFormat::Auto => LogFormat::Json,
+            given => given,
+        }
+    }
 }
 
 impl Settings {
