@@ -3,6 +3,8 @@
 use super::PATIENCE;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Instant;
 
 /// One connection to a server.
@@ -32,6 +34,20 @@ pub(crate) fn multipart(parts: &[(&str, &[u8])]) -> (String, Vec<u8>) {
     }
     body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     (format!("content-type: multipart/form-data; boundary={boundary}\r\n"), body)
+}
+
+/// One request over a Unix socket, answered with a length and the end of the connection.
+pub(crate) fn over_unix(socket: &Path, method: &str, path: &str) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").as_bytes())?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let cut_short = || io::Error::new(ErrorKind::UnexpectedEof, "the connection ended before an answer");
+    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(cut_short)? + 4;
+    let head = String::from_utf8_lossy(&bytes[..head_end]).to_lowercase();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut_short)?;
+    Ok(Answer { status, head, body: bytes.split_off(head_end) })
 }
 
 impl Connection {

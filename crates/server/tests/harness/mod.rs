@@ -101,9 +101,41 @@ impl Server {
         self.primary.id()
     }
 
-    /// All processes that the primary started and that still live.
+    /// The workers that live: the children of the primary but its front.
     pub(crate) fn worker_pids(&self) -> BTreeSet<u32> {
-        children_of(self.primary.id())
+        let children = children_of(self.primary.id());
+        let workers = self.status()["workers"].as_array().cloned().unwrap_or_default();
+        workers
+            .iter()
+            .filter_map(|worker| Some(worker["pid"].as_u64()? as u32))
+            .filter(|pid| children.contains(pid))
+            .collect()
+    }
+
+    /// What the control socket says of the cluster.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        self.control("GET", "/status").1
+    }
+
+    /// Asks the control socket; the front may just be replaced, so it is tried again for a while.
+    pub(crate) fn control(&self, method: &str, path: &str) -> (u16, serde_json::Value) {
+        let begun = Instant::now();
+        loop {
+            match http::over_unix(&self.store().join("control.sock"), method, path) {
+                Ok(answer) => return (answer.status, answer.json()),
+                Err(error) => assert!(begun.elapsed() < PATIENCE, "control socket: {error}; log:\n{}", self.log()),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Runs `phalanx ctl` on this server.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> Refusal {
+        let mut all = vec!["ctl", "--control"];
+        let socket = self.store().join("control.sock");
+        all.push(socket.to_str().expect("UTF-8"));
+        all.extend(arguments);
+        Self::refused(&all, |_, _| {})
     }
 
     /// The processes that answer until `wanted` different ones were seen, or patience ends.
@@ -158,7 +190,8 @@ impl Server {
     /// The stored files; unfinished ones included.
     pub(crate) fn stored(&self) -> Vec<String> {
         let entries = fs::read_dir(self.store()).expect("the store");
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name != "control.sock").collect()
     }
 
     /// Runs `misuse` and checks that afterwards the same workers serve on.
