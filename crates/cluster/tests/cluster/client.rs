@@ -84,17 +84,61 @@ impl KeepAlive {
 
     /// One answer with a content-length.
     pub(crate) fn answer(&mut self) -> String {
-        let mut answer = Vec::new();
-        let mut byte = [0];
-        while !answer.ends_with(b"\r\n\r\n") {
-            assert_eq!(self.0.read(&mut byte).unwrap(), 1, "the end came in {:?}", String::from_utf8_lossy(&answer));
-            answer.push(byte[0]);
-        }
-        let head = String::from_utf8(answer).unwrap();
+        self.try_answer().unwrap()
+    }
+
+    /// One answer with a content-length; `UnexpectedEof` if the connection ends instead, whether it sees that while it
+    /// sends or while it reads.
+    pub(crate) fn try_request(&mut self, path: &str) -> std::io::Result<String> {
+        // What cannot be sent any more may still have an end to be read.
+        let _ = self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes());
+        self.try_answer()
+    }
+
+    fn try_answer(&mut self) -> std::io::Result<String> {
+        let head = self.try_head()?;
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        head + &String::from_utf8(body).unwrap()
+        let body = String::from_utf8(self.try_bytes(length)?).unwrap();
+        Ok(head + &body)
+    }
+
+    /// The head of an answer, without its body.
+    pub(crate) fn head(&mut self) -> String {
+        self.try_head().unwrap()
+    }
+
+    fn try_head(&mut self) -> std::io::Result<String> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.extend(self.try_bytes(1)?);
+        }
+        Ok(String::from_utf8(head).unwrap())
+    }
+
+    /// The next bytes, so many.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.try_bytes(count).unwrap()
+    }
+
+    fn try_bytes(&mut self, count: usize) -> std::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).map(|()| bytes)
+    }
+
+    /// Whether the peer has closed the connection, and everything before that was read.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let peeked = self.0.peek(&mut [0]);
+        self.0.set_nonblocking(false).unwrap();
+        matches!(peeked, Ok(0)) || peeked.is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
+    }
+
+    /// Every byte until the connection ends, one way or the other.
+    #[cfg(feature = "tls")]
+    pub(crate) fn rest_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.0.read_to_end(&mut bytes);
+        bytes
     }
 
     /// Everything until the peer closes; the error if it closes with a reset.

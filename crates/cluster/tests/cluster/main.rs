@@ -11,6 +11,14 @@ mod client;
 mod faults;
 #[cfg(feature = "control")]
 mod front;
+mod http2;
+mod http2_client;
+mod http_drain;
+mod http_held;
+mod http_limits;
+mod http_programs;
+#[cfg(feature = "tls")]
+mod http_tls;
 mod lifecycle;
 mod limits;
 mod listeners;
@@ -25,6 +33,16 @@ mod upgrade;
 
 /// A test: what it promises, and the code that tries to break it.
 type Test = (&'static str, fn());
+
+/// What the HTTP server of a worker promises.
+const HTTP_TESTS: &[&[Test]] = &[
+    http_held::TESTS,
+    http_drain::TESTS,
+    http_limits::TESTS,
+    http2::TESTS,
+    #[cfg(feature = "tls")]
+    http_tls::TESTS,
+];
 
 fn main() {
     phalanx_process::init().expect("init");
@@ -42,7 +60,7 @@ fn main() {
         reload::TESTS,
         upgrade::TESTS,
     ];
-    let tests = areas.into_iter().flatten();
+    let tests = areas.into_iter().chain(HTTP_TESTS.iter().copied()).flatten();
     #[cfg(feature = "control")]
     let tests = tests.chain(front::tests());
     let (mut passed, mut failed) = (0, Vec::new());

@@ -43,6 +43,7 @@ pub(crate) fn run(name: &str) {
         "messages" => server().workers(1).primary(messages_primary).run(messages_worker),
         "forks" => server().workers(0).primary(forks_primary).run(serve),
         "without-init" => without_init(),
+        "http" => crate::http_programs::run(),
         "orders-one-gives-up" => orders::cluster("").workers(3).run(|worker| async {
             match worker.place().0 {
                 2 if worker.settings() == b"ok" => Err(DoNotRestart::because("told so").into()),
