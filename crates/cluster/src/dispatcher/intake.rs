@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use phalanx_channel::{Packets, Received, Watched};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::claims::{Claims, Ticket};
 use super::link::{FromDesk, ToDesk};
 use crate::Error;
 use crate::lifeline::Life;
-use crate::passed::Passed;
+use crate::passed::{Passed, Sender};
 
 /// When the whole cluster stops: longest wait for the dispatcher to hand over what waits in the backlog. It gives up
 /// earlier by itself.
@@ -76,13 +76,13 @@ impl Intake {
     }
 
     /// Takes what is offered until no more will come.
-    async fn take_all(&self, sender: &mpsc::Sender<OwnedFd>) {
+    async fn take_all(&self, sender: &Sender) {
         loop {
             let Ok(mut ready) = self.readiness.readable().await else { return };
             match self.link.receive::<ToDesk>() {
                 Ok(Received::Message(ToDesk::Hello, _)) => self.say(&FromDesk::Open),
                 Ok(Received::Message(ToDesk::Offer(tickets), sockets)) => {
-                    if self.take(tickets, sockets, sender).await.is_err() {
+                    if self.take(tickets, sockets, sender).await.is_none() {
                         return;
                     }
                 }
@@ -95,33 +95,28 @@ impl Intake {
     }
 
     /// Claims each when there is room for it, so that what is not claimed can still go to another worker.
-    async fn take(
-        &self,
-        tickets: Vec<Ticket>,
-        sockets: Vec<OwnedFd>,
-        sender: &mpsc::Sender<OwnedFd>,
-    ) -> Result<(), mpsc::error::SendError<()>> {
+    async fn take(&self, tickets: Vec<Ticket>, sockets: Vec<OwnedFd>, sender: &Sender) -> Option<()> {
         let mut looked = false;
         for (ticket, socket) in tickets.into_iter().zip(sockets) {
-            let room = match sender.try_reserve() {
-                Ok(room) => room,
-                Err(_) => {
+            let room = match sender.room_now() {
+                Some(room) => room,
+                None => {
                     if std::mem::take(&mut looked) {
                         self.say(&FromDesk::Looked);
                     }
-                    sender.reserve().await?
+                    sender.room().await?
                 }
             };
             // From here on it is ours, or was never: then it is dropped, and the dispatcher has its own copy.
             if self.claims.claim(ticket) {
-                room.send(socket);
+                room.fill(socket);
             }
             looked = true;
         }
         if looked {
             self.say(&FromDesk::Looked);
         }
-        Ok(())
+        Some(())
     }
 
     /// A dispatcher that does not read has not more than this to hear: that there is something to look at.

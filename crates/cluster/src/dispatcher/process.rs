@@ -19,8 +19,9 @@ use super::link::{DoorCard, FromDispatcher, ToDispatcher, descriptor};
 use crate::listener::Listener;
 use crate::{Distribution, Error, Place, WorkerId};
 
-/// Most connections accepted in one turn; what goes to one worker travels in one message.
-const ACCEPTS_A_TURN: usize = 16;
+/// Most connections accepted in one turn; what goes to one worker travels in one message. A dispatcher that is killed at the
+/// worst moment loses so many.
+const ACCEPTS_A_TURN: usize = 4;
 
 /// While connections wait and no worker can take them, from one look at the workers to the next: they do not say when they
 /// have room again.

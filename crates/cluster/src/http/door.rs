@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use phalanx_shared::Field;
 use rustix::io::Errno;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::Limits;
 use super::connection::{self, Terms};
@@ -17,6 +17,7 @@ use super::transport::{Socket, Transport};
 use super::web_service::WebService;
 use crate::Error;
 use crate::lifeline::Life;
+use crate::passed::Receiver;
 use crate::worker::Inner;
 
 /// Most connections that were accepted and not read from yet: what a worker that is killed can lose at most without
@@ -69,7 +70,7 @@ impl<S: WebService> Door<S> {
 
     /// Takes connections that others accepted. When this worker leaves, it is at its end as soon as everything that was
     /// under way has come.
-    pub(super) async fn take_passed(mut self, mut passed: mpsc::Receiver<OwnedFd>) -> Result<(), Error> {
+    pub(super) async fn take_passed(mut self, mut passed: Receiver) -> Result<(), Error> {
         let mut life = self.worker.life.clone();
         loop {
             tokio::select! {
@@ -78,7 +79,7 @@ impl<S: WebService> Door<S> {
                 _ = life.wait_for(|life| *life != Life::Serving) => {}
                 () = self.wait_for_room() => {}
             }
-            match passed.recv().await {
+            match passed.next().await {
                 Some(socket) => self.begin_passed(socket),
                 None => return Ok(()),
             }

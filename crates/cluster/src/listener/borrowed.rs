@@ -8,13 +8,13 @@ use std::time::Duration;
 use phalanx_channel::Watched;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::{Listener, Origin};
 use crate::Place;
 use crate::lifeline::Life;
-use crate::passed::Passed;
+use crate::passed::{Passed, Sender};
 
 /// Pause after an accept that failed for want of a resource, such as open files.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -71,9 +71,9 @@ impl Borrowed {
         // The cluster ends: what waits is served, then the port is shut for all holders.
         for listener in all.into_values().flatten() {
             for _ in 0..MAX_LAST_CONNECTIONS {
-                let Ok(room) = sender.reserve().await else { return };
+                let Some(room) = sender.room().await else { return };
                 match accept(&listener) {
-                    Ok(socket) => room.send(socket),
+                    Ok(socket) => room.fill(socket),
                     Err(Errno::AGAIN | Errno::INVAL) => break,
                     Err(_) => {}
                 }
@@ -82,7 +82,7 @@ impl Borrowed {
         }
     }
 
-    fn follow(&self, tasks: &mut BTreeMap<Place, Vec<Accepting>>, sender: &mpsc::Sender<OwnedFd>) {
+    fn follow(&self, tasks: &mut BTreeMap<Place, Vec<Accepting>>, sender: &Sender) {
         let now = self.lock();
         tasks.retain(|place, _| now.contains_key(place));
         for (place, listeners) in now.iter() {
@@ -108,7 +108,7 @@ struct Accepting {
 }
 
 impl Accepting {
-    fn start(listener: Arc<Listener>, sender: mpsc::Sender<OwnedFd>) -> Accepting {
+    fn start(listener: Arc<Listener>, sender: Sender) -> Accepting {
         let task = tokio::spawn(accept_all(Arc::clone(&listener), sender));
         Accepting { listener, task }
     }
@@ -121,13 +121,13 @@ impl Drop for Accepting {
     }
 }
 
-async fn accept_all(listener: Arc<Listener>, sender: mpsc::Sender<OwnedFd>) {
+async fn accept_all(listener: Arc<Listener>, sender: Sender) {
     let Ok(watched) = listener.as_fd().try_clone_to_owned().and_then(Watched::for_reading) else { return };
     loop {
         let Ok(mut ready) = watched.readable().await else { return };
-        let Ok(room) = sender.reserve().await else { return };
+        let Some(room) = sender.room().await else { return };
         match accept(&listener) {
-            Ok(socket) => room.send(socket),
+            Ok(socket) => room.fill(socket),
             Err(Errno::AGAIN) => ready.clear_ready(),
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                 drop(room);

@@ -73,7 +73,7 @@ fn client(number: usize) -> Ipv4Addr {
 }
 
 fn never(counts: &BTreeMap<&'static str, u64>, what: &[&str], distribution: &str) {
-    assert!(counts.get("ok").copied().unwrap_or(0) > 50, "{distribution}: no load: {counts:?}");
+    assert!(counts.get("ok").copied().unwrap_or(0) > 10, "{distribution}: no load: {counts:?}");
     for outcome in what {
         assert_eq!(counts.get(outcome), None, "{distribution}: {counts:?}");
     }
@@ -127,9 +127,7 @@ fn kill_loop() {
         let failed: u64 = ["reset before send", "reset after send"].iter().filter_map(|name| counts.get(name)).sum();
         println!("  {distribution}: {kills} kills, {held} connections held by the killed, outcomes {counts:?}");
         never(&counts, &["refused", "timed out", "wrong answer"], distribution);
-        // One more each: claimed, and not yet counted.
-        let most = held + kills as u64 * u64::from(distribution != "shared");
-        assert!(failed <= most, "{distribution}: {failed} failed, but the killed held only {most}");
+        assert!(failed <= held, "{distribution}: {failed} failed, but the killed held only {held}");
     }
 }
 
@@ -216,9 +214,9 @@ fn dispatcher_killed() {
         let counts = load.finish();
         println!("  {distribution}: 8 dispatchers killed, outcomes {counts:?}");
         never(&counts, &["refused", "timed out", "wrong answer"], distribution);
-        // It accepts only what somebody takes at once: a connection for each kill is already bad luck.
+        // It accepts four at once, and offers them at once.
         let lost: u64 = ["reset before send", "reset after send"].iter().filter_map(|name| counts.get(name)).sum();
-        assert!(lost <= 16, "{distribution}: {counts:?}");
+        assert!(lost <= 8 * 4, "{distribution}: {counts:?}");
         cluster.signal(Signal::TERM);
         assert_eq!(cluster.wait().0.code(), Some(0));
     }
