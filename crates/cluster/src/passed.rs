@@ -1,8 +1,10 @@
-//! Connections that come to a worker already accepted: from the dispatcher, or from a socket that another place lent.
+//! Connections that come to a worker already accepted: from the dispatcher, from a socket that another place lent, from
+//! another worker.
 //!
 //! ```text
 //!   dispatcher's link ──┐      ┌──── asks for one ───┐
-//!   lent sockets ───────┴──► room ──── one ──────────┴──► the HTTP server, or `Worker::connections`
+//!   lent sockets ───────┼──► room ──── one ──────────┴──► the HTTP server, or `Worker::connections`
+//!   other workers ──────┘
 //! ```
 //!
 //! Whoever serves asks for one connection at a time; only then is one taken (claimed, accepted) from where it waits. So

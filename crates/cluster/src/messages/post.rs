@@ -146,14 +146,14 @@ impl ForServer {
         tokio::spawn(async move {
             let sender = passed.sender().await;
             let room = match &sender {
-                Some(sender) => sender.reserve().await.ok(),
+                Some(sender) => sender.room().await,
                 None => None,
             };
             // Nothing: it was taken back.
             let Some(socket) = lock(&waiting).remove(&entry) else { return };
             let kind = match room {
                 Some(room) => {
-                    room.send(socket);
+                    room.fill(socket);
                     Kind::Accepted { id }
                 }
                 None => Kind::Failed { id, why: Failure::NoServer },
