@@ -27,6 +27,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/whoami", get(probes::whoami))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(probes::readyz))
+        .route("/metrics", get(probes::metrics))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_here)
         .layer(from_fn_with_state(app.clone(), request::answer))

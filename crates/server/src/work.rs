@@ -5,7 +5,7 @@ use crate::problem::{Code, Problem};
 use crate::request::WorkTime;
 use phalanx::Worker;
 use phalanx::image::Plan;
-use phalanx::shared::Field;
+use phalanx::shared::{Field, Histogram};
 use phalanx::thread::{Admission, Error, JobContext, JobError, Refusal, ThreadPool};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ impl Pool {
 
     /// Lets in work of this cost, before its body is read. Dropped when the work is submitted.
     pub(crate) fn admit(&self, cost: Cost) -> Result<Admission, Problem> {
-        self.threads.admit(cost.0).map_err(refused)
+        self.threads.admit(cost.0).map_err(|refusal| self.refused(refusal))
     }
 
     /// Does `work` on a CPU thread. Dropping the future cancels it: `work` has to look now and then.
@@ -82,24 +82,44 @@ impl Pool {
         let waits = OnScoreboard::new(&self.worker, Field::QueueDepth);
         let job = move |job: &JobContext| {
             let begun = Instant::now();
-            let _runs = waits.becomes(Field::BusyThreads);
+            let runs = waits.becomes(Field::BusyThreads);
             let result = work(job);
-            (result, WorkTime { wait: begun - submitted, work: begun.elapsed(), stages: None })
+            let time = WorkTime { wait: begun - submitted, work: begun.elapsed(), stages: None };
+            let scoreboard = runs.worker.scoreboard();
+            scoreboard.histogram(Histogram::QueueWait).record(time.wait);
+            scoreboard.histogram(Histogram::Work).record(time.work);
+            (result, time)
         };
+        self.count(Field::JobsSubmitted);
         let job = self.threads.job().cost(cost.0).deadline_from_submit(self.deadline).submit(job);
-        job.await.map_err(|error| self.failed(&error))
+        let done = job.await.map_err(|error| self.failed(&error))?;
+        self.count(Field::JobsDone);
+        Ok(done)
+    }
+
+    fn count(&self, field: Field) {
+        self.worker.scoreboard().add(field, 1);
     }
 
     fn failed(&self, error: &JobError) -> Problem {
+        self.count(match error {
+            JobError::Refused(_) | JobError::TimedOut(_) | JobError::Cancelled => Field::JobsRefused,
+            _ => Field::JobsFailed,
+        });
         match error {
-            JobError::Refused(refusal) => refused(*refusal),
+            JobError::Refused(refusal) => self.refused(*refusal),
             JobError::TimedOut(_) => self.deadline_passed(),
-            JobError::Cancelled => refused(Refusal::ShuttingDown),
+            JobError::Cancelled => self.refused(Refusal::ShuttingDown),
             panicked => {
                 tracing::error!("{panicked}");
                 Problem::new(Code::Internal, "the server made a mistake at work on this request; it is logged")
             }
         }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Problem {
+        self.count(Field::Shed);
+        refused(refusal)
     }
 
     /// The work was stopped at its deadline.

@@ -24,8 +24,11 @@ pub(super) const OF_THE_CLUSTER: &[(Family, &[Part<ClusterField>])] = &[
     (gauge("phalanx_start_time_seconds", "When the cluster began, since 1970."), &[(None, ClusterField::StartedAt)]),
     (gauge("phalanx_places", "Places that should have a worker."), &[(None, ClusterField::Wanted)]),
     (
-        gauge("phalanx_places_without_hope", "Places that are given up: for now, or until a reload."),
-        &[(Some(("until", "probe")), ClusterField::Broken), (Some(("until", "reload")), ClusterField::GivenUp)],
+        gauge(
+            "phalanx_places_broken",
+            "Places without a worker: tried again after a while, or given up until a reload.",
+        ),
+        &[(None, ClusterField::Broken)],
     ),
     (
         gauge("phalanx_workers", "Worker processes by what they do."),
@@ -73,6 +76,10 @@ pub(super) const OF_THE_CLUSTER: &[(Family, &[Part<ClusterField>])] = &[
     (
         counter("phalanx_breakers_opened_total", "Times that a place was given up for a while."),
         &[(None, ClusterField::BreakersOpened)],
+    ),
+    (
+        counter("phalanx_places_given_up_total", "Times that a worker said that it must not be restarted."),
+        &[(None, ClusterField::GivenUp)],
     ),
     (
         counter("phalanx_reloads_total", "Reloads by how they ended."),

@@ -6,7 +6,7 @@ use crate::query;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
 /// `GET /whoami`: the process that answers, and the client's own `id` if it sent one, so that it can tell answers apart.
@@ -53,6 +53,13 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Problem> 
             "max_wait_ms": app.config.max_wait.as_millis() as u64,
         },
     })))
+}
+
+/// `GET /metrics`: the figures of the whole cluster, as Prometheus reads them.
+pub(crate) async fn metrics(State(app): State<App>) -> Response {
+    const TEXT_FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, TEXT_FORMAT), (CACHE_CONTROL, HeaderValue::from_static("no-store"))], app.worker.metrics())
+        .into_response()
 }
 
 fn uncached(value: Value) -> Response {

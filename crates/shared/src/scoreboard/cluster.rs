@@ -43,7 +43,7 @@ cluster_fields! {
     Booting = 3,
     /// Workers that finish what they have.
     Draining = 4,
-    /// Places that have been given up for now: their breaker is open.
+    /// Places without a worker: their breaker is open, or they are given up until a reload.
     Broken = 5,
     /// Worker processes started.
     Starts = 6,
@@ -101,7 +101,7 @@ cluster_fields! {
     PrimaryPid = 32,
     /// Stack dumps made of hung workers.
     StackDumps = 33,
-    /// Places whose worker said that it must not be restarted.
+    /// Times that a worker said that it must not be restarted, so that its place is given up until a reload.
     GivenUp = 34,
     /// Workers killed because the worker that they were to replace stays after all.
     KilledUnneeded = 35,
