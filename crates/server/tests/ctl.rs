@@ -122,3 +122,14 @@ fn metrics_answer_for_the_whole_cluster() {
     assert_eq!(server.get("/metrics").status, 200);
     assert!(server.get("/metrics").text().contains("phalanx_workers{state=\"serving\"} 2"));
 }
+
+#[test]
+fn waiting_is_measured_apart_from_working() {
+    let server = Server::start_with(&["--workers", "1"]);
+    let answer = server.post("/process", "content-type: application/json\r\n", br#"{"numbers":[10]}"#);
+    assert_eq!(answer.status, 200);
+    let metrics = server.get("/metrics").text();
+    for line in ["phalanx_queue_wait_seconds_count 1", "phalanx_work_seconds_count 1"] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+}

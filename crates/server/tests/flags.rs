@@ -118,8 +118,10 @@ fn user_drops_privileges_of_workers_only() {
 
 #[test]
 fn every_distribution_serves_and_survives_a_kill() {
-    for mode in ["shared", "reuseport"] {
-        let server = Server::start_with(&["--distribution", mode]);
+    for mode in ["shared", "reuseport", "round-robin", "least-loaded", "sticky"] {
+        // All clients of these tests have one address.
+        let workers = if mode == "sticky" { "1" } else { "2" };
+        let server = Server::start_with(&["--distribution", mode, "--workers", workers]);
         let first = worker(&server);
         signal(first, Signal::KILL);
         wait_until("answers of another", || {
