@@ -38,6 +38,7 @@
 //! | you want | use |
 //! |---|---|
 //! | all cores for one port, crash-proof, drained at stop | [`cluster`] |
+//! | messages, requests and connections between the processes of a cluster | [`Primary`], [`Worker`] |
 //! | CPU work off the event loop, bounded, with deadlines | [`thread`] |
 //! | pictures decoded, resized, encoded within announced memory | `image` |
 //! | programs started, watched, ended with all they started; parts of this program forked; Node.js on the other end | [`process`] |
