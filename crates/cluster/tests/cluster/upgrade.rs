@@ -113,7 +113,7 @@ fn broken_files() {
     let mut installed = Installed::ready("");
     let workers = installed.cluster.workers();
     let descriptors = installed.cluster.descriptors();
-    let mut is_refused = |installed: &mut Installed, why: &str| {
+    let is_refused = |installed: &mut Installed, why: &str| {
         let line = installed.upgrade();
         assert!(line.contains("failed") && line.contains(why), "{line}");
         assert_eq!(installed.cluster.settle(2), workers);
