@@ -6,6 +6,7 @@ mod operation;
 mod patience;
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use crate::control::WORKER_ROLE;
@@ -42,6 +43,7 @@ pub struct Cluster {
     pub(crate) messages: bool,
     pub(crate) settings: Option<SettingsSource>,
     pub(crate) front: FrontSettings,
+    pub(crate) pid_file: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -59,6 +61,7 @@ impl Cluster {
             messages: false,
             settings: None,
             front: FrontSettings::default(),
+            pid_file: None,
         }
     }
 
@@ -106,6 +109,13 @@ impl Cluster {
     /// nothing is changed. Default: none, and workers find their settings by themselves.
     pub fn settings(mut self, read: impl FnMut() -> Result<Vec<u8>, AnyError> + Send + 'static) -> Self {
         self.settings = Some(Box::new(read));
+        self
+    }
+
+    /// A file with the primary's process id, locked as long as it lives: a second cluster with the same file is refused, and
+    /// one that was left behind is taken over. It is removed at the end, and stays over upgrades. Default: none.
+    pub fn pid_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.pid_file = Some(path.as_ref().to_owned());
         self
     }
 

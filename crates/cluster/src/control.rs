@@ -18,6 +18,8 @@ pub(crate) mod descriptor {
     pub(crate) const MESSAGES: &str = "messages";
     /// The worker's own slot of the scoreboard, writable.
     pub(crate) const SLOT: &str = "slot";
+    /// Where the stacks of the worker's threads are written, if it hangs.
+    pub(crate) const STACKS: &str = "stacks";
     /// The page of the cluster, read-only.
     pub(crate) const CLUSTER: &str = "cluster";
     /// The permits of the cluster.

@@ -42,6 +42,8 @@ pub enum Error {
         /// Which, and why.
         what: String,
     },
+    /// The file with the process id cannot be had.
+    PidFile(phalanx_process::service::PidFileError),
     /// The code that reads the settings failed.
     Settings(Box<dyn std::error::Error + Send + Sync>),
     /// A reload, an upgrade or another operation was refused, or failed; the workers that were there serve on.
@@ -206,6 +208,7 @@ impl fmt::Display for Error {
                 write!(f, "every worker asked not to be started again (exit code 78); see what it wrote above")
             }
             Error::Worker(source) | Error::Primary(source) => source.fmt(f),
+            Error::PidFile(source) => source.fmt(f),
             Error::Settings(source) => write!(f, "the settings cannot be used: {source}"),
             Error::State { why } => write!(f, "the state of the program before cannot be taken over: {why}"),
             Error::Operation { kind, why } => write!(f, "the {kind} failed: {why}"),
@@ -252,6 +255,7 @@ impl std::error::Error for Error {
         match self {
             Error::Process(source) => Some(source),
             Error::Channel(source) => Some(source),
+            Error::PidFile(source) => Some(source),
             Error::Address { source, .. }
             | Error::Listen { source, .. }
             | Error::Given { source, .. }

@@ -159,10 +159,17 @@ pub enum Event {
     },
     /// The log files were moved away (SIGUSR1): whoever writes one opens it anew.
     ReopenLogs,
-    /// A worker's event loop stood still; its threads were asked where they are.
+    /// A worker's event loop stood still; its threads are asked where they are, and then it is killed.
     Hung {
         /// The worker.
         worker: WorkerId,
+    },
+    /// Where the threads of a hung worker stood.
+    Stacks {
+        /// The worker.
+        worker: WorkerId,
+        /// A paragraph for each thread.
+        text: String,
     },
 }
 
@@ -190,6 +197,7 @@ impl Event {
             Event::GaveUp { .. } => "gave-up",
             Event::ReopenLogs => "reopen-logs",
             Event::Hung { .. } => "hung",
+            Event::Stacks { .. } => "stacks",
         }
     }
 
@@ -206,6 +214,7 @@ impl Event {
             | Event::Killed { worker, .. }
             | Event::Exit { worker, .. }
             | Event::Recycle { worker, .. }
+            | Event::Stacks { worker, .. }
             | Event::Hung { worker } => Some(*worker),
             _ => None,
         }
@@ -271,6 +280,7 @@ impl fmt::Display for Event {
             }
             Event::ReopenLogs => write!(f, "log files are opened anew"),
             Event::Hung { worker } => write!(f, "worker {worker} hangs: its event loop stands still"),
+            Event::Stacks { worker, text } => write!(f, "the threads of worker {worker}:\n{text}"),
             Event::Stopping => write!(f, "stopping: the workers finish what they have"),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phalanx_channel::{Packets, Received};
-use phalanx_process::{Signal, Signals, TakenRole};
+use phalanx_process::{Signal, Signals, TakenRole, stack_dump};
 use phalanx_shared::{Blob, ClusterPage, Field, Owner, Permits, Slot, SlotIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -100,6 +100,9 @@ where
     let permits =
         Permits::from_descriptor(role.take(descriptor::PERMITS)?).map_err(Error::system("open the permits"))?;
     let line = role.take_all(descriptor::MESSAGES).pop();
+    if let Some(stacks) = role.take_all(descriptor::STACKS).pop() {
+        stack_dump::install(stacks)?;
+    }
     let listeners = take_listeners(&mut role)?;
     let desk = role.take_all(dispatcher::descriptor::DESK).pop();
     let claims = role.take_all(dispatcher::descriptor::CLAIMS).pop();

@@ -11,6 +11,7 @@ use rustix::event::epoll;
 use super::front::Front;
 use super::generations::Generations;
 use super::operations::Operations;
+use super::service::Service;
 use super::upgrade::{Images, Inheritance};
 use super::{Primary, Source, TICK, cluster_page, signals, system};
 use crate::Error;
@@ -75,6 +76,7 @@ impl Primary {
             feed.listening(listeners.addresses());
         }
         let front = Front::open(cluster.front, parts.control, parts.admin)?;
+        let hung_grace = cluster.policy.hung_grace;
         let now = Instant::now();
         let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), 0);
         Ok(Primary {
@@ -101,6 +103,9 @@ impl Primary {
             health_gate: cluster.health_gate,
             gate_commands: HashMap::new(),
             front,
+            service: Service::default(),
+            dumpers: HashMap::new(),
+            hung_grace,
             forking: None,
             forked: None,
             epoll,
@@ -119,6 +124,8 @@ impl Primary {
             if let Some(inheritance) = inheritance {
                 primary.take_up(inheritance)?;
             }
+            // Last: what is dropped in an error before this leaves the pid file to the image before us.
+            primary.service = Service::begin(cluster.pid_file.as_deref(), parts.pid_file)?;
             Ok(primary)
         })
     }
@@ -181,6 +188,7 @@ struct Parts {
     listeners: Vec<(crate::listener::Kept, OwnedFd)>,
     control: Option<OwnedFd>,
     admin: Option<OwnedFd>,
+    pid_file: Option<OwnedFd>,
 }
 
 impl Parts {
@@ -204,6 +212,7 @@ impl Parts {
             listeners: inheritance.map(Inheritance::listeners).transpose()?.unwrap_or_default(),
             control,
             admin,
+            pid_file: inheritance.map(Inheritance::pid_file).transpose()?.flatten(),
         })
     }
 }

@@ -43,6 +43,7 @@ impl Primary {
                 ("rollback", true) => ClusterField::Rollbacks,
                 _ => return,
             },
+            Event::Stacks { .. } => ClusterField::StackDumps,
             Event::Stopping => return self.cluster.set(ClusterField::Stopping, 1),
             _ => return,
         };

@@ -10,7 +10,7 @@
 //! | `gates.rs`, `stacks.rs` | what a worker has to prove; where a hung one stands |
 //! | `operations.rs`, `generations.rs`, `upgrade/` | what somebody asks of the whole cluster |
 //! | `signals.rs`, `commands.rs`, `front.rs` | who asks |
-//! | `cluster_page.rs` | what is counted |
+//! | `cluster_page.rs`, `service.rs` | what the world outside is told |
 
 mod begin;
 mod cluster_page;
@@ -25,9 +25,11 @@ mod gates;
 mod generations;
 mod memory;
 mod operations;
+mod service;
 mod signals;
 mod source;
 mod spawn;
+mod stacks;
 mod upgrade;
 mod workers;
 
@@ -53,7 +55,9 @@ pub(crate) use front::FrontSettings;
 use generations::Generations;
 use operations::Operations;
 pub(crate) use operations::Wish;
+use service::Service;
 use source::Source;
+use stacks::Dumper;
 pub(crate) use upgrade::{CHECK_ROLE, play_check};
 use upgrade::{Check, Images};
 use workers::{PlaceRecord, Running};
@@ -92,6 +96,10 @@ struct Primary {
     /// Commands that judge a held worker's health.
     gate_commands: HashMap<WorkerId, blocking::Child>,
     front: Option<Front>,
+    service: Service,
+    /// Processes that write down where hung workers stand.
+    dumpers: HashMap<WorkerId, Dumper>,
+    hung_grace: Duration,
     /// Environment of the fork that is under way, until its worker is started.
     forking: Option<Vec<(String, String)>>,
     /// The worker that the fork under way started.
@@ -122,6 +130,8 @@ impl Primary {
             self.update_gauges();
             self.pump_front();
             self.tend_dispatcher();
+            self.announce();
+            self.feed_watchdog();
             let timeout = to_timespec(self.until_next_deadline());
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -155,6 +165,7 @@ impl Primary {
             Source::FrontProcess => self.reap_front(),
             // Looked at in each turn.
             Source::Check => {}
+            Source::Dumper(worker) => self.dump_ended(worker),
             Source::Leftover => self.reap_leftovers(),
             // It is looked after in each turn.
             Source::Dispatcher => {}
@@ -167,7 +178,8 @@ impl Primary {
         let clock = self.supervisor.wakes_at().map(|at| self.origin + at);
         let front = self.front.as_ref().and_then(Front::wakes_at);
         let dispatcher = self.dispatch.as_ref().and_then(Keeper::wakes_at);
-        let others = [self.check.as_ref().map(Check::until), front, dispatcher, clock];
+        let check = self.check.as_ref().map(Check::until);
+        let others = [check, front, dispatcher, self.service.wakes_at(), clock];
         let next = others.into_iter().flatten().fold(self.next_tick, Instant::min);
         // An epoll time-out is cut to whole milliseconds: a hair later is better than a turn too early.
         next.saturating_duration_since(now) + Duration::from_millis(1)
@@ -188,7 +200,7 @@ impl Primary {
             Action::Probe(worker) => self.probe(worker),
             Action::Admit(worker) => self.admit(worker),
             Action::Drain(worker, departure, within) => self.drain(worker, departure, within),
-            Action::DumpStacks(worker) => self.emit(Event::Hung { worker }),
+            Action::DumpStacks(worker) => self.dump_stacks(worker),
             Action::Kill(worker, reason) => self.kill(worker, reason),
             Action::Bury(worker, reason) => self.bury(worker, reason),
             Action::Recycle(worker, why) => self.emit(Event::Recycle { worker, why }),
@@ -211,6 +223,7 @@ impl Primary {
 
     fn emit(&mut self, event: Event) {
         self.count(&event);
+        self.tell_manager(&event);
         if let Some(observe) = &mut self.on_event {
             observe(&event);
         }

@@ -23,6 +23,8 @@ pub(super) enum Source {
     FrontProcess,
     /// The check of an upgrade ended.
     Check,
+    /// The process that writes down the stacks of a hung worker ended.
+    Dumper(WorkerId),
     /// A child that is no worker any more, or never was one, ended.
     Leftover,
     /// The dispatcher said something.
@@ -48,6 +50,7 @@ impl Source {
             Source::Leftover => (8, 0),
             Source::Dispatcher => (9, 0),
             Source::DispatcherProcess => (10, 0),
+            Source::Dumper(worker) => (11, worker.get()),
         };
         epoll::EventData::new_u64(kind | u64::from(number) << KIND_BITS)
     }
@@ -65,7 +68,8 @@ impl Source {
             7 => Source::Check,
             8 => Source::Leftover,
             9 => Source::Dispatcher,
-            _ => Source::DispatcherProcess,
+            10 => Source::DispatcherProcess,
+            _ => Source::Dumper(worker),
         }
     }
 }
@@ -77,7 +81,8 @@ mod tests {
     #[test]
     fn what_epoll_reports_is_what_was_watched() {
         let worker = WorkerId::new(u32::MAX);
-        let of_worker = [Source::Control(worker), Source::Process(worker), Source::Gate(worker)];
+        let of_worker =
+            [Source::Control(worker), Source::Process(worker), Source::Gate(worker), Source::Dumper(worker)];
         let single = [
             Source::Signals,
             Source::Commands,

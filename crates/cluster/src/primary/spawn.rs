@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
 use phalanx_channel::Packets;
-use phalanx_process::{Process, Role, Signal};
+use phalanx_process::{Process, Role, Signal, stack_dump};
 use phalanx_shared::Slot;
 use rustix::event::epoll;
 
@@ -57,6 +57,8 @@ impl Primary {
             .descriptor(descriptor::SLOT, memory.as_fd())
             .descriptor(descriptor::PERMITS, permits.as_fd())
             .descriptor(descriptor::CLUSTER, cluster.as_fd());
+        let (stacks, their_stacks) = stack_dump::pipe()?;
+        role = role.descriptor(descriptor::STACKS, their_stacks.as_fd());
         if let Some((_, theirs)) = &messages {
             role = role.descriptor(descriptor::MESSAGES, theirs.as_fd());
         }
@@ -107,9 +109,13 @@ impl Primary {
         let statm = Statm::of(&child);
         let child = self.watch_worker(worker, &control, child)?;
         let pipes = pipes.map(|(pipes, _)| pipes);
-        let running = Running { birth, child, control, stacks: None, pipes, started, statm };
-        if let (Some(dispatch), Some(desk)) = (&mut self.dispatch, desk) {
-            dispatch.seat(worker, place, desk, &self.slots[index])?;
+        let running = Running { birth, child, control, stacks: Some(stacks), pipes, started, statm };
+        if let (Some(dispatch), Some(desk)) = (&mut self.dispatch, desk)
+            && let Err(error) = dispatch.seat(worker, place, desk, &self.slots[index])
+        {
+            let _ = running.child.kill(Signal::Kill);
+            self.leftovers.push(running.child);
+            return Err(error);
         }
         if let (Some(feed), Some((ours, _))) = (&self.feed, messages) {
             feed.connect(worker, running.child.pid(), ours);

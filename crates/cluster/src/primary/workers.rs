@@ -130,15 +130,16 @@ impl Primary {
         match message {
             ToPrimary::Online => self.emit(Event::Online { worker }),
             ToPrimary::Listening(address) => {
-                self.feed_supervisor(Input::Listening(worker));
                 self.emit(Event::Listening { worker, address });
+                self.feed_supervisor(Input::Listening(worker));
             }
             ToPrimary::Ready => {
                 if self.workers.get(&worker).is_some_and(|running| !running.birth.held) {
                     self.worker_accepts(worker);
                 }
-                self.feed_supervisor(Input::Ready(worker));
+                // What follows from it comes after it.
                 self.emit(Event::Ready { worker, after });
+                self.feed_supervisor(Input::Ready(worker));
             }
             ToPrimary::Failed(error) => self.feed_supervisor(Input::Failed(worker, error)),
             ToPrimary::Leaves => self.worker_left(worker),
@@ -173,6 +174,7 @@ impl Primary {
         if let Some(dispatch) = &mut self.dispatch {
             dispatch.tick();
         }
+        self.expire_dumps();
         let vitals = self
             .workers
             .iter()

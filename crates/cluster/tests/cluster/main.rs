@@ -19,6 +19,7 @@ mod http_limits;
 mod http_programs;
 #[cfg(feature = "tls")]
 mod http_tls;
+mod hung;
 mod lifecycle;
 mod limits;
 mod listeners;
@@ -28,7 +29,9 @@ mod messages_programs;
 mod orders;
 mod process;
 mod programs;
+mod recycle;
 mod reload;
+mod signals;
 mod upgrade;
 
 /// A test: what it promises, and the code that tries to break it.
@@ -59,6 +62,9 @@ fn main() {
         faults::TESTS,
         reload::TESTS,
         upgrade::TESTS,
+        recycle::TESTS,
+        hung::TESTS,
+        signals::TESTS,
     ];
     let tests = areas.into_iter().chain(HTTP_TESTS.iter().copied()).flatten();
     #[cfg(feature = "control")]

@@ -17,7 +17,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use phalanx_cluster::{Cluster, DoNotRestart, HealthGate, Worker};
+use phalanx_cluster::{Affinity, Cluster, DoNotRestart, HealthGate, Worker};
+use phalanx_process::Limit;
 
 use crate::programs::{AnyError, serve_as, server};
 
@@ -33,6 +34,13 @@ pub(crate) fn cluster(variant: &str) -> Cluster {
             text => Ok(text.into_bytes()),
         });
     match variant {
+        "hurried" => cluster.liveness(Duration::from_secs(2)).hung_grace(Duration::from_secs(2)),
+        "requests" => cluster.max_requests(200),
+        "lifetime" => cluster.max_lifetime(Duration::from_secs(1)),
+        "soft-memory" => cluster.soft_memory(64 << 20),
+        "hard-memory" => cluster.hard_memory(64 << 20),
+        "pid-file" => cluster.pid_file(std::env::var_os("TEST_PID_FILE").expect("a pid file")),
+        "nice" => cluster.nice(5).rlimit(Limit::OpenFiles, 300).affinity(Affinity::OnePerPlace),
         "control" => cluster.control(std::env::var_os("TEST_CONTROL").expect("a control socket")),
         "path" => cluster.health_gate(HealthGate::path("/readyz")),
         "command" => {

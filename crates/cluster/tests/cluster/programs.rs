@@ -122,9 +122,8 @@ fn service(
                     std::hint::spin_loop();
                 }
             }
-            "/hang" => loop {
-                std::thread::park();
-            },
+            "/hang" => stuck_for_ever(),
+            "/eat" => std::mem::forget(std::hint::black_box(vec![1u8; 100 << 20])),
             "/refuse" => status = 503,
             "/read" => {
                 text = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len()).to_string();
@@ -133,6 +132,14 @@ fn service(
         }
         Ok(Response::builder().status(status).body(Full::from(text)).unwrap())
     })
+}
+
+/// Known by its name in a dump of stacks.
+#[inline(never)]
+fn stuck_for_ever() {
+    loop {
+        std::thread::park();
+    }
 }
 
 async fn messages_primary(primary: Primary) -> Result<(), AnyError> {

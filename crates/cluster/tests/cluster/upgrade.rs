@@ -74,7 +74,12 @@ impl Installed {
         String::from_utf8_lossy(&file[file.len() - 40..]).rsplit(": ").next().unwrap().to_owned()
     }
 
-    /// Asks over the control socket.
+    /// Asks over the control socket for what can begin.
+    fn begin(&self, path: &str) {
+        let answer = self.post(path);
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    }
+
     fn post(&self, path: &str) -> String {
         let mut socket = until(soon(), "the control socket", || UnixStream::connect(&self.control).ok());
         write!(socket, "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
@@ -189,11 +194,11 @@ fn rolled_back_by_hand() {
     let line = installed.end();
     assert!(line.contains("there is none to go back to"), "{line}; {answer}");
     install(&installed.program, "2");
-    assert!(installed.post("/upgrade").starts_with("HTTP/1.1 20"));
+    installed.begin("/upgrade");
     assert!(installed.end().contains("upgrade (operation 2) is done"));
     assert_eq!((installed.version().as_str(), installed.primary_version().as_str()), ("2", "2"));
     for expected in ["1", "2", "1"] {
-        assert!(installed.post("/rollback").starts_with("HTTP/1.1 20"));
+        installed.begin("/rollback");
         let line = installed.end();
         assert!(line.contains("rollback") && line.contains("is done"), "{line}");
         installed.cluster.settle(3);

@@ -94,6 +94,11 @@ impl Inheritance {
         Ok((control, self.luggage.copy_if(self.state.admin, "the admin socket")?))
     }
 
+    /// The pid file, locked.
+    pub(in crate::primary) fn pid_file(&self) -> Result<Option<OwnedFd>, Error> {
+        self.luggage.copy_if(self.state.pid_file, "the pid file")
+    }
+
     /// Takes up the generations that live. Those of this very image are started as this image starts any other.
     pub(in crate::primary) fn take_up_generations(&self, generations: &mut Generations) -> Result<(), Error> {
         let ours = identity(&this_image()?)?;

@@ -219,6 +219,7 @@ impl Primary {
             state.control = control.map(|socket| luggage.pack(socket)).transpose()?;
             state.admin = admin.map(|socket| luggage.pack(socket)).transpose()?;
         }
+        state.pid_file = self.service.kept().map(|file| luggage.pack(file)).transpose()?;
         state.leftovers = children().filter(|pid| !state.workers.iter().any(|worker| worker.pid == *pid)).collect();
         Ok((state, luggage))
     }
