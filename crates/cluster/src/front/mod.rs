@@ -94,6 +94,12 @@ const IGNORED: &[Signal] =
 /// How long the front hears the workers when the primary is gone: as long as these may live.
 const ORPHAN_DEADLINE: Duration = Duration::from_millis(900);
 
+/// How long a front that is dismissed has for answers under way.
+const LAST_ANSWERS: Duration = Duration::from_millis(50);
+
+/// From one look at who our parent is to the next, while the link is broken.
+const PARENT_POLL: Duration = Duration::from_millis(5);
+
 /// Plays the role of the front. Does not return: the process exits.
 pub(crate) fn run(role: TakenRole) -> ! {
     match play(role) {
@@ -138,11 +144,20 @@ fn play(mut role: TakenRole) -> Result<(), Error> {
             end = front.hear() => end?,
             failure = serving => failure?,
         };
-        if end == End::Orphaned {
-            let _ = tokio::time::timeout(ORPHAN_DEADLINE, front.log.all_ended()).await;
-            // A primary that replaces itself in place is still our parent: the socket is still its own.
-            if std::os::unix::process::parent_id() != parent {
-                name.iter().for_each(Name::remove);
+        match end {
+            // Answers that are known are still written.
+            End::Dismissed => tokio::time::sleep(LAST_ANSWERS).await,
+            End::Orphaned => {
+                let orphaned = async {
+                    // The link of a killed process ends before its children have another parent.
+                    while std::os::unix::process::parent_id() == parent {
+                        tokio::time::sleep(PARENT_POLL).await;
+                    }
+                    // A primary that replaces itself in place is still our parent: the socket is still its own.
+                    name.iter().for_each(Name::remove);
+                    front.log.all_ended().await;
+                };
+                let _ = tokio::time::timeout(ORPHAN_DEADLINE, orphaned).await;
             }
         }
         front.log.finish();

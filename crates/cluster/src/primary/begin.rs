@@ -175,6 +175,8 @@ impl Primary {
         // Before those that were lost, which it has to know first.
         self.inputs.push_front(Input::Adopt(state.heritage()));
         self.feed_supervisor(Input::Elapsed);
+        // Nobody looks after the control socket since the last front was dismissed.
+        self.start_front();
         self.resume_operation(state.operation);
     }
 }

@@ -182,6 +182,15 @@ impl Front {
         self.dying.retain(|child| matches!(child.try_wait(), Ok(None)));
     }
 
+    /// Another image of the primary starts a front of its own: this one writes what is there and goes.
+    pub(super) fn dismiss(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.feed.leave();
+            // What the link does not take now is not worth a wait: its end says the same.
+            let _ = running.feed.pump(Default::default);
+        }
+    }
+
     /// The cluster has ended: the front writes what is there and goes.
     pub(super) fn finish(mut self) {
         if let Some(mut running) = self.running.take() {

@@ -222,6 +222,8 @@ impl Primary {
     }
 
     fn emit(&mut self, event: Event) {
+        // Before the count: who sees the one sees the other.
+        self.update_gauges();
         self.count(&event);
         self.tell_manager(&event);
         if let Some(observe) = &mut self.on_event {

@@ -48,6 +48,8 @@ impl Front {
 
     pub(super) fn operation(&mut self, _: &Operation) {}
 
+    pub(super) fn dismiss(&mut self) {}
+
     pub(super) fn finish(self) {}
 }
 

@@ -213,6 +213,9 @@ fn primary_killed_half_way() {
     installed.cluster.signal(Signal::USR2);
     installed.cluster.wait_for("goes on in the new program");
     installed.cluster.wait_for("started");
+    // The front of the new program answers, so it is there to clean up.
+    let answer = installed.post("/status");
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
     all.extend(installed.cluster.workers());
     let address = installed.cluster.address();
     installed.cluster.signal(Signal::KILL);

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use phalanx_process::upgrade::{ExecInPlace, Image, image_on_disk, this_image};
 use rustix::event::epoll;
 
+use super::front::Front;
 use super::operations::{Operation, ROLLBACK, UPGRADE, Wish};
 use super::{Primary, Source, system};
 use crate::hub::Feed;
@@ -99,7 +100,10 @@ impl Primary {
             (Err(why), _) => Err(why),
             (Ok(()), _) if self.stop_requests > 0 => Err("the cluster stops".to_owned()),
             (Ok(()), None) => return,
-            (Ok(()), Some(running)) => Err(self.go_on_as(running, &check.image).to_string()),
+            (Ok(()), Some(running)) => {
+                self.front.iter_mut().for_each(Front::dismiss);
+                Err(self.go_on_as(running, &check.image).to_string())
+            }
         };
         if check.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.leftovers.push(check.child);
@@ -134,7 +138,7 @@ impl Primary {
     }
 
     /// This image could not replace the workers: the one before it goes on. Returns only if that failed.
-    pub(super) fn return_to_previous_image(&self, why: String) -> String {
+    pub(super) fn return_to_previous_image(&mut self, why: String) -> String {
         let (Some(operation), Some(previous)) = (self.operations.running(), &self.images.previous) else { return why };
         if self.stop_requests > 0 {
             return why;
@@ -145,6 +149,7 @@ impl Primary {
             failure: Some(why.clone()),
             began_ms: operation.began_ms,
         };
+        self.front.iter_mut().for_each(Front::dismiss);
         let packed = self.pack(state).and_then(|(mut state, mut luggage)| {
             state.previous_image = self.images.older.as_ref().map(|image| luggage.pack(image)).transpose()?;
             Ok((state, luggage))
