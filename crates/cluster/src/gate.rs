@@ -20,6 +20,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use phalanx_channel::Watched;
@@ -62,7 +63,7 @@ pub(crate) struct AcceptGate {
     siblings: Arc<Siblings>,
     version: usize,
     rivals: Vec<Rival>,
-    timer: Watched,
+    pause: Arc<Pause>,
 }
 
 /// What this worker knows of another.
@@ -106,9 +107,8 @@ impl Rival {
 
 impl AcceptGate {
     pub(crate) fn new(own: Arc<Slot>, siblings: Arc<Siblings>) -> io::Result<AcceptGate> {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        Ok(AcceptGate { own, siblings, version: 0, rivals: Vec::new(), timer: Watched::for_reading(timer)? })
+        let pause = siblings.pause()?;
+        Ok(AcceptGate { own, siblings, version: 0, rivals: Vec::new(), pause })
     }
 
     /// Stands back while a sibling should take what waits in `listener`. True if this worker is to accept now, false
@@ -120,7 +120,7 @@ impl AcceptGate {
         let began = Instant::now();
         self.own.add(Field::Deferred, 1);
         loop {
-            self.wait().await?;
+            self.pause.wait().await?;
             if !has_waiting(listener)? {
                 return Ok(false);
             }
@@ -142,15 +142,44 @@ impl AcceptGate {
         let leads = self.rivals.iter_mut().enumerate().filter_map(|(index, rival)| Some((rival.lead(own)?, index)));
         leads.max().filter(|(lead, _)| *lead >= SLACK).map(|(_, index)| index)
     }
+}
 
-    /// Lets the event loop turn for [`LOOK_AGAIN`]. (The runtime's own timer has a grain of a millisecond.)
-    async fn wait(&mut self) -> io::Result<()> {
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let value = Timespec { tv_sec: 0, tv_nsec: LOOK_AGAIN.subsec_nanos().into() };
-        let once = Itimerspec { it_interval: zero, it_value: value };
-        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+/// A wait of [`LOOK_AGAIN`] at most, in which the event loop turns. (The runtime's own timer has a grain of a millisecond.)
+/// All gates of a worker share one timer: who comes while it runs waits for its end, and looks a little earlier.
+#[derive(Debug)]
+pub(crate) struct Pause {
+    timer: Watched,
+    runs: AtomicBool,
+}
+
+impl Pause {
+    pub(crate) fn new() -> io::Result<Pause> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        Ok(Pause { timer: Watched::for_reading(timer)?, runs: AtomicBool::new(false) })
+    }
+
+    async fn wait(&self) -> io::Result<()> {
+        let ours = !self.runs.swap(true, Ordering::Relaxed);
+        // Given back also if this wait is given up: nobody may wait for a timer that was never set again.
+        let _run = ours.then_some(Run(&self.runs));
+        if ours {
+            let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let value = Timespec { tv_sec: 0, tv_nsec: LOOK_AGAIN.subsec_nanos().into() };
+            let once = Itimerspec { it_interval: zero, it_value: value };
+            rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        }
         self.timer.readable().await?.clear_ready();
         Ok(())
+    }
+}
+
+/// The timer runs for somebody.
+struct Run<'a>(&'a AtomicBool);
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
@@ -196,6 +225,31 @@ mod tests {
         assert_eq!(rival.lead(5), None);
         slot.add(Field::Accepted, 1);
         assert_eq!(rival.lead(5), Some(5));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn gates_that_wait_at_once_share_a_timer_and_none_waits_for_ever() {
+        let siblings = Siblings::default();
+        let pause = siblings.pause().unwrap();
+        assert!(Arc::ptr_eq(&pause, &siblings.pause().unwrap()));
+        for _ in 0..100 {
+            let waits: Vec<_> = (0..20)
+                .map(|_| {
+                    let pause = Arc::clone(&pause);
+                    tokio::spawn(async move { pause.wait().await })
+                })
+                .collect();
+            // One that is given up in the middle takes nothing from the others.
+            let given_up = tokio::spawn({
+                let pause = Arc::clone(&pause);
+                async move { pause.wait().await }
+            });
+            tokio::task::yield_now().await;
+            given_up.abort();
+            for wait in waits {
+                tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap().unwrap().unwrap();
+            }
+        }
     }
 
     #[test]

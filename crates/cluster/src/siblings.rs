@@ -1,15 +1,20 @@
-//! The scoreboard slots of the other workers, as this worker may read them.
+//! The scoreboard slots of the other workers, as this worker may read them; held or gone ones say that they accept nothing.
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use phalanx_shared::Slot;
+
+use crate::gate::Pause;
 
 /// A list that one thread adds to and others look at; looking costs one load while nothing was added.
 #[derive(Debug, Default)]
 pub(crate) struct Siblings {
     version: AtomicUsize,
     slots: Mutex<Vec<(u16, Arc<Slot>)>>,
+    /// The pause of all gates of this worker.
+    pause: Mutex<Weak<Pause>>,
 }
 
 impl Siblings {
@@ -19,6 +24,17 @@ impl Siblings {
         slots.retain(|(known, _)| *known != index);
         slots.push((index, Arc::new(slot)));
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The pause that all gates of this worker share. Must be called inside a runtime.
+    pub(crate) fn pause(&self) -> io::Result<Arc<Pause>> {
+        let mut known = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pause) = known.upgrade() {
+            return Ok(pause);
+        }
+        let pause = Arc::new(Pause::new()?);
+        *known = Arc::downgrade(&pause);
+        Ok(pause)
     }
 
     /// Grows whenever the list changes.

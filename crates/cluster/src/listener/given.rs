@@ -17,7 +17,7 @@ impl GivenSockets {
         if !wanted.iter().any(|wanted| matches!(wanted.what, What::Given(_))) {
             return Ok(GivenSockets(Vec::new()));
         }
-        Ok(GivenSockets(sockets_of_the_parent()?.into_iter().map(Some).collect()))
+        Ok(GivenSockets(phalanx_process::service::listen_fds()?.into_iter().map(Some).collect()))
     }
 
     /// Those that `given` names. Not blocking from now on.
@@ -54,10 +54,6 @@ impl GivenSockets {
         };
         format!("nothing to listen on for \"{text}\": {given}; start the program by a socket unit")
     }
-}
-
-fn sockets_of_the_parent() -> Result<Vec<(String, OwnedFd)>, Error> {
-    Ok(Vec::new())
 }
 
 /// A socket that we can accept from. Makes it non-blocking, for all who hold it: that is what everybody does with it.
