@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -20,6 +21,9 @@ pub(crate) const TESTS: &[Test] = &[
     ("a Unix socket in the abstract namespace is served", unix_abstract),
     ("all addresses are served by one socket of both families", dual_stack),
     ("254 listeners are all served", many_listeners),
+    ("sockets that a service manager gives are served, by name, and left open at the end", given),
+    ("a socket that was asked for and not given is said", not_given),
+    ("with few open files connections wait and are served", few_files),
 ];
 
 /// As [`ask`], on a Unix socket.
@@ -103,6 +107,78 @@ fn unix_abstract() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// Starts the program as a service manager does: with a socket, named `web`, at 3.
+fn start_given(folder: &Path, socket: OwnedFd, address: &str, distribution: &str) -> Running {
+    let script = folder.join("start");
+    let text = "#!/bin/sh\nexec 3<&0 </dev/null\n\
+                LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$TEST_EXECUTABLE\"\n";
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Running::start_file(&script, "server", |command| {
+        command.env("TEST_EXECUTABLE", std::env::current_exe().unwrap());
+        command.env("TEST_ADDRESS", address).env("TEST_DISTRIBUTION", distribution).stdin(socket);
+    })
+}
+
+fn given() {
+    for (address, distribution) in [("systemd:web", "shared"), ("fd:3", "reuseport"), ("systemd", "round-robin")] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("given.sock");
+        let (web, local) = (TcpListener::bind("127.0.0.1:0").unwrap(), UnixListener::bind(&path).unwrap());
+        let web_address = web.local_addr().unwrap();
+        for socket in [web.try_clone().unwrap().into(), local.try_clone().unwrap().into()] {
+            let is_tcp = socket2::SockRef::from(&socket).local_addr().unwrap().as_socket().is_some();
+            let mut cluster = start_given(folder.path(), socket, address, distribution);
+            cluster.wait_for("is ready");
+            cluster.wait_for("is ready");
+            match is_tcp {
+                true => assert!(matches!(ask(web_address, "/"), Outcome::Ok(_)), "{address}"),
+                false => assert!(ask_unix(&path).is_some(), "{address}"),
+            }
+            cluster.signal(Signal::TERM);
+            assert_eq!(cluster.wait().0.code(), Some(0), "{address}");
+        }
+        // They belong to whoever gave them: connections wait for the next program.
+        std::net::TcpStream::connect(web_address).unwrap();
+        UnixStream::connect(&path).unwrap();
+    }
+}
+
+fn not_given() {
+    let mut cluster = start("systemd:web", &[]);
+    let (status, stderr) = cluster.wait();
+    assert_eq!(status.code(), Some(64));
+    assert!(stderr.contains("\"systemd:web\"") && stderr.contains("LISTEN_FDS"), "{stderr}");
+    let folder = tempfile::tempdir().unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap().into();
+    let (status, stderr) = start_given(folder.path(), socket, "systemd:admin", "shared").wait();
+    assert_eq!(status.code(), Some(64));
+    assert!(stderr.contains("1 were given; left are: web"), "{stderr}");
+    let file = std::fs::File::open("/dev/null").unwrap().into();
+    let (status, stderr) = start_given(folder.path(), file, "systemd", "shared").wait();
+    assert_eq!(status.code(), Some(64));
+    assert!(stderr.contains("it is no socket"), "{stderr}");
+}
+
+fn few_files() {
+    for distribution in ["shared", "round-robin"] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("start");
+        std::fs::write(&script, "#!/bin/sh\nulimit -n 48\nexec \"$TEST_EXECUTABLE\"\n").unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut cluster = Running::start_file(&script, "server", |command| {
+            command.env("TEST_EXECUTABLE", std::env::current_exe().unwrap()).env("TEST_DISTRIBUTION", distribution);
+        });
+        cluster.wait_for("is ready");
+        cluster.wait_for("is ready");
+        let address = cluster.address();
+        // Many more than both workers can hold at once.
+        let clients: Vec<_> = (0..100).map(|_| std::thread::spawn(move || ask(address, "/slow?50"))).collect();
+        let outcomes: Vec<Outcome> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Ok(_))), "{distribution}: {outcomes:?}");
+    }
 }
 
 fn free_port() -> u16 {

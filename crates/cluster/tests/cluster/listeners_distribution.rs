@@ -12,6 +12,7 @@ use crate::Test;
 use crate::client::{KeepAlive, Outcome, ask, body};
 use crate::faults::Load;
 use crate::listeners::start;
+use crate::orders::install;
 use crate::process::{DEADLINE, Running, lives, send, soon, until};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -20,6 +21,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("in every mode kill -9 of all workers loses nothing that waits", all_dead),
     ("in every mode a stopping cluster answers what it was asked", stops_cleanly),
     ("in every mode SIGTERM to a worker under load loses nothing", told_to_leave),
+    ("in every mode reloads under load lose nothing", reloaded),
+    ("in every mode upgrades under load lose nothing", upgraded),
+    ("in every mode the listeners close while no worker can start, and open again at the same address", idle),
+    ("a scaled-down place's socket is served by the others", scaled_down),
     ("a stopped worker costs no new connection behind a dispatcher", stopped_worker),
     ("kill -9 of the dispatcher loses nothing that waits, and the next one goes on", dispatcher_killed),
     ("a stopped dispatcher is replaced", dispatcher_stopped),
@@ -179,6 +184,101 @@ fn told_to_leave() {
         let counts = load.finish();
         never(&counts, NOTHING_ELSE, distribution);
     }
+}
+
+/// A cluster whose executable can be replaced.
+fn installed(distribution: &str, folder: &std::path::Path) -> Running {
+    let (program, settings) = (folder.join("program"), folder.join("settings"));
+    install(&program, "1");
+    std::fs::write(&settings, "ok").unwrap();
+    let mut cluster = Running::start_file(&program, "orders", |command| {
+        command.env("TEST_SETTINGS", &settings).env("TEST_DISTRIBUTION", distribution);
+    });
+    cluster.wait_for("is ready");
+    cluster.wait_for("is ready");
+    cluster
+}
+
+fn reloaded() {
+    for distribution in ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster = installed(distribution, folder.path());
+        let load = Load::start(cluster.address(), 8, "/");
+        for _ in 0..4 {
+            let before = workers(&cluster);
+            cluster.signal(Signal::HUP);
+            let line = cluster.wait_for_either("is done", "failed:");
+            assert!(line.contains("is done"), "{distribution}: {line}");
+            until(soon(), "the old workers to be gone", || (!before.iter().any(|pid| lives(*pid))).then_some(()));
+        }
+        let counts = load.finish();
+        println!("  {distribution}: 4 reloads, outcomes {counts:?}");
+        never(&counts, NOTHING_ELSE, distribution);
+    }
+}
+
+fn upgraded() {
+    for distribution in ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster = installed(distribution, folder.path());
+        let load = Load::start(cluster.address(), 8, "/");
+        for round in 2..=4 {
+            let before = workers(&cluster);
+            install(&folder.path().join("program"), &round.to_string());
+            cluster.signal(Signal::USR2);
+            let line = cluster.wait_for_either("is done", "failed:");
+            assert!(line.contains("is done"), "{distribution}: {line}");
+            until(soon(), "the old workers to be gone", || (!before.iter().any(|pid| lives(*pid))).then_some(()));
+        }
+        let counts = load.finish();
+        println!("  {distribution}: 3 upgrades, outcomes {counts:?}");
+        never(&counts, NOTHING_ELSE, distribution);
+        cluster.signal(Signal::TERM);
+        assert_eq!(cluster.wait().0.code(), Some(0), "{distribution}");
+    }
+}
+
+fn idle() {
+    let clusters = ALL.map(|distribution| {
+        std::thread::spawn(move || {
+            let folder = tempfile::tempdir().unwrap();
+            let spoiled = folder.path().join("spoiled");
+            let mut cluster = Running::start_with("spoilt", |command| {
+                command.env("TEST_SPOILED", &spoiled).env("TEST_DISTRIBUTION", distribution);
+            });
+            cluster.wait_for("is ready");
+            cluster.wait_for("is ready");
+            let address = cluster.address();
+            std::fs::write(&spoiled, "").unwrap();
+            workers(&cluster).into_iter().for_each(|pid| send(pid, Signal::KILL));
+            cluster.wait_for("the listeners are closed");
+            until(soon(), "a refusal", || (ask(address, "/") == Outcome::Refused).then_some(()));
+            std::fs::remove_file(&spoiled).unwrap();
+            // The breakers are open; a reload tries again at once.
+            cluster.signal(Signal::HUP);
+            cluster.wait_for("is ready");
+            until(soon(), "an answer", || matches!(ask(address, "/"), Outcome::Ok(_)).then_some(()));
+        })
+    });
+    clusters.into_iter().for_each(|cluster| cluster.join().unwrap());
+}
+
+fn scaled_down() {
+    let mut cluster = ready("reuseport", "3");
+    let address = cluster.address();
+    let load = Load::start(address, 8, "/");
+    for _ in 0..2 {
+        cluster.signal(Signal::TTOU);
+        cluster.wait_for("is done");
+        cluster.wait_for("left with");
+    }
+    assert_eq!(workers(&cluster).len(), 1);
+    // With three sockets in the group, a third of these would wait for ever.
+    (0..60).for_each(|_| assert!(matches!(ask(address, "/"), Outcome::Ok(_))));
+    cluster.signal(Signal::TTIN);
+    cluster.wait_for("is ready");
+    let counts = load.finish();
+    never(&counts, NOTHING_ELSE, "reuseport");
 }
 
 fn stopped_worker() {

@@ -18,6 +18,12 @@ pub(crate) fn run(name: &str) {
     orders::begin();
     let result = match name {
         "server" => server().run(serve),
+        "spoilt" => server().run(|worker| async move {
+            match std::env::var_os("TEST_SPOILED").is_some_and(|file| std::path::Path::new(&file).exists()) {
+                true => Err("spoiled".into()),
+                false => serve(worker).await,
+            }
+        }),
         "quick-drain" => server().drain_deadline(Duration::from_millis(300)).run(serve),
         "early-thread" => {
             std::thread::spawn(|| {
