@@ -3,7 +3,7 @@
 use super::process::{End, Part, Process, State};
 use super::recycle::Share;
 use super::seat::{Rest, Seat};
-use super::{Action, Adopted, Departure, Heritage, Inherited, NextTry, Now, Phase, Stage, Supervisor, place};
+use super::{Action, Adopted, Heritage, Inherited, KillReason, NextTry, Now, Phase, Stage, Supervisor, place};
 
 impl Supervisor {
     /// What the next image of the primary has to know: feed it to its supervisor as [`Input::Adopt`](super::Input::Adopt).
@@ -66,14 +66,18 @@ impl Supervisor {
         &mut self.seats[index]
     }
 
-    /// The first of a place that does not leave holds it. A second one was to replace it; that is not gone on with.
+    /// The first of a place that does not leave holds it. A second one was to replace it; that is not gone on with, and
+    /// it holds no connection yet.
     fn adopt_worker(&mut self, adopted: Adopted, now: Now, out: &mut Vec<Action>) {
         let birth = adopted.birth;
         let stays = matches!(adopted.stage, Stage::Starting | Stage::Ready);
         let holds = stays && self.current(usize::from(birth.place.0)).is_none();
         let seat = self.seat_for(birth.place.0);
+        if holds && !seat.wanted() {
+            seat.generation = birth.generation;
+        }
         if holds {
-            (seat.rest, seat.generation) = (Rest::Taken, birth.generation);
+            seat.rest = Rest::Taken;
         }
         let state = match adopted.stage {
             Stage::Starting => State::Booting { kill_at: now + self.policy.boot_deadline },
@@ -84,9 +88,9 @@ impl Supervisor {
         let part = if holds { Part::Current } else { Part::Past };
         let share = Share::draw(&self.policy, &mut self.random);
         self.processes.push(Process { listens: adopted.listens, ..Process::new(birth, part, state, now, share) });
-        if !holds {
-            self.dismiss(birth.worker, Departure::Alone, now, out);
-        } else if adopted.stage == Stage::Ready && birth.held {
+        if stays && !holds {
+            self.kill(birth.worker, KillReason::Unneeded, None, now, out);
+        } else if holds && adopted.stage == Stage::Ready && birth.held {
             out.push(Action::Admit(birth.worker));
         }
     }

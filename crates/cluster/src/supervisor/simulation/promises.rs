@@ -355,7 +355,7 @@ impl World {
 }
 
 /// The generation of each place that is wanted.
-fn generations(supervisor: &Supervisor) -> Vec<(usize, u32)> {
+pub(super) fn generations(supervisor: &Supervisor) -> Vec<(usize, u32)> {
     let wanted = supervisor.seats.iter().enumerate().filter(|(_, seat)| seat.wanted());
     wanted.map(|(index, seat)| (index, seat.generation)).collect()
 }

@@ -8,7 +8,7 @@ use super::super::policy::Random;
 use super::super::{Admission, Input, Now, Policy, Supervisor, Vitals};
 use super::Trace;
 use super::body::{Body, MOODS, Mood};
-use super::promises::Promises;
+use super::promises::{Promises, generations};
 use crate::WorkerId;
 
 /// Statuses that a process can end with when it is not told to.
@@ -76,7 +76,7 @@ impl World {
     }
 
     pub(super) fn something_happens(&mut self) {
-        self.now += Duration::from_millis(self.random.bits() % 100);
+        self.now += Duration::from_millis(self.random.bits() % 4 * 25);
         match self.below(200) {
             0..=94 => self.somebody_goes_on(),
             95..=102 => self.somebody_dies(),
@@ -133,7 +133,12 @@ impl World {
 
     fn somebody_dies(&mut self) {
         let status = STATUSES[self.below(STATUSES.len())];
-        if let Some(index) = self.somebody() {
+        let Some(index) = self.somebody() else { return };
+        if self.bodies[index].born == self.now && self.below(2) == 0 {
+            let worker = self.bodies.swap_remove(index).birth.worker;
+            self.promises.disturb();
+            self.feed(Input::SpawnFailed(worker, "no more processes".into()));
+        } else {
             self.ends(index, status);
         }
     }
@@ -148,9 +153,13 @@ impl World {
 
     fn tick(&mut self, after: Duration) {
         self.now += after;
-        let calm = self.calm;
+        let (calm, chance) = (self.calm, self.random.bits());
         let vitals = self.bodies.iter_mut().map(|body| {
-            body.beat += u64::from(body.mood != Mood::Hanging || body.ready.is_none());
+            if body.mood != Mood::Hanging || body.ready.is_none() || chance.is_multiple_of(8) {
+                body.beat += 1;
+                // Whatever made it seem to hang is over.
+                body.dumped = None;
+            }
             body.requests += if calm { 0 } else { 50 };
             body.bytes *= if body.mood == Mood::Fat { 3 } else { 1 };
             Vitals { worker: body.birth.worker, beat: body.beat, requests: body.requests, resident_bytes: body.bytes }
@@ -194,7 +203,8 @@ impl World {
             _ => WorkerId::new(9999),
         };
         let ready = self.bodies.iter().any(|body| body.birth.worker == worker && body.ready.is_some());
-        match self.below(4) {
+        match self.below(5) {
+            4 => self.feed(Input::CodeEnded),
             0 if ready => self.feed(Input::Ready(worker)),
             1 => self.feed(Input::Listening(worker)),
             2 => self.feed(Input::Failed(worker, "words".into())),
@@ -211,11 +221,13 @@ impl World {
     fn the_primary_is_upgraded(&mut self) {
         if self.promises.upgrade_is_possible() {
             let heritage = self.supervisor.heritage(self.now);
+            let before = generations(&self.supervisor);
             self.supervisor = Supervisor::new(self.policy.clone(), self.random.bits());
             for body in &mut self.bodies {
                 (body.leaving, body.dumped) = (body.leaving.map(|_| self.now), None);
             }
             self.feed(Input::Adopt(heritage));
+            assert_eq!(generations(&self.supervisor), before, "the places of the new image and their generations");
         }
     }
 

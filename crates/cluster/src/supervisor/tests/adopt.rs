@@ -67,7 +67,7 @@ fn a_replacement_that_was_under_way_is_not_gone_on_with() {
     old.step(Input::Tick(vec![Vitals { requests: 10, ..vitals(1, 1) }]), seconds(10));
     assert_eq!(old.live(), [worker(1), worker(2)]);
     let (new, actions) = next_image(&old, seconds(20));
-    assert_eq!(actions, [drain(2)]);
+    assert_eq!(actions, [Action::Kill(worker(2), KillReason::Unneeded)]);
     assert_eq!(new.leaves(worker(1)), Some(false));
 }
 
