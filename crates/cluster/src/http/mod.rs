@@ -1,15 +1,28 @@
 //! HTTP/1.1 and HTTP/2 on the cluster's listeners, for any tower service.
 //!
 //! ```text
-//!   listener ─► gate ─► accept one ─► connection task: hyper ─► your service
-//!      ▲                    │                 │
-//!      │ pauses at          │                 └─ marks what it does: head, request, response, idle
-//!      └─ max_connections   └─ the event loop turns          ▲
-//!                                                  sweeper ──┘ ends what takes too long
+//!   listener ─► gate ─► accept one ┐                 ┌─ HTTP/1.1 ┐
+//!   dispatcher, other workers ─────┼─► (TLS) ─► what does it speak?  ├─► hyper ─► your service
+//!   a probe of the primary ────────┘                 └─ HTTP/2 ──┘        │
+//!      ▲                                                                  └─ marks what it does: head, request,
+//!      │ pauses at max_connections                                           response, idle, streams, upgraded
+//!      └─ one a turn of the event loop                                                   ▲
+//!                                              sweeper ─ ends what takes too long, or ───┘
+//!                                                        whose time has come when the worker leaves
 //! ```
 //!
 //! There is no timer for each request: a connection notes what it is doing and since when, and one task looks at all
 //! of them a few times a second.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `serve` | from the first connection to the last: ready, listening, leaving |
+//! | `accept`, `door` | the ways in, and the room behind them |
+//! | `transport`, `tls`, `stream` | what carries a connection; its first bytes; its last |
+//! | `connection` | hyper on one connection, told from outside when to finish |
+//! | `service`, `body`, `clock` | one request: counted, marked, timed |
+//! | `mark`, `sweeper`, `drain` | what all connections do, how long they may, how they end |
+//! | `probe` | the worker asks itself |
 
 mod accept;
 mod body;

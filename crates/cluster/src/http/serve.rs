@@ -1,5 +1,6 @@
 //! The server of one worker from its first connection to its last.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,13 +56,20 @@ pub(super) async fn serve<S: WebService>(server: HttpServer, service: S) -> Resu
         acceptors.spawn(door.clone().take_passed(passed));
     }
     beside.spawn(say_when_serving(Arc::clone(worker)));
+    let mut life = worker.life.clone();
+    tokio::select! {
+        Err(error) = ends_of(&mut acceptors) => return Err(error),
+        _ = life.wait_for(|life| *life != Life::Serving) => {}
+    }
+    worker.slot.set(Field::Accepting, 0);
+    drain(worker, &connections, &mut acceptors).await
+}
+
+/// Waits until all ways in are closed.
+async fn ends_of(acceptors: &mut JoinSet<Result<(), Error>>) -> Result<(), Error> {
     while let Some(ended) = acceptors.join_next().await {
         ended.map_err(|error| Error::Worker(error.into()))??;
     }
-    let mut life = worker.life.clone();
-    let _ = life.wait_for(|life| *life != Life::Serving).await;
-    worker.slot.set(Field::Accepting, 0);
-    drain(worker, &connections).await;
     Ok(())
 }
 
@@ -81,16 +89,25 @@ async fn say_when_serving(worker: Arc<Inner>) {
     }
 }
 
-/// Lets the connections come to their end, and closes those that do not.
-async fn drain(worker: &Inner, connections: &Connections) {
+/// Lets the connections come to their end, those too that still come in, and closes those that do not.
+async fn drain(
+    worker: &Inner,
+    connections: &Connections,
+    acceptors: &mut JoinSet<Result<(), Error>>,
+) -> Result<(), Error> {
     let mut life = worker.life.clone();
+    let mut last = pin!(async {
+        ends_of(acceptors).await?;
+        connections.below(1).await;
+        Ok(())
+    });
     loop {
         let now = *life.borrow_and_update();
         if let Some(drain) = Drain::of(now, Instant::now()) {
             connections.drain(drain);
         }
         tokio::select! {
-            () = connections.below(1) => return,
+            ended = &mut last => return ended,
             () = tokio::time::sleep_until(end_of_drain(now).into()) => break,
             // A worker that leaves alone may hear that all leave.
             Ok(()) = life.changed() => {}
@@ -98,6 +115,7 @@ async fn drain(worker: &Inner, connections: &Connections) {
     }
     connections.close();
     let _ = tokio::time::timeout(LAST_TURNS, connections.below(1)).await;
+    Ok(())
 }
 
 /// When the last connection has to be gone.
