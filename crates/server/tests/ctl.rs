@@ -133,3 +133,18 @@ fn waiting_is_measured_apart_from_working() {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
 }
+
+#[test]
+fn a_stop_in_the_middle_of_an_upgrade_stops() {
+    for stop in [&["stop", "--now"][..], &["stop"]] {
+        let server = Server::start();
+        assert_eq!(code(server.ctl(&["upgrade"]).status), 0);
+        let told = server.ctl(stop);
+        // The front may be replaced at this very moment; then the command is given again.
+        if code(told.status) != 0 {
+            wait_until("the command to be taken", || code(server.ctl(stop).status) == 0);
+        }
+        let running = format!("/proc/{}/exe", server.primary_pid());
+        wait_until("the end", || std::fs::read_link(&running).is_err());
+    }
+}

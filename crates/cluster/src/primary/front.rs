@@ -350,7 +350,7 @@ impl Primary {
                 return Answer::Done;
             }
             Command::StopNow => {
-                self.feed_supervisor(Input::StopNow);
+                self.stop_now();
                 return Answer::Done;
             }
             Command::Kill { worker, signal } => {

@@ -129,6 +129,8 @@ impl Primary {
             self.start_front();
             self.update_gauges();
             self.pump_front();
+            // Who asked for the upgrade has been answered: this may be the end of this image.
+            self.look_at_check();
             self.tend_dispatcher();
             self.announce();
             self.feed_watchdog();
@@ -143,7 +145,6 @@ impl Primary {
             if Instant::now() >= self.next_tick {
                 self.tick();
             }
-            self.look_at_check();
             self.feed_supervisor(Input::Elapsed);
         }
         match self.outcome.take() {

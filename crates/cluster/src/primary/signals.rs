@@ -24,7 +24,7 @@ impl Primary {
         while let Some(signal) = self.signals.next() {
             match signal {
                 Signal::Terminate | Signal::Interrupt => self.request_stop(),
-                Signal::Quit => self.feed_supervisor(Input::StopNow),
+                Signal::Quit => self.stop_now(),
                 Signal::Hangup => self.begin_by_signal(Wish::Reload),
                 Signal::User2 => self.begin_by_signal(Wish::Upgrade),
                 Signal::TtyIn => self.scale_by(1),
@@ -45,7 +45,13 @@ impl Primary {
             // Our copies are not needed any more: the port is free when the last worker has let go of it.
             self.finish_listeners();
         } else {
-            self.feed_supervisor(Input::StopNow);
+            self.stop_now();
         }
+    }
+
+    /// Nothing is finished, and nothing begun any more.
+    pub(super) fn stop_now(&mut self) {
+        self.stop_requests += 1;
+        self.feed_supervisor(Input::StopNow);
     }
 }
