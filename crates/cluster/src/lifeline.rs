@@ -123,11 +123,9 @@ impl Lifeline {
             // says more.
             self.hear();
             while let Some(signal) = self.signals.next() {
-                if signal == Signal::Terminate {
-                    if self.leave(false, self.drain_deadline) {
-                        // Others have to take over what only we accept from. A primary that is gone does not mind.
-                        let _ = self.control.send(&ToPrimary::Leaves, &[]);
-                    }
+                if signal == Signal::Terminate && self.leave(false, self.drain_deadline) {
+                    // Others have to take over what only we accept from. A primary that is gone does not mind.
+                    let _ = self.control.send(&ToPrimary::Leaves, &[]);
                 }
             }
             self.enforce();

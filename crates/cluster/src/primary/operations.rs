@@ -105,6 +105,7 @@ impl Operations {
     }
 
     /// The last operations, the newest last.
+    #[cfg(feature = "control")]
     pub(super) fn recent(&self) -> impl Iterator<Item = &Operation> {
         self.recent.iter()
     }

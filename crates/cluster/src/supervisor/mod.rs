@@ -18,9 +18,9 @@
 //!   Dying ◄──── gate, hard memory, hung grace ────────┘  drain clock       GivenUp (exit code 78)
 //! ```
 //!
-//! Each file has one idea: [`life`] births and deaths, [`replacement`] one worker for another, [`reload`] all of them and
-//! the way back, [`scale`] more and fewer, [`recycle`] a worker's share, [`liveness`] the tick, [`clocks`] deadlines,
-//! [`stop`] the end, [`adopt`] from one image of the primary to the next. The rules in words: `docs/supervision.md`.
+//! Each file has one idea: `life` births and deaths, `replacement` one worker for another, `reload` all of them and
+//! the way back, `scale` more and fewer, `recycle` a worker's share, `liveness` the tick, `clocks` deadlines,
+//! `stop` the end, `adopt` from one image of the primary to the next. The rules in words: `docs/supervision.md`.
 //!
 //! Times are durations since an origin that the caller chooses; they must not go backwards.
 

@@ -35,14 +35,14 @@ fn by_requests() {
     let counts = load.finish();
     assert_eq!(counts.keys().copied().collect::<Vec<_>>(), ["ok"], "{counts:?}");
     assert!(ordered.cluster.lines().iter().any(|line| line.contains("is recycled: it has begun")));
-    never_below(&ordered.cluster.lines().to_vec(), 2);
+    never_below(ordered.cluster.lines(), 2);
 }
 
 fn by_lifetime() {
     let mut ordered = Ordered::ready("-lifetime", "ok");
     (0..4).for_each(|_| drop(ordered.cluster.wait_for("left with")));
     assert!(ordered.cluster.lines().iter().any(|line| line.contains("is recycled: it has served")));
-    never_below(&ordered.cluster.lines().to_vec(), 2);
+    never_below(ordered.cluster.lines(), 2);
 }
 
 fn by_soft_memory() {
