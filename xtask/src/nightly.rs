@@ -31,7 +31,7 @@ const VALGRIND_OPTIONS: &str = "--quiet --fair-sched=yes --error-exitcode=99 --l
 
 /// What makes tests longer, and the crates whose tests know it.
 const LONG_FORMS: [(&str, &str, &str); 3] = [
-    ("phalanx-cluster", "PHALANX_SEQUENCES", "1000000"),
+    ("phalanx-cluster", "PHALANX_SEQUENCES", "10000000"),
     ("phalanx-process", "PHALANX_NIGHTLY", "1"),
     ("phalanx-process", "PHALANX_MESSAGES", "1000000"),
 ];

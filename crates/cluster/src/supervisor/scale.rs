@@ -1,7 +1,7 @@
 //! More places and fewer: forks, departures, and the operation that asks for a number.
 
-use super::process::{Part, State};
-use super::{Action, Birth, Departure, Now, Operation, Phase, Supervisor, Turn, WorkerId};
+use super::process::Part;
+use super::{Action, Birth, Now, Operation, Supervisor, Turn, WorkerId};
 use crate::id::MAX_SLOTS;
 
 /// More places that are on their way.
@@ -94,20 +94,6 @@ impl Supervisor {
         self.operation_is_over(Err("all workers were told to leave".into()), out);
         for seat in 0..self.seats.len() {
             self.leave_for_good(seat, now, out);
-        }
-    }
-
-    /// Tells every worker to leave with all the others.
-    pub(super) fn dismiss_all(&mut self, now: Now, out: &mut Vec<Action>) {
-        debug_assert!(self.phase == Phase::Stopping, "only a stop ends every worker");
-        for index in 0..self.processes.len() {
-            let process = &self.processes[index];
-            // What was not let in yet has no business with the connections that wait.
-            let departure = match (process.part, process.state) {
-                (Part::Successor, State::Booting { .. } | State::Probing { .. }) => Departure::Alone,
-                _ => Departure::WithAll,
-            };
-            self.dismiss(self.processes[index].birth.worker, departure, now, out);
         }
     }
 }

@@ -2,12 +2,25 @@
 
 use super::process::{Part, State};
 use super::seat::Rest;
-use super::{Action, KillReason, Now, Outcome, Phase, Supervisor};
+use super::{Action, Departure, KillReason, Now, Outcome, Phase, Supervisor};
 
 impl Supervisor {
     pub(super) fn stop(&mut self, now: Now, out: &mut Vec<Action>) {
         self.begin_to_stop(out);
         self.dismiss_all(now, out);
+    }
+
+    /// Tells every worker to leave with all the others.
+    fn dismiss_all(&mut self, now: Now, out: &mut Vec<Action>) {
+        for index in 0..self.processes.len() {
+            let process = &self.processes[index];
+            // What was not let in yet has no business with the connections that wait.
+            let departure = match (process.part, process.state) {
+                (Part::Successor, State::Booting { .. } | State::Probing { .. }) => Departure::Alone,
+                _ => Departure::WithAll,
+            };
+            self.dismiss(self.processes[index].birth.worker, departure, now, out);
+        }
     }
 
     pub(super) fn stop_now(&mut self, now: Now, out: &mut Vec<Action>) {
