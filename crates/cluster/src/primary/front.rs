@@ -19,7 +19,7 @@ use crate::front::feed::{Feed, unix_ms};
 use crate::front::link::{self, Answer, Command, FRONT_ROLE, ToPrimary, Welcome, descriptor};
 use crate::front::socket::ControlSocket;
 use crate::front::{Logs, log_pipe};
-use crate::supervisor::{Input, NextTry};
+use crate::supervisor::NextTry;
 use crate::{Error, Event, WorkerId};
 
 /// Wait before the first restart of a front that died; it doubles each time.
@@ -84,6 +84,7 @@ impl Front {
         if settings.control.is_none() && settings.admin.is_none() && settings.logs.is_none() {
             return Ok(None);
         }
+        settings.logs.as_ref().map_or(Ok(()), Logs::check)?;
         let control = match (&settings.control, kept_control) {
             (Some(path), Some(socket)) => Some(ControlSocket::adopt(socket, path)),
             (Some(path), None) => Some(ControlSocket::bind(path)?),

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+
 /// Size at which a log file is put aside: 64 MiB.
 const ROTATE_BYTES: u64 = 64 << 20;
 /// Files that were put aside and are kept.
@@ -54,9 +56,36 @@ impl Logs {
         self
     }
 
+    /// Whether the file can be written, before anything is started. What is no plain file (a pipe, a terminal) is taken as it is.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Some(path) = &self.file else { return Ok(()) };
+        if std::fs::metadata(path).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+            return Ok(());
+        }
+        match super::file::append_to(path) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(Error::Setting { what: format!("the log cannot be written to {}: {why}", path.display()) }),
+        }
+    }
+
     /// Writes the events of the cluster into the log too (`primary | worker 3 is ready after 12 ms`).
     pub fn with_events(mut self) -> Logs {
         self.events = true;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_an_error_before_anything_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = Logs::to_file(folder.path().join("no/such/log")).check().unwrap_err().to_string();
+        assert!(refusal.contains("no/such/log") && refusal.contains("No such file"), "{refusal}");
+        assert!(Logs::to_file(folder.path()).check().is_err());
+        assert!(Logs::to_file(folder.path().join("log")).check().is_ok());
+        assert!(Logs::to_file("/dev/null").check().is_ok() && Logs::to_stderr().check().is_ok());
     }
 }
