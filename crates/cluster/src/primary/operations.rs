@@ -250,7 +250,7 @@ impl Primary {
         self.generations.retain(|generation| needed.contains(&generation));
     }
 
-    fn tell_of_operation(&mut self) {
+    pub(super) fn tell_of_operation(&mut self) {
         if let (Some(front), Some(operation)) = (&mut self.front, self.operations.recent.back()) {
             front.operation(operation);
         }

@@ -247,6 +247,7 @@ impl Primary {
         let mut resumed = Operation::new(number, kind);
         resumed.began_ms = operation.began_ms;
         self.operations.resume(resumed);
+        self.tell_of_operation();
         match operation.failure {
             Some(why) => self.over(number, Err(why)),
             None => {
