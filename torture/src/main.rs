@@ -90,17 +90,20 @@ fn torture(line: &CommandLine, chosen: &[&Scenario]) -> Result<bool, String> {
     let seed = line.seed.unwrap_or(now % 1_000_000_000);
     println!("seed {seed}");
     let victim = beside_us("phalanx-torture-victim")?;
+    let phalanx = beside_us("phalanx")?;
     let mut report = Report::default();
     for scenario in chosen {
         let random = Random::new(seed, scenario.name);
-        let mut context = Context { random, pace: line.pace(), victim: victim.clone() };
+        let mut context = Context { random, pace: line.pace(), victim: victim.clone(), phalanx: phalanx.clone() };
         report.begin(scenario.name, scenario.promise);
         (scenario.run)(&mut context, &mut report);
     }
     report.print();
     if line.peers {
-        let (reloads, kills_for) = if line.short { (2, 3) } else { (10, 20) };
-        let settings = peers::Settings { reloads, kills_for: Duration::from_secs(kills_for), seed };
+        // Longer than a client waits: what stands still for so long is lost.
+        let (reloads, kills, stops) = if line.short { (2, 3, 3) } else { (10, 20, 12) };
+        let (kills_for, stops_for) = (Duration::from_secs(kills), Duration::from_secs(stops));
+        let settings = peers::Settings { reloads, kills_for, stops_for, seed };
         let mut comparison = Comparison::default();
         peers::run(&settings, &victim, &mut comparison);
         comparison.print();

@@ -37,6 +37,7 @@ struct Trial {
 pub(crate) struct Settings {
     pub(crate) reloads: usize,
     pub(crate) kills_for: Duration,
+    pub(crate) stops_for: Duration,
     pub(crate) seed: u64,
 }
 
@@ -50,7 +51,7 @@ const TRIALS: [Trial; 6] = [
         torture: reload,
     },
     Trial { name: "kill -9 a worker every 50 ms", mode: Mode::NewConnections, clients: 12, torture: kill_workers },
-    Trial { name: "SIGSTOP a worker for 3 s", mode: Mode::NewConnections, clients: 12, torture: stop_worker },
+    Trial { name: "SIGSTOP a worker", mode: Mode::NewConnections, clients: 12, torture: stop_worker },
     Trial { name: "kill -9 the primary", mode: Mode::NewConnections, clients: 0, torture: kill_primary },
 ];
 
@@ -111,10 +112,11 @@ fn kill_workers(running: &mut Running, settings: &Settings, row: &mut Row) -> Re
     Ok(())
 }
 
-fn stop_worker(running: &mut Running, _: &Settings, _: &mut Row) -> Result<(), String> {
+fn stop_worker(running: &mut Running, settings: &Settings, row: &mut Row) -> Result<(), String> {
     let pid = running.some_worker().ok_or("nobody answers")?;
     system::send(pid, Signal::STOP);
-    std::thread::sleep(Duration::from_secs(3));
+    row.figure(format!("for {} s", settings.stops_for.as_secs()));
+    std::thread::sleep(settings.stops_for);
     system::send(pid, Signal::CONT);
     Ok(())
 }

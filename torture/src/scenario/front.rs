@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{Context, Scenario};
-use crate::oracle::{Load, Mode, Outcome, Plan, Wire};
+use crate::oracle::{Load, Mode, Outcome, Plan, Target, Wire};
 use crate::report::{Report, Row};
 use crate::subject::{LOOK, PATIENCE, Settings, Subject};
 use crate::system;
@@ -62,7 +62,7 @@ fn asked_after_kill(subject: &mut Subject) -> Result<Duration, Trouble> {
     system::send(front, Signal::KILL);
     let killed = Instant::now();
     loop {
-        let answer = Wire::connect(&subject.control()).and_then(|mut wire| {
+        let answer = Wire::connect(&Target::Unix(subject.control_socket())).and_then(|mut wire| {
             wire.send(STATUS, Outcome::ResetBeforeSend)?;
             wire.answer()
         });

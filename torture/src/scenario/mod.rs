@@ -1,5 +1,6 @@
 //! The scenarios: each a promise of one sentence, and what tries to break it.
 
+mod control;
 mod crash_loop;
 mod front;
 mod hostile;
@@ -37,6 +38,7 @@ pub(crate) const ALL: &[Scenario] = &[
     resources::SCENARIO,
     hostile::SCENARIO,
     front::SCENARIO,
+    control::SCENARIO,
     soak::SCENARIO,
 ];
 
@@ -55,6 +57,8 @@ pub(crate) struct Context {
     pub(crate) pace: Pace,
     /// The victim's program.
     pub(crate) victim: PathBuf,
+    /// The binary whose `ctl` asks it.
+    pub(crate) phalanx: PathBuf,
 }
 
 impl Context {

@@ -145,9 +145,14 @@ impl Subject {
         &self.log
     }
 
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its control socket, if it has one.
-    pub(crate) fn control(&self) -> Target {
-        Target::Unix(self.folder.path().join(settings::CONTROL_SOCKET))
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.folder.path().join(settings::CONTROL_SOCKET)
     }
 
     /// The pid in its pid file.

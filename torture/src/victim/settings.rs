@@ -10,9 +10,6 @@ pub(crate) const EXIT_USAGE: u8 = 64;
 /// `EX_UNAVAILABLE` of sysexits.h: the cluster cannot do yet what was asked for.
 pub(crate) const EXIT_NOT_AVAILABLE: u8 = 69;
 
-/// Variables that mean something which the cluster cannot do yet.
-const NOT_THERE_YET: [(&str, &str); 2] = [("TORTURE_CONTROL", "control socket"), ("TORTURE_PID_FILE", "pid file")];
-
 /// The settings of a victim.
 pub(crate) struct Settings {
     listen: String,
@@ -22,6 +19,7 @@ pub(crate) struct Settings {
     drain_deadline: Duration,
     boot_deadline: Duration,
     liveness: Option<Duration>,
+    control: Option<PathBuf>,
     pub(crate) fault_file: Option<PathBuf>,
 }
 
@@ -34,6 +32,7 @@ impl Settings {
             workers: number("TORTURE_WORKERS", 2)? as usize,
             drain_deadline: Duration::from_millis(number("TORTURE_DRAIN_MS", 30_000)?),
             boot_deadline: Duration::from_millis(number("TORTURE_BOOT_MS", 60_000)?),
+            control: text("TORTURE_CONTROL").map(PathBuf::from),
             liveness: match number("TORTURE_LIVENESS_MS", 0)? {
                 0 => None,
                 millis => Some(Duration::from_millis(millis)),
@@ -48,14 +47,16 @@ impl Settings {
             .workers(self.workers)
             .drain_deadline(self.drain_deadline)
             .boot_deadline(self.boot_deadline);
-        for (variable, what) in NOT_THERE_YET {
-            if text(variable).is_some() {
-                return Err(format!("the builder has no {what}"));
-            }
+        if text("TORTURE_PID_FILE").is_some() {
+            return Err("the builder has no pid file".into());
         }
         let distribution: Distribution = self.listener.parse().map_err(|error| format!("{error}"))?;
         let cluster = match self.liveness {
             Some(most) => cluster.liveness(most),
+            None => cluster,
+        };
+        let cluster = match &self.control {
+            Some(path) => cluster.control(path),
             None => cluster,
         };
         let cluster = cluster.distribute(distribution);
