@@ -3,14 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::http2::{self, Http2};
 use super::outcome::{Answer, Failure, Outcome};
 use super::tally::Tally;
+use super::websocket::{self, WebSocket};
 use super::wire::{Idle, Response, Target, Wire};
 
 /// A slow upload: so many pieces of so many bytes, with a pause after each.
 const UPLOAD_PIECES: usize = 8;
 const UPLOAD_PIECE: [u8; 1024] = [b'u'; 1024];
 const UPLOAD_PAUSE: Duration = Duration::from_millis(10);
+
+/// A request that a leaving server did not begin is sent again so often: while all leave, one after the other.
+const ATTEMPTS: usize = 4;
 
 /// How a client uses connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +28,10 @@ pub(crate) enum Mode {
     Lazy(Duration),
     /// A connection for each request, whose body comes slowly.
     SlowUpload,
+    /// HTTP/2 without TLS, one connection as long as it lives, one request after another.
+    Http2,
+    /// A WebSocket as long as it lives, one message after another.
+    WebSocket,
 }
 
 impl fmt::Display for Mode {
@@ -32,6 +41,8 @@ impl fmt::Display for Mode {
             Mode::KeepAlive => write!(f, "keep-alive"),
             Mode::Lazy(pause) => write!(f, "keep-alive, {} ms apart", pause.as_millis()),
             Mode::SlowUpload => write!(f, "slow upload"),
+            Mode::Http2 => write!(f, "HTTP/2"),
+            Mode::WebSocket => write!(f, "WebSocket"),
         }
     }
 }
@@ -44,12 +55,14 @@ pub(crate) struct Client {
     number: usize,
     requests: u64,
     wire: Option<Wire>,
+    http2: Option<Http2>,
+    websocket: Option<WebSocket>,
 }
 
 impl Client {
     /// The client of this number; `path` may have a query.
     pub(crate) fn new(target: Target, mode: Mode, path: &str, number: usize) -> Client {
-        Client { target, mode, path: path.to_owned(), number, requests: 0, wire: None }
+        Client { target, mode, path: path.to_owned(), number, requests: 0, wire: None, http2: None, websocket: None }
     }
 
     /// One request. Clean ends of connections go to `tally`; what became of the request is returned.
@@ -64,6 +77,8 @@ impl Client {
                 self.on_kept_connection(&id, tally)
             }
             Mode::SlowUpload => self.upload(&id),
+            Mode::Http2 => self.on_http2(&id, tally),
+            Mode::WebSocket => self.on_websocket(&id, tally),
         }
     }
 
@@ -101,6 +116,57 @@ impl Client {
         Ok(answer)
     }
 
+    fn on_http2(&mut self, id: &str, tally: &mut Tally) -> Result<Answer, Failure> {
+        let path = self.with_id(&self.path, id);
+        for _ in 0..ATTEMPTS {
+            let mut connection = match self.http2.take() {
+                Some(mut connection) => match connection.look() {
+                    Idle::Open => connection,
+                    Idle::ClosedCleanly => {
+                        tally.note(Outcome::CleanClose);
+                        Http2::connect(&self.target)?
+                    }
+                    Idle::Broken(failure) => return Err(failure),
+                },
+                None => Http2::connect(&self.target)?,
+            };
+            match connection.get(&path, id)? {
+                http2::Reply::Answer(response) => {
+                    let answer = self.understand(id, &response)?;
+                    self.http2 = Some(connection);
+                    return Ok(answer);
+                }
+                http2::Reply::NotBegun => tally.note(Outcome::CleanClose),
+            }
+        }
+        Err(Failure::new(Outcome::ResetAfterSend, "refused by one connection after another"))
+    }
+
+    fn on_websocket(&mut self, id: &str, tally: &mut Tally) -> Result<Answer, Failure> {
+        for _ in 0..ATTEMPTS {
+            let mut connection = match self.websocket.take() {
+                Some(mut connection) => match connection.look() {
+                    Idle::Open => connection,
+                    Idle::ClosedCleanly => {
+                        tally.note(Outcome::CleanClose);
+                        WebSocket::connect(&self.target)?
+                    }
+                    Idle::Broken(failure) => return Err(failure),
+                },
+                None => WebSocket::connect(&self.target)?,
+            };
+            match connection.ask(id)? {
+                websocket::Reply::Answer(response) => {
+                    let answer = self.understand(id, &response)?;
+                    self.websocket = Some(connection);
+                    return Ok(answer);
+                }
+                websocket::Reply::GoodBye => tally.note(Outcome::CleanClose),
+            }
+        }
+        Err(Failure::new(Outcome::ResetAfterSend, "good-bye from one connection after another"))
+    }
+
     fn upload(&mut self, id: &str) -> Result<Answer, Failure> {
         let mut wire = Wire::connect(&self.target)?;
         let length = UPLOAD_PIECES * UPLOAD_PIECE.len();
@@ -121,8 +187,13 @@ impl Client {
     }
 
     fn head(&self, method: &str, path: &str, id: &str, headers: &str) -> String {
+        let path = self.with_id(path, id);
+        format!("{method} {path} HTTP/1.1\r\nhost: torture\r\nx-id: {id}\r\n{headers}\r\n")
+    }
+
+    fn with_id(&self, path: &str, id: &str) -> String {
         let joint = if path.contains('?') { '&' } else { '?' };
-        format!("{method} {path}{joint}id={id} HTTP/1.1\r\nhost: torture\r\nx-id: {id}\r\n{headers}\r\n")
+        format!("{path}{joint}id={id}")
     }
 
     /// An answer is `ID PID GENERATION`; rivals have no generation.

@@ -9,10 +9,12 @@
 //! generation, so an answer to another request, or a second one, is noticed.
 
 mod client;
+mod http2;
 mod load;
 mod outcome;
 mod tally;
 mod timeline;
+mod websocket;
 mod wire;
 
 pub(crate) use client::Mode;

@@ -94,17 +94,11 @@ impl Wire {
 
     /// Looks whether an idle connection still is one, without waiting.
     pub(crate) fn look(&self) -> Idle {
-        if !self.unread.is_empty() {
-            return Idle::Broken(Failure::new(Outcome::Duplicate, "bytes after the end of an answer"));
-        }
-        let mut byte = [0u8; 1];
-        match rustix::net::recv(&self.socket, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
-            Ok((0, _)) => Idle::ClosedCleanly,
-            Ok(_) => Idle::Broken(Failure::new(Outcome::Duplicate, "bytes without a request")),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Idle::Open,
-            Err(errno) => {
-                Idle::Broken(Failure::of("look at an idle connection", &errno.into(), Outcome::ResetBeforeSend))
-            }
+        match self.bytes_wait() {
+            Ok(false) => Idle::Open,
+            Ok(true) => Idle::Broken(Failure::new(Outcome::Duplicate, "bytes without a request")),
+            Err(failure) if failure.outcome == Outcome::CleanClose => Idle::ClosedCleanly,
+            Err(failure) => Idle::Broken(failure),
         }
     }
 
@@ -154,6 +148,28 @@ impl Wire {
             self.fill_answer()?;
         }
         Ok(self.unread.drain(..count).collect())
+    }
+
+    /// The same; `broken` is what it means if the connection ends before the first of them.
+    pub(crate) fn take_else(&mut self, count: usize, broken: Outcome) -> Result<Vec<u8>, Failure> {
+        if self.unread.is_empty() {
+            self.read(broken)?;
+        }
+        self.take(count)
+    }
+
+    /// Whether there is something to read, without waiting; [`Outcome::CleanClose`] if the server has ended the connection.
+    pub(crate) fn bytes_wait(&self) -> Result<bool, Failure> {
+        if !self.unread.is_empty() {
+            return Ok(true);
+        }
+        let mut byte = [0u8; 1];
+        match rustix::net::recv(&self.socket, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Err(Failure::new(Outcome::CleanClose, "the server has closed")),
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(false),
+            Err(errno) => Err(Failure::of("look at an idle connection", &errno.into(), Outcome::ResetBeforeSend)),
+        }
     }
 
     fn chunks(&mut self) -> Result<Vec<u8>, Failure> {

@@ -25,11 +25,13 @@ const LISTENERS: [(&str, Address); 6] = [
 ];
 
 /// Manners of clients, and how many.
-const CLIENTS: [(Mode, usize); 4] = [
+const CLIENTS: [(Mode, usize); 6] = [
     (Mode::NewConnections, 12),
     (Mode::KeepAlive, 8),
     (Mode::Lazy(Duration::from_millis(30)), 16),
     (Mode::SlowUpload, 12),
+    (Mode::Http2, 8),
+    (Mode::WebSocket, 8),
 ];
 
 fn run(context: &mut Context, report: &mut Report) {
@@ -37,7 +39,7 @@ fn run(context: &mut Context, report: &mut Report) {
     for (listener, address) in LISTENERS {
         // A short run has every listener and every manner, but not every pair.
         let all = listener == "shared" && address == Address::AnyPort;
-        for (mode, clients) in CLIENTS.into_iter().take(context.either(if all { 4 } else { 1 }, 4)) {
+        for (mode, clients) in CLIENTS.into_iter().take(context.either(if all { 6 } else { 1 }, 6)) {
             let place = if address == Address::Unix { "Unix socket" } else { listener };
             report.row(&format!("{place}, {mode}, ×{reloads}"), |row| {
                 let settings = Settings { listener, address: address.clone(), ..Settings::default() };

@@ -33,7 +33,8 @@ enum BadFile {
 
 fn run(context: &mut Context, report: &mut Report) {
     let upgrades = context.either(2, 10);
-    for (mode, clients) in [(Mode::NewConnections, 12), (Mode::KeepAlive, 8), (Mode::SlowUpload, 12)] {
+    for (mode, clients) in [(Mode::NewConnections, 12), (Mode::KeepAlive, 8), (Mode::SlowUpload, 12), (Mode::Http2, 8)]
+    {
         report.row(&format!("{mode}, ×{upgrades}"), |row| under_load(context, row, mode, clients, upgrades));
     }
     report.row("pid file", |row| pid_file(context, row));

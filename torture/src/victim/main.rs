@@ -13,6 +13,7 @@ mod fault;
 mod hostile;
 mod routes;
 mod settings;
+mod websocket;
 
 use std::process::ExitCode;
 
