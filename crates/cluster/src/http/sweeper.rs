@@ -18,9 +18,10 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// A connection that is to end and on which nothing was read gets this long: a request may be on its way.
 const FRESH_GRACE: Duration = Duration::from_millis(500);
 
-/// An idle HTTP/2 client gets this long to answer our GOAWAY: the streams that it opened before it heard of it arrive
-/// meanwhile.
-const GOAWAY_GRACE: Duration = Duration::from_secs(1);
+/// An idle HTTP/2 client that takes nothing gets this long to answer our GOAWAY: the streams that it opened before it
+/// heard of it arrive meanwhile, and so does the rest of an answer that is under way in buffers. (Who answers is closed
+/// at once.)
+const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
 /// All connections of a worker.
 #[derive(Debug)]
@@ -246,6 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_trickles_ends_with_the_time_of_its_request() {
+        let mut limits = connections().limits.clone();
+        limits.request_timeout = Some(Duration::from_secs(5));
+        let connections = Connections::new(limits, Arc::new(Slot::create().unwrap()));
+        let ticket = connections.admit(None);
+        let mark = ticket.mark();
+        mark.begin_request(false);
+        let began = connections.clock.now();
+        for (second, order) in [(3, None), (4, None), (5, Some(Order::Close))] {
+            connections.clock.set(began + second * 1000);
+            mark.begin_response();
+            assert_eq!(connections.overdue(mark), order, "after {second} s");
+        }
+    }
+
+    #[test]
     fn an_idle_http2_connection_hears_goaway_before_it_is_closed() {
         let connections = connections();
         let ticket = connections.admit(None);
@@ -253,7 +270,7 @@ mod tests {
         mark.speaks_http2();
         assert_ended_after(&connections, mark, 15_000, Order::Finish);
         mark.give(Order::Finish);
-        assert_ended_after(&connections, mark, 1000, Order::Close);
+        assert_ended_after(&connections, mark, 5000, Order::Close);
         mark.begin_request(false);
         connections.clock.set(u32::MAX / 2);
         assert_eq!(connections.overdue(mark), None, "a stream whose response has not begun is the service's affair");
