@@ -210,14 +210,17 @@ impl Keeper {
     /// The dispatcher's process has ended, or not: looks, and has another one started.
     pub(crate) fn reap(&mut self) {
         let Some(running) = &mut self.running else { return };
-        if matches!(running.child.try_wait(), Ok(None)) {
-            return;
-        }
+        let status = match running.child.try_wait() {
+            Ok(None) => return,
+            Ok(Some(status)) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
         let lived = running.since.elapsed();
         self.running = None;
         if self.ending {
             return self.say_last();
         }
+        tracing::warn!("the dispatcher ended ({status}); another one is started, connections wait meanwhile");
         if lived >= SOUND_LIFE {
             self.wait = FIRST_WAIT;
             self.start_at = Some(Instant::now());

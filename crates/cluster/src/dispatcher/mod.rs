@@ -22,6 +22,7 @@
 mod choice;
 mod claims;
 mod desk;
+mod doors;
 mod intake;
 mod keeper;
 mod link;

@@ -1,7 +1,6 @@
 //! The dispatcher process: one thread, one loop, one `epoll_wait`, as the primary.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -10,14 +9,14 @@ use phalanx_process::{Signal, Signals, TakenRole, die_now};
 use phalanx_shared::Slot;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
 
 use super::choice::{Candidate, choose};
 use super::claims::Claims;
 use super::desk::{Accepted, Desk, Line};
+use super::doors::{Door, Source, accept};
 use super::link::{DoorCard, FromDispatcher, ToDispatcher, descriptor};
 use crate::listener::Listener;
-use crate::{Distribution, Error, Place, WorkerId};
+use crate::{Error, Place, WorkerId};
 
 /// Most connections accepted in one turn; what goes to one worker travels in one message. A dispatcher that is killed at the
 /// worst moment loses so many.
@@ -42,44 +41,6 @@ const STAND_DOWN_DEADLINE: Duration = Duration::from_secs(2);
 /// Plays the role of the dispatcher. Does not return: the process exits.
 pub(crate) fn play(role: TakenRole) -> Result<Infallible, Error> {
     Dispatcher::new(role)?.run()
-}
-
-/// What an epoll event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Primary,
-    Door(u32),
-    Desk(WorkerId),
-}
-
-impl Source {
-    fn data(self) -> epoll::EventData {
-        epoll::EventData::new_u64(match self {
-            Source::Primary => 0,
-            Source::Door(number) => 1 | u64::from(number) << 2,
-            Source::Desk(worker) => 2 | u64::from(worker.get()) << 2,
-        })
-    }
-
-    fn of(data: u64) -> Source {
-        let number = (data >> 2) as u32;
-        match data & 3 {
-            0 => Source::Primary,
-            1 => Source::Door(number),
-            _ => Source::Desk(WorkerId::new(number)),
-        }
-    }
-}
-
-/// A listening socket from which we accept.
-struct Door {
-    number: u32,
-    listener: Listener,
-    distribution: Distribution,
-    /// The place that got the last connection.
-    last: Option<Place>,
-    /// Whether a connection may wait in it.
-    ready: bool,
 }
 
 /// How far the dispatcher is.
@@ -424,13 +385,6 @@ impl Dispatcher {
         }
         die_now(0)
     }
-}
-
-fn accept(listener: &Listener) -> Result<(OwnedFd, Option<IpAddr>), Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (socket, address) = rustix::net::acceptfrom_with(listener, flags)?;
-    let peer = address.and_then(|address| SocketAddr::try_from(address).ok()).map(|address| address.ip());
-    Ok((socket, peer))
 }
 
 fn watch(epoll: &OwnedFd, descriptor: &impl AsFd, source: Source) -> Result<(), Error> {
