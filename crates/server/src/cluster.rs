@@ -71,6 +71,7 @@ fn operated(cluster: Cluster, operation: &Operation) -> Cluster {
     let cluster = if_given(cluster, hard_memory_bytes, Cluster::hard_memory);
     let cluster = if_given(cluster, operation.control.as_ref(), Cluster::control);
     let cluster = if_given(cluster, operation.admin, Cluster::admin);
+    let cluster = if_given(cluster, operation.pid_file.as_ref(), Cluster::pid_file);
     let cluster = if_given(cluster, operation.nice, Cluster::nice);
     let cluster = if_given(cluster, operation.cgroup.clone(), Cluster::cgroup);
     if_given(cluster, operation.account.clone(), |cluster, account| cluster.user(account.user, account.group))

@@ -131,3 +131,105 @@ fn every_distribution_serves_and_survives_a_kill() {
         });
     }
 }
+
+#[test]
+fn pid_file_holds_the_primary_and_keeps_a_second_server_out() {
+    let server = Server::start_in(&["--pid-file", "server.pid"], |_, _| {});
+    let file = server.store().parent().unwrap().join("server.pid");
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), server.primary_pid().to_string());
+    let second = Server::refused(&["--listen", "127.0.0.1:0", "--pid-file", file.to_str().unwrap()], |_, _| {});
+    assert_ne!(second.status.code(), Some(0));
+    assert!(second.stderr.contains(&server.primary_pid().to_string()), "{}", second.stderr);
+    server.stop();
+    assert!(!file.exists(), "it is removed at the end");
+}
+
+#[test]
+fn control_can_be_elsewhere_or_off() {
+    let server = Server::start_in(&["--control", "here.sock"], |_, _| {});
+    let folder = server.store().parent().unwrap().to_owned();
+    wait_until("the socket", || folder.join("here.sock").exists());
+    assert!(!server.store().join("control.sock").exists());
+    let told = Server::refused(&["ctl", "status", "--control", folder.join("here.sock").to_str().unwrap()], |_, _| {});
+    assert_eq!(told.status.code(), Some(0), "{}", told.stderr);
+    drop(server);
+    assert!(!folder.join("here.sock").exists(), "it is removed at the end");
+
+    let server = Server::start_with(&["--control", "none"]);
+    assert_eq!(server.get("/whoami").status, 200);
+    assert!(!server.store().join("control.sock").exists());
+}
+
+#[test]
+fn log_file_is_written_rotated_kept_and_reopened() {
+    let server = Server::start_in(&["--log-file", "server.log", "--log-rotate", "64KiB", "--log-keep", "2"], |_, _| {});
+    let file = server.store().parent().unwrap().join("server.log");
+    let rotated = |number: u32| file.with_file_name(format!("server.log.{number}"));
+    let mut connection = server.connect();
+    wait_until("two files put aside", || {
+        for _ in 0..100 {
+            connection.send("GET /whoami HTTP/1.1\r\nhost: test\r\n\r\n", b"");
+        }
+        rotated(2).exists()
+    });
+    assert!(fs::metadata(rotated(1)).unwrap().len() <= 128 * 1024);
+    for _ in 0..2000 {
+        connection.send("GET /whoami HTTP/1.1\r\nhost: test\r\n\r\n", b"");
+    }
+    assert!(!rotated(3).exists());
+
+    let moved = file.with_file_name("moved");
+    fs::rename(&file, &moved).unwrap();
+    signal(server.primary_pid(), Signal::USR1);
+    wait_until("a new file", || {
+        connection.send("GET /whoami HTTP/1.1\r\nhost: test\r\n\r\n", b"");
+        fs::metadata(&file).is_ok_and(|file| file.len() > 0)
+    });
+}
+
+#[test]
+fn boot_deadline_ends_a_worker_that_does_not_become_ready() {
+    // A certificate in a pipe that nobody writes to: reading it never ends.
+    let told = Server::refused(
+        &["--listen", "127.0.0.1:0", "--boot-deadline", "500ms", "--tls-cert", "pipe", "--tls-key", "pipe"],
+        |folder, _| {
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                folder.join("pipe"),
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RWXU,
+                0,
+            )
+            .unwrap();
+        },
+    );
+    assert_ne!(told.status.code(), Some(0));
+    assert!(told.stderr.contains("ready within"), "{}", told.stderr);
+}
+
+#[test]
+fn tls_serves_https_and_a_wrong_file_is_named() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let server = Server::start_unchecked(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"], |folder, _| {
+        fs::write(folder.join("cert.pem"), key.cert.pem()).unwrap();
+        fs::write(folder.join("key.pem"), key.signing_key.serialize_pem()).unwrap();
+    });
+    let plain = server.connect().try_send("GET /whoami HTTP/1.1\r\nhost: test\r\n\r\n", b"");
+    assert_eq!(plain.unwrap().status, 400, "plain HTTP on the port of HTTPS");
+    let folder = server.store().parent().unwrap().to_owned();
+    let asked = std::process::Command::new("curl")
+        .args(["-sS", "--max-time", "20", "--cacert", "cert.pem", "--resolve"])
+        .arg(format!("localhost:{}:127.0.0.1", server.address.port()))
+        .arg(format!("https://localhost:{}/whoami", server.address.port()))
+        .current_dir(&folder)
+        .output();
+    match asked {
+        Ok(answer) => assert!(String::from_utf8_lossy(&answer.stdout).contains("\"worker\""), "{answer:?}"),
+        Err(_) => println!("skipped: there is no curl"),
+    }
+
+    let told =
+        Server::refused(&["--listen", "127.0.0.1:0", "--tls-cert", "none.pem", "--tls-key", "none.pem"], |_, _| {});
+    assert_ne!(told.status.code(), Some(0));
+    assert!(told.stderr.contains("none.pem"), "{}", told.stderr);
+}

@@ -47,6 +47,15 @@ impl Server {
 
     /// The same after `prepare` changed its folder, in which it starts, or its environment.
     pub(crate) fn start_in(flags: &[&str], prepare: impl FnOnce(&Path, &mut Command)) -> Server {
+        let server = Self::start_unchecked(flags, prepare);
+        let workers = flags.windows(2).find(|pair| pair[0] == "--workers").map_or(Ok(2), |pair| pair[1].parse());
+        let workers = workers.expect("a number of workers");
+        assert_eq!(server.answering_pids(workers).len(), workers, "not all workers answer; log:\n{}", server.log());
+        server
+    }
+
+    /// The same without a look at all workers, for a server that speaks no plain HTTP.
+    pub(crate) fn start_unchecked(flags: &[&str], prepare: impl FnOnce(&Path, &mut Command)) -> Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = command(folder.path());
         command.args(["serve", "--listen", "127.0.0.1:0", "--threads", "1", "--log-format", "json"]);
@@ -70,11 +79,11 @@ impl Server {
         let mut server = Server { primary, address: ([127, 0, 0, 1], 0).into(), folder };
         let first =
             first_line.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no first line; log:\n{}", server.log()));
-        let address = first.strip_prefix("listening on http://").unwrap_or_else(|| panic!("first line {first:?}"));
+        let address = first
+            .strip_prefix("listening on http")
+            .map(|rest| rest.trim_start_matches(|c| c == 's' || c == ':' || c == '/'))
+            .unwrap_or_else(|| panic!("first line {first:?}"));
         server.address = address.parse().unwrap_or_else(|_| panic!("address {address:?}"));
-        let workers = flags.windows(2).find(|pair| pair[0] == "--workers").map_or(Ok(2), |pair| pair[1].parse());
-        let workers = workers.expect("a number of workers");
-        assert_eq!(server.answering_pids(workers).len(), workers, "not all workers answer; log:\n{}", server.log());
         server
     }
 
