@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Instant;
 
 use phalanx_process::{Process, Signals};
@@ -79,7 +80,7 @@ impl Primary {
         let hung_grace = cluster.policy.hung_grace;
         let now = Instant::now();
         let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), 0);
-        Ok(Primary {
+        let mut primary = Primary {
             drain_deadline: cluster.policy.drain_deadline,
             memory_limited: cluster.policy.soft_memory.or(cluster.policy.hard_memory).is_some(),
             supervisor: Supervisor::new(cluster.policy, seed),
@@ -119,15 +120,29 @@ impl Primary {
             stop_requests: 0,
             inputs: VecDeque::new(),
             outcome: None,
-        })
-        .and_then(|mut primary| {
-            if let Some(inheritance) = inheritance {
-                primary.take_up(inheritance)?;
+        };
+        let complete = primary.complete(inheritance, cluster.pid_file.as_deref(), parts.pid_file);
+        match (complete, inheritance) {
+            (Ok(()), _) => Ok(primary),
+            (Err(error), Some(_)) => {
+                // Its end would take away what the image before this one goes on with.
+                std::mem::forget(primary);
+                Err(error)
             }
-            // Last: what is dropped in an error before this leaves the pid file to the image before us.
-            primary.service = Service::begin(cluster.pid_file.as_deref(), parts.pid_file)?;
-            Ok(primary)
-        })
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    fn complete(
+        &mut self,
+        inheritance: Option<&Inheritance>,
+        pid_file: Option<&Path>,
+        kept: Option<OwnedFd>,
+    ) -> Result<(), Error> {
+        inheritance.map_or(Ok(()), |inheritance| self.take_up(inheritance))?;
+        // Last: dropped in an error before this, it would remove the file of the image before this one.
+        self.service = Service::begin(pid_file, kept)?;
+        Ok(())
     }
 
     /// Takes up what lives, without a word to anybody: until here, the image before could still go on.

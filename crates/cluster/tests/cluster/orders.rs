@@ -33,6 +33,10 @@ pub(crate) fn cluster(variant: &str) -> Cluster {
             text if text.starts_with("refuse") => Err("line 1: no such word: refuse".into()),
             text => Ok(text.into_bytes()),
         });
+    let cluster = match version().as_str() {
+        "greedy" => cluster.listen(std::env::var("TEST_TAKEN").expect("a taken address")),
+        _ => cluster,
+    };
     match variant {
         "hurried" => cluster.liveness(Duration::from_secs(2)).hung_grace(Duration::from_secs(2)),
         "requests" => cluster.max_requests(200),
@@ -61,6 +65,7 @@ const MARK: &str = "\nversion of this copy: ";
 /// | `crashes` | dies before it does anything |
 /// | `complains` | says so and exits with 3 |
 /// | `bad-workers` | its workers fail before they are ready |
+/// | `greedy` | listens on `TEST_TAKEN` too, which another process has |
 /// | `hanging-workers` | its workers never become ready |
 /// | anything else | what `TEST_SETTINGS` says |
 pub(crate) fn install(file: &Path, version: &str) {

@@ -2,6 +2,7 @@
 //! has changed.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("upgrade: a file that is missing, no program, or broken in any way changes nothing", broken_files),
     ("upgrade: settings that the new program refuses change nothing", settings_refused),
+    ("upgrade: a new program that cannot take up what it was handed gives it back, whole", given_back),
     ("upgrade: workers of the new program that fail bring the old program back", bad_workers),
     ("upgrade: a worker that crashes half-way is replaced by the program that it was", crash_half_way),
     ("upgrade: what was upgraded can be rolled back by hand, and forth again", rolled_back_by_hand),
@@ -34,6 +36,7 @@ struct Installed {
     program: PathBuf,
     settings: PathBuf,
     control: PathBuf,
+    _taken: TcpListener,
     _folder: tempfile::TempDir,
 }
 
@@ -42,14 +45,16 @@ impl Installed {
         let folder = tempfile::tempdir().unwrap();
         let (program, settings) = (folder.path().join("program"), folder.path().join("settings"));
         let control = folder.path().join("control");
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         install(&program, "1");
         std::fs::write(&settings, "ok").unwrap();
         let mut cluster = Running::start_file(&program, &format!("orders{variant}"), |command| {
             command.env("TEST_SETTINGS", &settings).env("TEST_CONTROL", &control);
+            command.env("TEST_TAKEN", taken.local_addr().unwrap().to_string());
         });
         cluster.wait_for("is ready");
         cluster.wait_for("is ready");
-        Installed { cluster, program, settings, control, _folder: folder }
+        Installed { cluster, program, settings, control, _taken: taken, _folder: folder }
     }
 
     /// Asks for an upgrade to what is on disk, and gives the line with which it ends.
@@ -154,6 +159,24 @@ fn settings_refused() {
     assert_eq!(installed.primary_version(), "1");
 }
 
+fn given_back() {
+    let mut installed = Installed::ready("-control");
+    let workers = installed.cluster.workers();
+    let load = Load::start(installed.cluster.address(), 4, "/");
+    install(&installed.program, "greedy");
+    let line = installed.upgrade();
+    assert!(line.contains("failed") && line.contains("another program has this port"), "{line}");
+    installed.cluster.settle(3);
+    assert!(workers.iter().filter(|pid| lives(**pid)).count() >= 2);
+    assert_eq!((installed.version().as_str(), installed.primary_version().as_str()), ("1", "1"));
+    let counts = load.finish();
+    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), ["ok"], "{counts:?}");
+    install(&installed.program, "2");
+    installed.begin("/upgrade");
+    assert!(installed.end().contains("is done"));
+    assert_eq!(installed.primary_version(), "2");
+}
+
 fn bad_workers() {
     for (version, why) in [("bad-workers", "this version is no good"), ("hanging-workers", "ready")] {
         let mut installed = Installed::ready("");
@@ -220,7 +243,7 @@ fn primary_killed_half_way() {
     let address = installed.cluster.address();
     installed.cluster.signal(Signal::KILL);
     until(soon(), "all to be gone", || (!all.iter().any(|pid| lives(*pid))).then_some(()));
-    until(soon(), "the port to be free", || std::net::TcpListener::bind(address).ok());
+    until(soon(), "the port to be free", || TcpListener::bind(address).ok());
     until(soon(), "the control socket to be gone", || (!installed.control.exists()).then_some(()));
 }
 
