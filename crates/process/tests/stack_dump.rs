@@ -173,6 +173,7 @@ fn interrupted_often() {
     let mut answers = 0;
     while answers < 1000 {
         let dump = subject.dump();
+        assert_eq!(subject.process.try_wait().unwrap(), None, "after {answers} answers:\n{dump}");
         answers += dump.threads().iter().filter(|thread| thread.silence().is_none()).count();
     }
     writeln!(subject.socket, "stop").unwrap();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fs::OFlags;
 
+use super::fault::{self, Attempt};
 use super::record::Record;
 use crate::Error;
 
@@ -37,20 +38,26 @@ pub fn install(write_end: OwnedFd) -> Result<(), Error> {
     let flags = rustix::fs::fcntl_getfl(&write_end).map_err(|errno| failed(errno.into()))?;
     rustix::fs::fcntl_setfl(&write_end, flags | OFlags::NONBLOCK).map_err(|errno| failed(errno.into()))?;
     // The first walk initialises what the unwinder initialises once; a handler must not be the first.
-    walk(&mut Record::new(0, 0), None);
+    let mut nothing = Record::new(0, 0);
+    // SAFETY: a record of our own.
+    unsafe { walk(&raw mut nothing, None) };
     if PIPE.compare_exchange(-1, write_end.as_raw_fd(), Ordering::Release, Ordering::Relaxed).is_err() {
         return Err(failed(std::io::Error::other("it was installed already")));
     }
     // The handler owns it for ever.
     let _ = write_end.into_raw_fd();
+    fault::install().map_err(failed)?;
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: zeroed is a valid `sigaction`; the handler has the right signature for SA_SIGINFO, is async-signal-safe (see
-    // there), and stays valid for ever. All signals wait while it runs.
+    // there), and stays valid for ever. All signals but faults wait while it runs.
     let result = unsafe {
         let action = action.assume_init_mut();
         action.sa_sigaction = tell as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as usize;
         action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
         libc::sigfillset(&mut action.sa_mask);
+        for fault in fault::FAULTS {
+            libc::sigdelset(&mut action.sa_mask, fault);
+        }
         libc::sigaction(signal_number(), action, std::ptr::null_mut())
     };
     if result == 0 { Ok(()) } else { Err(failed(std::io::Error::last_os_error())) }
@@ -89,28 +96,43 @@ impl Queued {
 
 /// The handler.
 ///
-/// Async-signal-safe: it loads an atomic, calls `gettid` and `write`, puts `errno` back, and walks frames. It allocates
-/// nothing, takes no lock of ours and cannot panic (no index, no arithmetic that overflows).
+/// Async-signal-safe: it calls `gettid` and `write`, puts `errno` back, and walks frames. It allocates nothing, takes no lock
+/// of ours and cannot panic (no index, no arithmetic that overflows). A walk that ends in a fault ends in [`fault`].
 extern "C" fn tell(_number: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: `errno` is this thread's own. The kernel gives a valid `siginfo_t` and `ucontext_t` to a handler with
-    // SA_SIGINFO; `Queued` is the layout of the former for SI_QUEUE, which is looked at first. `gettid` and `write` are
-    // async-signal-safe; the bytes are those of a live record without padding; the descriptor is never closed, and does not
-    // block: a full pipe loses this record, and `/proc` tells of this thread then.
+    // SAFETY: `errno` is this thread's own. The kernel gives a valid `siginfo_t` to a handler with SA_SIGINFO, and `Queued` is
+    // its layout for SI_QUEUE, which is looked at first. `gettid` is async-signal-safe. Record and attempt outlive the walk
+    // and are used only through these pointers; nobody watches them when this frame ends.
     unsafe {
-        let errno = libc::__errno_location();
-        let before = *errno;
+        let errno = *libc::__errno_location();
         let info = info.cast::<Queued>();
         let request = if (*info).code == libc::SI_QUEUE { (*info).value as u32 } else { 0 };
-        let thread = libc::syscall(libc::SYS_gettid) as u32;
-        let interrupted = program_counter(&*context.cast::<libc::ucontext_t>());
-        let mut record = Record::new(thread, request);
-        walk(&mut record, Some(interrupted));
-        if record.is_empty() {
+        let context = context.cast::<libc::ucontext_t>();
+        let mut record = Record::new(libc::syscall(libc::SYS_gettid) as u32, request);
+        let attempt = Attempt { context, errno, answer, record: &raw mut record };
+        fault::watch(&raw const attempt);
+        walk(attempt.record, Some(program_counter(&*context)));
+        fault::watch(std::ptr::null());
+        answer(&raw const attempt);
+        *libc::__errno_location() = errno;
+    }
+}
+
+/// Writes what was found.
+///
+/// # Safety
+///
+/// A valid attempt with a valid record, which nobody else changes meanwhile.
+unsafe fn answer(attempt: *const Attempt) {
+    // SAFETY: valid, as the caller says; the kernel gave the context. `write` is async-signal-safe; the bytes are those of a
+    // record without padding; the descriptor is never closed, and does not block: a full pipe loses this record, and `/proc`
+    // tells of this thread then.
+    unsafe {
+        let record = (*attempt).record;
+        if (*record).is_empty() {
             // The unwinder found no way past the signal: at least where it was.
-            record.push(interrupted);
+            (*record).push(program_counter(&*(*attempt).context));
         }
-        libc::write(PIPE.load(Ordering::Acquire), (&raw const record).cast(), record.used_bytes());
-        *errno = before;
+        libc::write(PIPE.load(Ordering::Acquire), record.cast(), (*record).used_bytes());
     }
 }
 
@@ -144,20 +166,24 @@ unsafe extern "C" {
     fn _Unwind_GetIP(context: *mut UnwindContext) -> usize;
 }
 
-struct Walk<'a> {
-    record: &'a mut Record,
+struct Walk {
+    record: *mut Record,
     /// The frame to begin with: those before it are the handler's own.
     from: Option<u64>,
 }
 
 /// Writes the return addresses of this thread into the record, from the one that was interrupted on.
 ///
-/// Safe to run in a signal handler, wherever the thread was interrupted: the unwinder works on its own stack, reads tables
-/// that never change, and finds them by `_dl_find_object`, which takes no lock (glibc 2.35, libgcc 12). Older ones go
-/// through `dl_iterate_phdr`, whose lock a thread may take again while it holds it; who else holds it is running, or in this
+/// To run in a signal handler, wherever the thread was interrupted: the unwinder works on its own stack, reads tables that
+/// never change, and finds them by `_dl_find_object`, which takes no lock (glibc 2.35, libgcc 12). Older ones go through
+/// `dl_iterate_phdr`, whose lock a thread may take again while it holds it; who else holds it is running, or in this
 /// handler, and gives it back. Tables that are registered by hand (programs that generate code) are searched without
 /// allocation unless they are new since the last panic.
-fn walk(record: &mut Record, from: Option<u64>) {
+///
+/// # Safety
+///
+/// A valid record, which nobody else changes meanwhile.
+unsafe fn walk(record: *mut Record, from: Option<u64>) {
     let mut walk = Walk { record, from };
     // SAFETY: the callback has the signature that the unwinder expects, and gets a pointer to `walk`, which outlives the
     // call and is borrowed by nobody else.
@@ -166,10 +192,12 @@ fn walk(record: &mut Record, from: Option<u64>) {
 
 extern "C" fn note(context: *mut UnwindContext, walk: *mut libc::c_void) -> libc::c_int {
     // SAFETY: the unwinder gives its own context and the pointer that `walk` gave it, see there.
-    let (address, walk) = unsafe { (_Unwind_GetIP(context) as u64, &mut *walk.cast::<Walk<'_>>()) };
-    if walk.from.is_some_and(|from| from != address) {
-        return GO_ON;
+    unsafe {
+        let (address, walk) = (_Unwind_GetIP(context) as u64, walk.cast::<Walk>());
+        if (*walk).from.is_some_and(|from| from != address) {
+            return GO_ON;
+        }
+        (*walk).from = None;
+        if address != 0 && (*(*walk).record).push(address) { GO_ON } else { STOP }
     }
-    walk.from = None;
-    if address != 0 && walk.record.push(address) { GO_ON } else { STOP }
 }

@@ -12,6 +12,9 @@
 //! needs memory, files or time happens in the dumper. A thread that cannot answer (stopped, in the kernel, or with all
 //! signals blocked) is told of with what `/proc` knows of it.
 //!
+//! A walk over a stack that makes no sense ends in a fault, which the handler survives: then there are the frames until
+//! there. So SIGSEGV and SIGBUS are handled too; those of anybody else go to whoever handled them before.
+//!
 //! The signal is [`signal_number`]: `SIGRTMIN + 5`, 39 with glibc (which keeps 32 and 33 for itself; the keeper of
 //! [`own_tree`](crate::Command::own_tree) has `SIGRTMIN`). System calls that the kernel does not start again by itself end
 //! with `EINTR` once, as with any signal.
@@ -44,6 +47,7 @@
 
 mod collect;
 mod dump;
+mod fault;
 mod handler;
 mod modules;
 mod record;
