@@ -22,6 +22,16 @@ impl SignalMask {
         }
     }
 
+    /// What this thread holds back.
+    pub(crate) fn current() -> SignalMask {
+        let mut now = MaybeUninit::uninit();
+        // SAFETY: without a new set the call only asks; the set is written before it is read.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), now.as_mut_ptr());
+            SignalMask::of(&now.assume_init())
+        }
+    }
+
     /// From now on this thread holds back these signals and no others.
     pub(crate) fn restore(self) {
         let set = self.set();

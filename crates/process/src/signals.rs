@@ -15,6 +15,7 @@ use rustix::pipe::PipeFlags;
 
 use crate::Error;
 use crate::signal_mask::{SignalMask, bit};
+use crate::upgrade::canary;
 
 macro_rules! signals {
     ($($(#[$doc:meta])* $name:ident = $number:ident, $rustix:ident;)*) => {
@@ -218,12 +219,16 @@ pub(crate) fn resume(reader: OwnedFd, writer: OwnedFd, handled: SignalMask) -> R
 
 fn handle(number: libc::c_int) -> Result<(), Error> {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: zeroed is a valid `sigaction` (an empty mask, no flags); the handler has the right signature, is
+    // All other signals wait until one is noted: also that by which an exec in place lets threads stand still. By the canary
+    // it sees that we are at it.
+    // SAFETY: zeroed is a valid `sigaction`; the handler has the right signature, is
     // async-signal-safe (see there), and stays valid for ever; a number that is no signal is refused.
     let result = unsafe {
         let action = action.assume_init_mut();
         action.sa_sigaction = note as extern "C" fn(libc::c_int) as usize;
         action.sa_flags = libc::SA_RESTART;
+        libc::sigfillset(&mut action.sa_mask);
+        libc::sigdelset(&mut action.sa_mask, canary());
         libc::sigaction(number, action, std::ptr::null_mut())
     };
     if result == 0 {

@@ -23,17 +23,22 @@ fn main() {
         Some("hung") => hung(),
         Some("busy") => busy(),
         Some("deaf") => deaf(),
+        Some("faulty") => faulty(),
+        #[cfg(target_arch = "x86_64")]
+        Some("astray") => astray(),
         Some(other) => panic!("unknown role {other}"),
     }
 }
 
 fn run_tests() {
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 8] = [
         ("a dump names the functions that each thread is in", names_the_functions),
         ("the dumper writes the same as text, and ends", dumper_writes_text),
         ("a stopped process is told of by its state", stopped),
         ("a thread that holds back signals is told of, the others answer", held_back),
         ("a process without a handler is not signalled", without_handler),
+        ("a stack that makes no sense ends the walk, and the thread goes on", astray_is_survived),
+        ("a fault of the program itself ends it as before", own_fault),
         ("threads that allocate are interrupted a thousand times and lose nothing", interrupted_often),
     ];
     let filter = std::env::args().nth(1).unwrap_or_default();
@@ -168,6 +173,34 @@ fn without_handler() {
     assert!(nobody.to_string().contains("cannot read the threads of process"), "{nobody}");
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+fn astray_is_survived() {
+    println!("(skipped: written for x86-64)");
+}
+
+#[cfg(target_arch = "x86_64")]
+fn astray_is_survived() {
+    let mut subject = Subject::start("astray");
+    for _ in 0..50 {
+        let mut dump = subject.dump();
+        let thread = dump.threads().iter().find(|thread| thread.name() == "astray").unwrap();
+        assert_eq!(thread.silence(), None, "{dump}");
+        dump.symbolise();
+        let thread = dump.threads().iter().find(|thread| thread.name() == "astray").unwrap();
+        assert!(thread.frames()[0].function.contains("goes_astray"), "{dump}");
+    }
+    writeln!(subject.socket, "stop").unwrap();
+    subject.hear();
+    assert_eq!(wait(&subject.process), ExitStatus::Code(0));
+}
+
+fn own_fault() {
+    let mut subject = Subject::start("faulty");
+    assert_eq!(subject.dump().threads().len(), 1);
+    writeln!(subject.socket, "fault").unwrap();
+    assert_eq!(wait(&subject.process), ExitStatus::Signal(11));
+}
+
 fn interrupted_often() {
     let mut subject = Subject::start("busy");
     let mut answers = 0;
@@ -258,6 +291,70 @@ fn busy() {
     for thread in threads {
         thread.join().unwrap();
     }
+    socket.write_all(b"!").unwrap();
+    phalanx_process::die_now(0);
+}
+
+/// Reads where nothing is, when it is told to.
+fn faulty() {
+    let mut socket = play("faulty");
+    socket.write_all(b"!").unwrap();
+    socket.read_exact(&mut [0]).unwrap();
+    // SAFETY: there is none; this is the fault.
+    unsafe { std::ptr::without_provenance::<u8>(black_box(8)).read_volatile() };
+}
+
+/// A stack full of addresses where nothing is.
+#[cfg(target_arch = "x86_64")]
+static NOWHERE: [std::sync::atomic::AtomicU64; 16_384] =
+    [const { std::sync::atomic::AtomicU64::new(0x0000_dead_beef_0000) }; 16_384];
+
+/// Stands on a stack that makes no sense until `leave` is set. What it had in a wide register it has afterwards.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+fn goes_astray(entered: &std::sync::atomic::AtomicU8, leave: &std::sync::atomic::AtomicU8) -> u64 {
+    let stack = NOWHERE[NOWHERE.len() / 2].as_ptr();
+    let kept: u64;
+    // SAFETY: the stack pointer is put back before the block ends, and in between nothing is called; below it there is room
+    // for the frames of signals, which may be overwritten.
+    unsafe {
+        std::arch::asm!(
+            "movq xmm15, {value}",
+            "mov {saved}, rsp",
+            "mov rsp, {stack}",
+            "mov byte ptr [{entered}], 1",
+            "2: pause",
+            "cmp byte ptr [{leave}], 0",
+            "je 2b",
+            "mov rsp, {saved}",
+            "movq {kept}, xmm15",
+            value = in(reg) 0x1234_5678_9abc_def0_u64,
+            saved = out(reg) _,
+            stack = in(reg) stack,
+            entered = in(reg) entered.as_ptr(),
+            leave = in(reg) leave.as_ptr(),
+            kept = lateout(reg) kept,
+            out("xmm15") _,
+        );
+    }
+    kept
+}
+
+#[cfg(target_arch = "x86_64")]
+fn astray() {
+    use std::sync::atomic::AtomicU8;
+    static ENTERED: AtomicU8 = AtomicU8::new(0);
+    static LEAVE: AtomicU8 = AtomicU8::new(0);
+    let mut socket = play("astray");
+    let builder = std::thread::Builder::new().name("astray".into());
+    let thread = builder.spawn(|| goes_astray(&ENTERED, &LEAVE)).unwrap();
+    while ENTERED.load(Ordering::Acquire) == 0 {
+        std::thread::yield_now();
+    }
+    socket.write_all(b"!").unwrap();
+    socket.read_exact(&mut [0]).unwrap();
+    LEAVE.store(1, Ordering::Release);
+    assert_eq!(thread.join().unwrap(), 0x1234_5678_9abc_def0);
     socket.write_all(b"!").unwrap();
     phalanx_process::die_now(0);
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::FdFlags;
 
 use super::STATE_VARIABLE;
+use super::freeze::Freezer;
 use super::state::HandOver;
 use crate::environment::NOT_INHERITED;
 use crate::posix_spawn::{Pointers, no_start_meanwhile};
@@ -121,21 +122,11 @@ impl<'a> ExecInPlace<'a> {
             .map_err(|_| Error::NulByte { what: "the path of the image".into() })?;
         let arguments = self.arguments.clone().unwrap_or_else(|| std::env::args_os().collect());
         let arguments = c_strings(arguments.into_iter(), "an argument of the image")?;
+        let mut freezer = Freezer::prepare()
+            .map_err(|source| Error::system("let the other threads stand still for an exec in place", source))?;
         // Nobody else may start a child while descriptors are open to every exec.
         let _alone = no_start_meanwhile();
-        let mask = SignalMask::block_all();
-        let result = self.with_signals_blocked(mask, &path, &arguments);
-        mask.restore();
-        result
-    }
-
-    fn with_signals_blocked(
-        &self,
-        mask: SignalMask,
-        path: &CString,
-        arguments: &[CString],
-    ) -> Result<Infallible, Error> {
-        let mut state = HandOver { pid: std::process::id(), mask, ..HandOver::default() };
+        let mut state = HandOver { pid: std::process::id(), mask: SignalMask::current(), ..HandOver::default() };
         state.role = crate::role().map(str::to_owned);
         let mut inherited = Inherited::default();
         for (name, descriptor) in &self.kept {
@@ -150,10 +141,15 @@ impl<'a> ExecInPlace<'a> {
         let environment = environment_block(&self.environment, STATE_VARIABLE, state.to_text(), |name: &OsStr| {
             NOT_INHERITED.iter().any(|not| name == *not)
         })?;
-        let (argv, envp) = (Pointers::to(arguments), Pointers::to(&environment));
+        let (argv, envp) = (Pointers::to(&arguments), Pointers::to(&environment));
+        // From here to the end nothing is allocated: a thread that stands still may hold the allocator's lock.
+        let mask = SignalMask::block_all();
+        let frozen = freezer.freeze();
         // SAFETY: the path and all strings are NUL-terminated and live, both arrays end with a null pointer.
         unsafe { libc::execve(path.as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast()) };
         let source = io::Error::last_os_error();
+        drop(frozen);
+        mask.restore();
         Err(Error::system(format!("become {} in place (nothing has changed)", self.image), source))
     }
 }

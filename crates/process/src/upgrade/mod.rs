@@ -10,7 +10,8 @@
 //!        └─ an Error: nothing has changed, it goes on
 //! ```
 //!
-//! No signal is lost on the way. The pipe of [`Signals`](crate::Signals) is handed over with what is in it; what comes
+//! No signal is lost on the way. All other threads stand still before the exec (by `SIGRTMIN + 6`), so that none ends while
+//! it handles one. The pipe of [`Signals`](crate::Signals) is handed over with what is in it; what comes
 //! during the exec waits in the kernel; [`init`](crate::init) installs the handlers of the same signals anew *before* it
 //! lets them through, and [`Signals::take`](crate::Signals::take) finds them all. So a program that was told SIGUSR2 or
 //! SIGTERM between two images neither dies of it nor misses it.
@@ -36,10 +37,12 @@
 //! ```
 
 mod exec;
+mod freeze;
 mod image;
 mod state;
 
 pub use exec::{ExecInPlace, Image};
+pub(crate) use freeze::canary;
 pub(crate) use image::remember_start;
 pub use image::{image_on_disk, this_image};
 pub(crate) use state::{STATE_VARIABLE, resume};
