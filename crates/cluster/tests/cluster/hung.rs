@@ -21,9 +21,10 @@ fn stacks() {
     client.request("/hang");
     ordered.cluster.wait_for("its event loop stands still");
     ordered.cluster.wait_for_either("stuck_for_ever", "stuck_for_ever");
+    // Every thread is told of, the main one first.
+    ordered.cluster.wait_for("life-line");
     let lines = ordered.cluster.lines();
     assert!(lines.iter().any(|line| line.contains("the threads of worker")), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.contains("life-line")), "every thread is told of: {lines:#?}");
     let still = || before.iter().filter(|pid| lives(**pid)).count();
     until(soon(), "one of them to be replaced", || (still() == 1).then_some(()));
     ordered.cluster.settle(2);
