@@ -106,9 +106,7 @@ fn names_the_functions() {
             && is_in("waiter", "waits_for_the_lock_here");
         if found {
             let frame = by_name["spinner"].frames().iter().find(|frame| frame.function.contains("spins_here")).unwrap();
-            if cfg!(feature = "symbols") {
-                assert!(frame.location.as_ref().unwrap().contains("stack_dump.rs:"), "{frame:?}");
-            }
+            assert!(frame.location.as_ref().unwrap().contains("stack_dump.rs:"), "{frame:?}");
             // The innermost frame is of the program or the system, not of the handler.
             assert!(!dump.to_string().contains("stack_dump::handler"), "{dump}");
             return;
