@@ -44,6 +44,7 @@ mod error;
 mod event;
 #[cfg(feature = "control")]
 mod front;
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "the accept loops of the HTTP server wait at it"))]
 mod gate;
 mod health_gate;
 #[cfg(feature = "http")]

@@ -16,6 +16,9 @@ use crate::{Distribution, Place, WorkerId};
 /// loop is held up now and then; a claim that comes too late costs nothing but the way to the other worker.
 const CLAIM_DEADLINE: Duration = Duration::from_millis(200);
 
+/// Pause after an offer that could not be sent, or could not be received for want of open files.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
 /// A connection that the dispatcher has accepted.
 #[derive(Debug)]
 pub(super) struct Accepted {
@@ -51,6 +54,8 @@ pub(super) struct Desk {
     open: bool,
     /// It did not claim in time, and has not moved since.
     silent: bool,
+    /// Until then nothing is offered to it.
+    pause_until: Option<Instant>,
     offers: [Option<Offer>; OFFERS],
     /// Offers that are made and not sent yet, by their index.
     unsent: Vec<usize>,
@@ -61,7 +66,8 @@ impl Desk {
         // Who is open says so again to a new dispatcher. One that does not read will be found silent.
         let _ = link.send(&ToDesk::Hello, &[]);
         let offers = std::array::from_fn(|_| None);
-        Desk { worker, place, link, claims, page, open: false, silent: false, offers, unsent: Vec::new() }
+        let (open, silent, pause_until, unsent) = (false, false, None, Vec::new());
+        Desk { worker, place, link, claims, page, open, silent, pause_until, offers, unsent }
     }
 
     /// Whether its worker takes connections, at this moment or a later one.
@@ -77,7 +83,8 @@ impl Desk {
     /// As somebody who could take one more connection now; `None` if it could not.
     pub(super) fn candidate(&self) -> Option<Candidate> {
         let offered = self.offered();
-        if !self.open || self.silent || offered == OFFERS || self.page.get(Field::Accepting) == 0 {
+        let pauses = self.pause_until.is_some_and(|until| Instant::now() < until);
+        if !self.open || self.silent || pauses || offered == OFFERS || self.page.get(Field::Accepting) == 0 {
             return None;
         }
         Some(Candidate {
@@ -116,7 +123,7 @@ impl Desk {
             Err(phalanx_channel::Error::Closed) => Line::Dead,
             // It does not read, or too many sockets are under way.
             Err(_) => {
-                self.silent = true;
+                self.pause_until = Some(Instant::now() + EXHAUSTED_PAUSE);
                 for index in indices {
                     self.take_back(index, given_back);
                 }
@@ -131,6 +138,11 @@ impl Desk {
             match self.link.receive::<FromDesk>() {
                 Ok(Received::Message(FromDesk::Open, _)) => (self.open, self.silent) = (true, false),
                 Ok(Received::Message(FromDesk::Looked, _)) => self.silent = false,
+                Ok(Received::Message(FromDesk::Lost, _)) => {
+                    self.silent = false;
+                    self.pause_until = Some(Instant::now() + EXHAUSTED_PAUSE);
+                    self.take_all_back(given_back);
+                }
                 Ok(Received::Message(FromDesk::Shut, _)) => {
                     self.open = false;
                     self.take_all_back(given_back);

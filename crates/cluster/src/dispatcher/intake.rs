@@ -88,8 +88,11 @@ impl Intake {
                 }
                 Ok(Received::Nothing) => ready.clear_ready(),
                 Ok(Received::Message(ToDesk::Last, _) | Received::Closed) => return,
-                // Descriptors were lost, because we have too many open: what was offered in vain goes to others.
-                Err(error) => tracing::warn!("connections of the dispatcher were not taken: {error}"),
+                // Descriptors were lost, because we have too many open. The dispatcher has its own.
+                Err(error) => {
+                    tracing::warn!("connections of the dispatcher were not taken: {error}");
+                    self.say(&FromDesk::Lost);
+                }
             }
         }
     }

@@ -75,6 +75,8 @@ pub(crate) enum FromDesk {
     Open,
     /// It has claimed some, or dropped some that were revoked: look at the claims.
     Looked,
+    /// It has too many open files: sockets were lost on the way to it. What it has not claimed is yours.
+    Lost,
     /// It takes none any more. What it has not claimed is yours.
     Shut,
 }

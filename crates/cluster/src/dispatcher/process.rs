@@ -148,8 +148,13 @@ impl Dispatcher {
             let (word, mut descriptors) = match self.link.receive::<ToDispatcher>() {
                 Ok(Received::Message(word, descriptors)) => (word, descriptors),
                 Ok(Received::Nothing) => return,
-                // Gone, or nothing that we understand: without it there is nothing to do but to come to an end.
-                Ok(Received::Closed) | Err(_) => {
+                // Descriptors were lost, or it speaks another language. Another dispatcher may do better; the sockets are
+                // left as they are.
+                Err(error) => {
+                    tracing::error!("the primary's word to the dispatcher was lost: {error}");
+                    die_now(1)
+                }
+                Ok(Received::Closed) => {
                     let _ = epoll::delete(&self.epoll, &self.link);
                     return self.finish(ORPHAN_DEADLINE);
                 }
