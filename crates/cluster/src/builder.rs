@@ -144,6 +144,10 @@ impl Cluster {
     /// **Call it on the main thread**, after `phalanx::init()`. In a worker it does not return: the process exits with
     /// 0 when `code` succeeds and with 1 when it fails, after its error was told to the primary.
     ///
+    /// An upgrade in place runs `main` again, in the new program: whatever it does before this call must be of use a second
+    /// time, in the same process. The new program is asked first, as a child in a role, whether it can take over; there too
+    /// this call does not return.
+    ///
     /// Errors, in the primary: a setting or address that makes no sense, a port that is taken, workers of which none
     /// became ready at the very first start, and what the operating system refuses.
     pub fn run<F, Fut>(self, code: F) -> Result<(), Error>

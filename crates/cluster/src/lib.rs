@@ -29,6 +29,8 @@
 //! **Promises.** A worker that dies after it was ready is replaced at once; one that dies before waits longer and
 //! longer, and after the fifth time in a minute its place is tried once a minute while the others serve on. A worker
 //! that hangs is killed and replaced. SIGTERM and SIGINT let the workers finish (30 s at most); a second one does not.
+//! A reload (SIGHUP) replaces every worker, new first, and an upgrade (SIGUSR2) the primary too, without a request that
+//! fails; if what is new does not become ready and healthy, what was there serves on, and the reason is said.
 //! When the primary is killed, every worker is gone within a second and nothing stays behind: no process, socket, file
 //! or shared memory.
 //!

@@ -13,13 +13,12 @@ use phalanx_process::{Process, Role, Signal};
 use phalanx_shared::{ClusterField, SlotIndex};
 use rustix::event::epoll;
 
-use super::operations::{Operation, Progress, Wish};
-use super::{Primary, Source, system};
-use crate::front::feed::{Feed, unix_ms};
-use crate::front::link::{self, Answer, Command, FRONT_ROLE, ToPrimary, Welcome, descriptor};
+use super::operations::{Operation, Wish};
+use super::{Primary, Source, status, system};
+use crate::front::feed::Feed;
+use crate::front::link::{Answer, Command, FRONT_ROLE, ToPrimary, Welcome, descriptor};
 use crate::front::socket::ControlSocket;
 use crate::front::{Logs, log_pipe};
-use crate::supervisor::NextTry;
 use crate::{Error, Event, WorkerId};
 
 /// Wait before the first restart of a front that died; it doubles each time.
@@ -154,7 +153,7 @@ impl Front {
 
     pub(super) fn operation(&mut self, operation: &Operation) {
         if let Some(running) = &mut self.running {
-            running.feed.operation(told(operation));
+            running.feed.operation(status::of_operation(operation));
         }
     }
 
@@ -308,7 +307,7 @@ impl Primary {
         let Some(running) = &mut front.running else { return };
         let dropped = running.feed.take_events_dropped();
         let (supervisor, workers, records) = (&self.supervisor, &self.workers, &self.places);
-        let pumped = running.feed.pump(|| status(supervisor.status(now), workers, records));
+        let pumped = running.feed.pump(|| status::of_cluster(supervisor.status(now), workers, records));
         if dropped > 0 {
             self.cluster.add(ClusterField::EventsDropped, dropped);
         }
@@ -382,72 +381,6 @@ impl Primary {
             tracing::warn!("the front ended with {status}; it is started again");
             front.lost(Instant::now());
         }
-    }
-}
-
-/// The status in the words of the link.
-fn status(
-    status: crate::supervisor::Status,
-    workers: &std::collections::HashMap<WorkerId, super::workers::Running>,
-    records: &std::collections::HashMap<crate::Place, super::workers::PlaceRecord>,
-) -> link::Status {
-    let now_ms = unix_ms();
-    let mut told = link::Status::default();
-    for place in status.places {
-        let record = records.get(&place.place);
-        let state = match (place.state, place.workers.first().map(|worker| word(worker.state))) {
-            ("taken", Some(of_worker)) => of_worker,
-            ("given up", _) => "given-up",
-            (other, _) => other,
-        };
-        told.places.push(link::PlaceStatus {
-            place: place.place,
-            state: state.to_owned(),
-            restarts: record.map_or(0, |record| record.starts.saturating_sub(1)),
-            failures: place.failures,
-            next_try_ms: match place.next_try {
-                Some(NextTry::In(wait)) => Some(wait.as_millis() as u64),
-                Some(NextTry::AtReload) | None => None,
-            },
-            error: record.and_then(|record| record.error.clone()),
-        });
-        for worker in place.workers {
-            let Some(running) = workers.get(&worker.worker) else { continue };
-            told.workers.push(link::WorkerStatus {
-                worker: worker.worker,
-                place: place.place,
-                pid: running.child.pid(),
-                page: worker.page.0,
-                state: word(worker.state).to_owned(),
-                generation: worker.generation,
-                started_ms: now_ms.saturating_sub(running.started.elapsed().as_millis() as u64),
-            });
-        }
-    }
-    told
-}
-
-/// The supervisor's word for a worker's state, as the control socket has it.
-fn word(state: &'static str) -> &'static str {
-    match state {
-        "starting" => "booting",
-        "probed" => "held",
-        "killed" => "dying",
-        other => other,
-    }
-}
-
-fn told(operation: &Operation) -> link::Operation {
-    link::Operation {
-        number: operation.number,
-        kind: operation.kind.to_owned(),
-        state: match &operation.progress {
-            Progress::Running => link::OperationState::Running,
-            Progress::Done => link::OperationState::Done,
-            Progress::Failed(why) => link::OperationState::Failed(why.clone()),
-        },
-        began_ms: operation.began_ms,
-        ended_ms: operation.ended_ms,
     }
 }
 

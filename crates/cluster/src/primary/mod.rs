@@ -30,6 +30,8 @@ mod signals;
 mod source;
 mod spawn;
 mod stacks;
+#[cfg(feature = "control")]
+mod status;
 mod upgrade;
 mod workers;
 
