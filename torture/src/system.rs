@@ -3,9 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
+
+/// A count that is the same for this long is at rest; the primary looks at its workers once a second.
+const AT_REST: Duration = Duration::from_millis(1500);
+/// Longest wait for it.
+const COMES_TO_REST: Duration = Duration::from_secs(15);
 
 /// Sends a signal to a process that belongs to this run. One that is gone already is no error.
 pub(crate) fn send(pid: u32, signal: Signal) {
@@ -52,6 +57,21 @@ pub(crate) fn in_group(group: u32) -> BTreeSet<u32> {
 /// Open descriptors.
 pub(crate) fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// Open descriptors of a process that comes to rest: as many as stay the same for a while. What it opens once in a second
+/// for a new child, it has by then.
+pub(crate) fn descriptors_at_rest(pid: u32) -> usize {
+    let began = Instant::now();
+    let (mut count, mut since) = (descriptors(pid), Instant::now());
+    while since.elapsed() < AT_REST && began.elapsed() < COMES_TO_REST {
+        std::thread::sleep(Duration::from_millis(20));
+        let now = descriptors(pid);
+        if now != count {
+            (count, since) = (now, Instant::now());
+        }
+    }
+    count
 }
 
 /// Threads.

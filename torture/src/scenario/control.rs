@@ -1,6 +1,6 @@
 //! `phalanx ctl`: whether what it says, and its exit code, is the truth.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -38,15 +38,19 @@ fn command(context: &Context, subject: &Subject, arguments: &[&str]) -> Command 
     command
 }
 
-/// Runs it to its end; it has its own deadlines, and ours is above them.
+/// Runs it to its end.
 fn ctl(context: &Context, subject: &Subject, arguments: &[&str]) -> Result<Said, Trouble> {
-    let mut child = command(context, subject, arguments).spawn().map_err(cannot("start phalanx ctl"))?;
+    end_of(command(context, subject, arguments).spawn().map_err(cannot("start phalanx ctl"))?)
+}
+
+/// It has its own deadlines, and ours is above them.
+fn end_of(mut child: Child) -> Result<Said, Trouble> {
     let deadline = Instant::now() + PATIENCE * 2;
     while child.try_wait().map_err(cannot("wait for phalanx ctl"))?.is_none() {
         if Instant::now() >= deadline {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(Trouble::Broken(format!("ctl {arguments:?} does not end")));
+            return Err(Trouble::Broken("phalanx ctl does not end".into()));
         }
         std::thread::sleep(LOOK);
     }
@@ -80,22 +84,11 @@ fn good_bad_good(context: &Context, row: &mut Row) -> Result<(), Trouble> {
 fn without_front(context: &mut Context, row: &mut Row) -> Result<(), Trouble> {
     let mut subject = Subject::start(&context.victim, &Settings { control: true, ..Settings::default() })?;
     let newest = subject.log().newest();
-    let mut asked = command(context, &subject, &["reload", "--wait"]).spawn().map_err(cannot("start phalanx ctl"))?;
+    let asked = command(context, &subject, &["reload", "--wait"]).spawn().map_err(cannot("start phalanx ctl"))?;
     subject.wait(PATIENCE, "the reload to begin", |log| (log.newest() > newest).then_some(()))?;
     subject.helpers().iter().for_each(|front| system::send(*front, Signal::KILL));
-    let deadline = Instant::now() + PATIENCE * 2;
-    let status = loop {
-        if let Some(status) = asked.try_wait().map_err(cannot("wait for phalanx ctl"))? {
-            break status;
-        }
-        if Instant::now() >= deadline {
-            let _ = asked.kill();
-            let _ = asked.wait();
-            return Err(Trouble::Broken("ctl reload --wait does not end".into()));
-        }
-        std::thread::sleep(LOOK);
-    };
-    row.require(status.success(), || format!("it ended with {status}"));
+    let said = end_of(asked)?;
+    row.require(said.code == Some(0), || format!("code {:?}: {}", said.code, said.words));
     subject.stop()
 }
 

@@ -48,7 +48,7 @@ fn suffer(context: &mut Context, row: &mut Row, act: &str) -> Result<(), Trouble
     let settings = Settings { workers: 3, boot_deadline: BOOT_DEADLINE, ..Settings::default() };
     let mut subject = Subject::start(&context.victim, &settings)?;
     let load = Load::start(&Plan::new(&subject.target(), Mode::NewConnections, 4));
-    let (descriptors, resident) = (system::descriptors(subject.pid()), system::resident_kib(subject.pid()));
+    let (descriptors, resident) = (system::descriptors_at_rest(subject.pid()), system::resident_kib(subject.pid()));
     subject.set_fault(Some(act))?;
     let hostile = replace_one(context, &mut subject)?;
     subject.wait_for_fault_to_be_taken()?;
@@ -69,7 +69,7 @@ fn suffer(context: &mut Context, row: &mut Row, act: &str) -> Result<(), Trouble
     row.figure(format!("a sibling was replaced after {} ms", blocked.as_millis()));
     row.require(blocked < NOT_BLOCKED, || format!("a sibling was replaced after {} ms only", blocked.as_millis()));
     healed?;
-    let (now, grown) = (system::descriptors(subject.pid()), system::resident_kib(subject.pid()));
+    let (now, grown) = (system::descriptors_at_rest(subject.pid()), system::resident_kib(subject.pid()));
     row.require(now == descriptors, || format!("the primary had {descriptors} descriptors and has {now}"));
     row.require(grown <= resident + FLAT_KIB, || format!("the primary grew from {resident} to {grown} KiB"));
     subject.stop()

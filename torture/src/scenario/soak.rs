@@ -39,7 +39,7 @@ impl Size {
     fn of(pid: u32) -> Size {
         Size {
             resident_kib: system::resident_kib(pid),
-            descriptors: system::descriptors(pid),
+            descriptors: system::descriptors_at_rest(pid),
             threads: system::threads(pid),
         }
     }

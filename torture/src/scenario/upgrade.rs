@@ -58,7 +58,7 @@ fn under_load(context: &Context, row: &mut Row, mode: Mode, clients: usize, upgr
                 break;
             }
         }
-        descriptors.push(system::descriptors(subject.pid()));
+        descriptors.push(system::descriptors_at_rest(subject.pid()));
         zombies += system::zombies(subject.pid());
     }
     row.tally(load.finish());
