@@ -22,7 +22,7 @@ use crate::dispatcher::Keeper;
 use crate::hub::{Commands, Feed};
 use crate::listener::{Listeners, Loans};
 use crate::secret::ClusterSecret;
-use crate::supervisor::{Input, Stage, Supervisor};
+use crate::supervisor::{Input, Policy, Purpose, Stage, Supervisor};
 
 /// Runs the cluster until it is over.
 pub(crate) fn run(mut cluster: Cluster) -> Result<(), Error> {
@@ -72,18 +72,22 @@ impl Primary {
             Some(inheritance) => inheritance.take_up_generations(&mut generations)?,
             None => drop(generations.begin()?),
         }
+        let policy = match cluster.listen.is_empty() {
+            true => cluster.policy,
+            false => Policy { purpose: Purpose::Serve, ..cluster.policy },
+        };
         let listeners = Listeners::open(&cluster.listen, cluster.distribution, cluster.workers, parts.listeners)?;
         if let Some(feed) = &feed {
             feed.listening(listeners.addresses());
         }
         let front = Front::open(cluster.front, parts.control, parts.admin)?;
-        let hung_grace = cluster.policy.hung_grace;
+        let hung_grace = policy.hung_grace;
         let now = Instant::now();
         let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), 0);
         let mut primary = Primary {
-            drain_deadline: cluster.policy.drain_deadline,
-            memory_limited: cluster.policy.soft_memory.or(cluster.policy.hard_memory).is_some(),
-            supervisor: Supervisor::new(cluster.policy, seed),
+            drain_deadline: policy.drain_deadline,
+            memory_limited: policy.soft_memory.or(policy.hard_memory).is_some(),
+            supervisor: Supervisor::new(policy, seed),
             dispatch: Keeper::new(&listeners, inheritance.map_or(0, |inheritance| inheritance.state.dispatchers)),
             listeners,
             loans: Loans::default(),

@@ -50,6 +50,17 @@ pub struct Policy {
     pub soft_memory: Option<u64>,
     /// Resident memory in bytes above which a worker is killed (no limit). No jitter: it is the last line.
     pub hard_memory: Option<u64>,
+    /// What the workers are for (to serve, if there is something to listen on).
+    pub purpose: Purpose,
+}
+
+/// What the workers of a cluster are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve until they are told to leave: one that ends before it is ready has failed, whatever its exit code.
+    Serve,
+    /// To do something that comes to its end: an exit code of 0 says that it has.
+    Finish,
 }
 
 /// What a worker that replaces another must have done before it gets connections.
@@ -85,6 +96,7 @@ impl Default for Policy {
             max_lifetime: None,
             soft_memory: None,
             hard_memory: None,
+            purpose: Purpose::Finish,
         }
     }
 }

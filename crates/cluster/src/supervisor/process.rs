@@ -3,7 +3,7 @@
 use phalanx_process::ExitStatus;
 
 use super::recycle::Share;
-use super::{Birth, DO_NOT_RESTART, KillReason, Now, Policy, RecycleReason};
+use super::{Birth, DO_NOT_RESTART, KillReason, Now, Policy, Purpose, RecycleReason};
 
 /// SIGKILL, which no program sends itself: the operator, the kernel's OOM killer, a test.
 const SIGKILL: i32 = 9;
@@ -132,6 +132,7 @@ impl Process {
             (State::Draining { .. }, _) => End::Voluntary,
             (State::Dying { end }, _) => end,
             (_, Some(ExitStatus::Code(DO_NOT_RESTART))) => End::DoNotRestart,
+            (State::Booting { .. } | State::Probing { .. }, _) if policy.purpose == Purpose::Serve => End::BeforeReady,
             (_, Some(ExitStatus::Code(0))) if !self.listens => End::Finished,
             (State::Booting { .. } | State::Probing { .. }, _) => End::BeforeReady,
             (_, Some(ExitStatus::Signal(SIGKILL))) => End::Crash,

@@ -95,6 +95,18 @@ fn workers_that_never_serve_and_exit_with_0_are_done_and_servers_are_replaced_wh
 }
 
 #[test]
+fn a_server_that_exits_with_0_before_it_is_ready_has_failed() {
+    let mut supervisor = serving_with(Policy { purpose: Purpose::Serve, ..Policy::default() }, 2);
+    supervisor.step(Input::Exited(worker(1), CRASHED), seconds(10));
+    let actions = supervisor.step(Input::Exited(worker(3), ExitStatus::Code(0)), seconds(10));
+    back_off(&actions);
+
+    let mut supervisor = started_with(Policy { purpose: Purpose::Serve, ..Policy::default() }, 1);
+    let actions = supervisor.step(Input::Exited(worker(1), ExitStatus::Code(0)), seconds(1));
+    assert!(matches!(actions.last(), Some(Action::Finish(Outcome::FirstStartFailed { .. }))), "{actions:?}");
+}
+
+#[test]
 fn without_a_living_worker_for_five_seconds_the_listeners_are_closed_until_one_is_started() {
     let mut supervisor = serving();
     let mut now = seconds(1) + Duration::from_millis(100);
