@@ -88,6 +88,7 @@ pub(crate) fn start(
         signals,
         siblings,
         drain_deadline,
+        parent: std::os::unix::process::parent_id(),
         life,
         admit,
         probes,
@@ -108,6 +109,8 @@ struct Lifeline {
     siblings: Arc<Siblings>,
     borrowed: Arc<Borrowed>,
     drain_deadline: Duration,
+    /// The primary.
+    parent: u32,
     life: watch::Sender<Life>,
     admit: watch::Sender<bool>,
     probes: mpsc::Sender<String>,
@@ -123,7 +126,14 @@ impl Lifeline {
             // says more.
             self.hear();
             while let Some(signal) = self.signals.next() {
-                if signal == Signal::Terminate && self.leave(false, self.drain_deadline) {
+                if signal != Signal::Terminate {
+                    continue;
+                }
+                if std::os::unix::process::parent_id() != self.parent {
+                    // The kernel's, not an operator's. The end of the socket is late if the primary was killed while it
+                    // started a child, which held everything open until its exec.
+                    self.be_orphaned();
+                } else if self.leave(false, self.drain_deadline) {
                     // Others have to take over what only we accept from. A primary that is gone does not mind.
                     let _ = self.control.send(&ToPrimary::Leaves, &[]);
                 }
@@ -179,7 +189,7 @@ impl Lifeline {
                 Ok(Received::Nothing) => return,
                 Ok(Received::Closed) => {
                     self.connected = false;
-                    self.life.send_replace(Life::Orphaned { until: Instant::now() + ORPHAN_DEADLINE });
+                    self.be_orphaned();
                 }
                 Err(error) => {
                     tracing::error!("the primary sent what this worker does not understand: {error}");
@@ -188,6 +198,17 @@ impl Lifeline {
                 }
             }
         }
+    }
+
+    /// There is no primary any more.
+    fn be_orphaned(&self) {
+        self.life.send_if_modified(|life| match life {
+            Life::Orphaned { .. } => false,
+            _ => {
+                *life = Life::Orphaned { until: Instant::now() + ORPHAN_DEADLINE };
+                true
+            }
+        });
     }
 
     /// True if that is news.

@@ -88,6 +88,8 @@ fn unix_primary_killed() {
         let settings = [("TEST_DISTRIBUTION", distribution)];
         let mut cluster = start(&format!("unix:{}", path.display()), &settings);
         cluster.wait_for("is ready");
+        // Whoever accepts, a worker or a dispatcher, is there to clean up.
+        until(soon(), "an answer", || ask_unix(&path));
         cluster.signal(Signal::KILL);
         until(soon(), "the file to be gone", || (!path.exists()).then_some(()));
     }
