@@ -1,7 +1,7 @@
-//! `cargo xtask ci`: formatting, lints, docs, tests, models, fuzzing, and the figures of the first minutes.
+//! `cargo xtask ci`: formatting, lints, docs, tests, models, fuzzing, torture, and the figures of the first minutes.
 
 use crate::step::{self, Failure};
-use crate::{first_minutes, fuzz, model, test};
+use crate::{first_minutes, fuzz, model, test, torture};
 
 const FUZZ_SECONDS: u64 = 30;
 
@@ -14,5 +14,6 @@ pub(crate) fn run() -> Result<(), Failure> {
     test::run(&[])?;
     model::run()?;
     fuzz::run_all(FUZZ_SECONDS)?;
+    torture::run(&["--short".to_owned()])?;
     first_minutes::run()
 }

@@ -1,7 +1,7 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
 //! ```text
-//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ loom ──▶ fuzz, 30 s ──▶ first minutes (cold build, crates, binary, start, resting worker)
+//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ loom ──▶ fuzz, 30 s ──▶ torture, short ──▶ first minutes (cold build, crates, binary, start, resting worker)
 //! test ─▶ tools (chromium, node, npm) ──▶ cargo test ──▶ browser tests
 //! nightly ─▶ fuzz, 10 min ──▶ asan ──▶ valgrind ──▶ long tests
 //! bench ─▶ release build ──▶ the program of `bench/`

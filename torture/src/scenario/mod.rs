@@ -1,6 +1,7 @@
 //! The scenarios: each a promise of one sentence, and what tries to break it.
 
 mod control;
+mod cost;
 mod crash_loop;
 mod front;
 mod hostile;
@@ -39,6 +40,7 @@ pub(crate) const ALL: &[Scenario] = &[
     hostile::SCENARIO,
     front::SCENARIO,
     control::SCENARIO,
+    cost::SCENARIO,
     soak::SCENARIO,
 ];
 
