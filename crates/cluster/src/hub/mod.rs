@@ -14,6 +14,7 @@
 //!
 //! The thread exists if there is code for it, or if messages between workers were asked for.
 
+mod broadcast;
 mod events;
 mod primary;
 mod relay;

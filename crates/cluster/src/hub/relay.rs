@@ -6,13 +6,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::WorkerId;
 use crate::messages::{
-    BROADCASTS_AT_ONCE, Body, Desk, Entry, Failure, Inbox, Kind, Letter, Line, Member, Posted, SEND_DEADLINE,
-    WINDOW_BYTES, WINDOW_CONNECTIONS, WINDOW_MESSAGES, WINDOW_REQUESTS, encode,
+    BROADCASTS_AT_ONCE, Desk, Entry, Failure, Inbox, Kind, Letter, Line, Member, Posted, WINDOW_BYTES,
+    WINDOW_CONNECTIONS, WINDOW_MESSAGES, WINDOW_REQUESTS, encode,
 };
 
 /// A line is broken off at this many times a window: after the primary was replaced, a sender may count less than what
@@ -24,20 +23,20 @@ const DEAD_MAIL_KIB: usize = 64 * 1024;
 
 /// A worker did what no worker of ours does.
 #[derive(Debug)]
-pub(crate) struct Breach(&'static str);
+pub(crate) struct Breach(pub(super) &'static str);
 
 #[derive(Debug)]
 pub(crate) struct Relay {
     state: Mutex<State>,
     code: OnceLock<Arc<Desk>>,
-    /// Room for news.
-    room: Notify,
+    /// Room for news, or a seat paused or left.
+    pub(super) room: Notify,
     dead_mail: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    seats: HashMap<WorkerId, Seat>,
+pub(super) struct State {
+    pub(super) seats: HashMap<WorkerId, Seat>,
     /// What one member has sent to another that the other has not taken.
     flows: HashMap<(Member, Member), Flow>,
     /// Whether there is code in the primary that can be written to.
@@ -48,23 +47,23 @@ struct State {
 
 /// A worker, as the relay knows it.
 #[derive(Debug)]
-struct Seat {
+pub(super) struct Seat {
     pid: u32,
-    line: Arc<Line>,
+    pub(super) line: Arc<Line>,
     /// What it sent to the primary's code.
     mail: Arc<Inbox>,
     /// Who wants to know when it ends.
     acquainted: HashSet<Member>,
-    news: Flow,
+    pub(super) news: Flow,
     /// It let a broadcast wait in vain; it is not waited for until it takes something.
-    stalled: bool,
+    pub(super) stalled: bool,
     /// It sends nothing more on this line.
     paused: bool,
-    broadcasts: Arc<Semaphore>,
+    pub(super) broadcasts: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
-struct Flow {
+pub(super) struct Flow {
     messages: u32,
     bytes: u64,
     requests: u32,
@@ -72,11 +71,11 @@ struct Flow {
 }
 
 impl Flow {
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.messages < WINDOW_MESSAGES && self.bytes < WINDOW_BYTES
     }
 
-    fn add(&mut self, bytes: usize) {
+    pub(super) fn add(&mut self, bytes: usize) {
         self.messages += 1;
         self.bytes += bytes as u64;
     }
@@ -88,13 +87,6 @@ impl Flow {
         self.bytes -= bytes;
         (messages, bytes)
     }
-}
-
-/// What became of news to one worker.
-enum Reached {
-    Yes,
-    Full,
-    No,
 }
 
 impl Relay {
@@ -265,71 +257,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Sends a body to all workers but its sender; how many it has reached.
-    ///
-    /// It waits for those that do not take their news, but for each of them only once: until it takes something, it is
-    /// left out.
-    pub(crate) async fn broadcast(&self, from: Member, body: Body) -> usize {
-        let until = Instant::now() + SEND_DEADLINE;
-        let mut waiting: Vec<WorkerId> = self.workers().into_iter().map(|(worker, _)| worker).collect();
-        waiting.retain(|worker| Member::Worker(*worker) != from);
-        let mut reached = 0;
-        loop {
-            let room = self.room.notified();
-            let mut room = std::pin::pin!(room);
-            room.as_mut().enable();
-            waiting.retain(|worker| match self.tell_news(from, *worker, &body) {
-                Reached::Yes => {
-                    reached += 1;
-                    false
-                }
-                Reached::Full => true,
-                Reached::No => false,
-            });
-            if waiting.is_empty() {
-                return reached;
-            }
-            if tokio::time::timeout_at(until, room).await.is_err() {
-                let mut state = self.state();
-                for worker in waiting {
-                    if let Some(seat) = state.seats.get_mut(&worker) {
-                        seat.stalled = true;
-                    }
-                }
-                return reached;
-            }
-        }
-    }
-
-    fn tell_news(&self, from: Member, worker: WorkerId, body: &Body) -> Reached {
-        let line = match self.state().seats.get_mut(&worker) {
-            Some(seat) if seat.news.has_room() => {
-                seat.news.add(body.len());
-                Arc::clone(&seat.line)
-            }
-            Some(seat) if seat.stalled => return Reached::No,
-            Some(_) => return Reached::Full,
-            None => return Reached::No,
-        };
-        line.post(Letter::new(from, Kind::News, body.clone()));
-        Reached::Yes
-    }
-
-    fn begin_broadcast(self: &Arc<Self>, from: Member, id: u64, body: Body) -> Result<(), Breach> {
-        let Member::Worker(worker) = from else { return Err(Breach("the primary's code broadcasts by itself")) };
-        let turns = self.state().seats.get(&worker).map(|seat| Arc::clone(&seat.broadcasts));
-        let turn: Option<OwnedSemaphorePermit> = turns.and_then(|turns| turns.try_acquire_owned().ok());
-        let turn = turn.ok_or(Breach("too many broadcasts at once"))?;
-        let relay = Arc::clone(self);
-        tokio::spawn(async move {
-            let reached = relay.broadcast(from, body).await;
-            drop(turn);
-            relay.answer(from, id, &reached);
-        });
-        Ok(())
-    }
-
-    fn answer<T: serde::Serialize>(&self, to: Member, id: u64, answer: &T) {
+    pub(super) fn answer<T: serde::Serialize>(&self, to: Member, id: u64, answer: &T) {
         let letter = match encode(answer) {
             Ok(body) => Letter::new(Member::Primary, Kind::Answer { id }, body),
             Err(_) => Letter::bare(Member::Primary, Kind::Failed { id, why: Failure::TooMuch }),
@@ -443,7 +371,7 @@ impl Relay {
         self.room.notify_waiters();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

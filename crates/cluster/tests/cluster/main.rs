@@ -26,6 +26,7 @@ mod listeners;
 mod listeners_distribution;
 mod messages;
 mod messages_programs;
+mod messages_workers;
 mod orders;
 mod process;
 mod programs;
