@@ -1,6 +1,6 @@
 //! What the kernel tells of processes: read from `/proc`, without asking them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
@@ -57,6 +57,17 @@ pub(crate) fn in_group(group: u32) -> BTreeSet<u32> {
 /// Open descriptors.
 pub(crate) fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// What its descriptors are, without their numbers: sockets, pidfds, files….
+pub(crate) fn descriptor_kinds(pid: u32) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+        let link = fs::read_link(entry.path()).unwrap_or_default();
+        let kind: String = link.to_string_lossy().chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        *kinds.entry(kind).or_default() += 1;
+    }
+    kinds
 }
 
 /// Open descriptors of a process that comes to rest: as many as stay the same for a while. What it opens once in a second

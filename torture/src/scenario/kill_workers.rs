@@ -25,7 +25,7 @@ const CALM: Duration = Duration::from_secs(1);
 const FLAT_KIB: u64 = 1024;
 
 fn run(context: &mut Context, report: &mut Report) {
-    let lasts = context.lasts(Duration::from_secs(6));
+    let lasts = context.lasts(Duration::from_secs(4));
     for (mode, clients) in [(Mode::NewConnections, 16), (Mode::KeepAlive, 8)] {
         report.row(&format!("every {} ms for {} s, {mode}", BETWEEN_KILLS.as_millis(), lasts.as_secs()), |row| {
             kill_loop(context, row, mode, clients, lasts)

@@ -1,5 +1,6 @@
 //! Everything together for as long as asked: reloads and kills under load, and nothing that grows.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -19,34 +20,43 @@ pub(super) const SCENARIO: Scenario = Scenario {
 
 /// Longest pause between two acts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Each may have a successor and one that drains.
+const WORKERS: usize = 3;
 /// What the primary may grow by.
 const FLAT_KIB: u64 = 1024;
 
 fn run(context: &mut Context, report: &mut Report) {
-    let lasts = context.lasts(Duration::from_secs(8));
+    let lasts = context.lasts(Duration::from_secs(5));
     report.row(&format!("{} s", lasts.as_secs()), |row| soak(context, row, lasts));
 }
 
-/// What is measured of the primary.
-#[derive(Debug, Clone, Copy)]
+/// What is measured of the primary at rest.
+#[derive(Debug, Clone)]
 struct Size {
     resident_kib: u64,
-    descriptors: usize,
     threads: usize,
+    /// Descriptors by kind, but for the next.
+    descriptors: BTreeMap<String, usize>,
+    /// Pages of the scoreboard: kept for the next worker, so there are as many as there were ever workers at once.
+    pages: usize,
 }
 
 impl Size {
     fn of(pid: u32) -> Size {
+        system::descriptors_at_rest(pid);
+        let (pages, descriptors): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            system::descriptor_kinds(pid).into_iter().partition(|(kind, _)| kind.contains("scoreboard"));
         Size {
             resident_kib: system::resident_kib(pid),
-            descriptors: system::descriptors_at_rest(pid),
             threads: system::threads(pid),
+            descriptors,
+            pages: pages.into_values().sum(),
         }
     }
 }
 
 fn soak(context: &mut Context, row: &mut Row, lasts: Duration) -> Result<(), Trouble> {
-    let mut subject = Subject::start(&context.victim, &Settings { workers: 3, ..Settings::default() })?;
+    let mut subject = Subject::start(&context.victim, &Settings { workers: WORKERS, ..Settings::default() })?;
     let load = Load::start(&Plan::new(&subject.target(), Mode::NewConnections, 8));
     let outcome = act(context, &mut subject, lasts);
     let tally = load.finish();
@@ -61,9 +71,10 @@ fn soak(context: &mut Context, row: &mut Row, lasts: Duration) -> Result<(), Tro
     row.require(after.resident_kib <= before.resident_kib + FLAT_KIB, || {
         format!("the primary grew from {} to {} KiB", before.resident_kib, after.resident_kib)
     });
-    row.require((after.descriptors, after.threads) == (before.descriptors, before.threads), || {
+    row.require((&after.descriptors, after.threads) == (&before.descriptors, before.threads), || {
         format!("descriptors and threads were {before:?} and are {after:?}")
     });
+    row.require(after.pages <= WORKERS * 3 + 1, || format!("{} pages for {WORKERS} workers", after.pages));
     row.require(system::zombies(subject.pid()) == 0, || "there are zombies".into());
     subject.stop()
 }
@@ -91,7 +102,7 @@ fn act(context: &mut Context, subject: &mut Subject, lasts: Duration) -> Result<
     }
     subject.wait(PATIENCE, "all workers to be back", |log| {
         let alive = log.workers().iter().filter(|worker| worker.ended.is_none()).count();
-        (log.serving().len() == 3 && alive == 3).then_some(())
+        (log.serving().len() == WORKERS && alive == WORKERS).then_some(())
     })?;
     Ok((before, Size::of(subject.pid()), reloads, kills))
 }

@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     boot_deadline: Duration,
     liveness: Option<Duration>,
     control: Option<PathBuf>,
+    pid_file: Option<PathBuf>,
     pub(crate) fault_file: Option<PathBuf>,
 }
 
@@ -33,6 +34,7 @@ impl Settings {
             drain_deadline: Duration::from_millis(number("TORTURE_DRAIN_MS", 30_000)?),
             boot_deadline: Duration::from_millis(number("TORTURE_BOOT_MS", 60_000)?),
             control: text("TORTURE_CONTROL").map(PathBuf::from),
+            pid_file: text("TORTURE_PID_FILE").map(PathBuf::from),
             liveness: match number("TORTURE_LIVENESS_MS", 0)? {
                 0 => None,
                 millis => Some(Duration::from_millis(millis)),
@@ -47,9 +49,6 @@ impl Settings {
             .workers(self.workers)
             .drain_deadline(self.drain_deadline)
             .boot_deadline(self.boot_deadline);
-        if text("TORTURE_PID_FILE").is_some() {
-            return Err("the builder has no pid file".into());
-        }
         let distribution: Distribution = self.listener.parse().map_err(|error| format!("{error}"))?;
         let cluster = match self.liveness {
             Some(most) => cluster.liveness(most),
@@ -57,6 +56,10 @@ impl Settings {
         };
         let cluster = match &self.control {
             Some(path) => cluster.control(path),
+            None => cluster,
+        };
+        let cluster = match &self.pid_file {
+            Some(path) => cluster.pid_file(path),
             None => cluster,
         };
         let cluster = cluster.distribute(distribution);
