@@ -12,6 +12,10 @@
 //! message. When nobody reads, messages stay with the workers, which feel it; other events are kept up
 //! to [`EVENT_QUEUE`] and then dropped, which is logged.
 //!
+//! An upgrade in place ends this thread and begins it anew in the other image. Before it, the workers hold back their letters
+//! until they have a line to the new hub ([`Feed::pause`]), so nothing between workers is lost; what the primary's code
+//! had not taken is lost with the code's own memory, and requests to it fail with [`Error::Replaced`].
+//!
 //! The thread exists if there is code for it, or if messages between workers were asked for.
 
 mod broadcast;

@@ -24,7 +24,7 @@ pub(crate) struct Bell {
 /// The cluster, as code in the primary sees it. Cheap to clone.
 ///
 /// The code shares its thread with the hub that relays messages between workers: while it computes without an `await`,
-/// they wait.
+/// they wait. An upgrade in place runs the code from its beginning; messages that it had not taken are lost then.
 #[derive(Debug, Clone)]
 pub struct Primary {
     pub(super) commands: Arc<Bell>,

@@ -400,3 +400,59 @@ async fn read(relay: Arc<Relay>, worker: WorkerId, line: Arc<Line>, mail: Arc<In
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::messages::Body;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A relay with one worker, of which we play the other end.
+    fn with_a_worker(test: impl AsyncFnOnce(Arc<Relay>, Arc<Line>, Arc<Inbox>)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let relay = Relay::new(true);
+            let (ours, theirs) = crate::hub::line().unwrap();
+            let mail = Arc::<Inbox>::default();
+            relay.seat(WorkerId::new(1), 0, Line::open(ours).unwrap(), Arc::clone(&mail));
+            tokio::time::timeout(DEADLINE, test(relay, Line::open(theirs).unwrap(), mail)).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_worker_that_keeps_to_no_window_loses_its_line_and_what_waits_is_bounded() {
+        with_a_worker(async |relay, worker, mail| {
+            for _ in 0..10_000 {
+                worker.post(Letter::new(Member::Primary, Kind::Message, Body::new(vec![0; 100])));
+            }
+            while worker.next().await.is_some() {}
+            assert!(relay.workers().is_empty());
+            assert!(mail.bytes() <= 100 * (WINDOW_MESSAGES * TOLERANCE) as usize);
+        });
+    }
+
+    #[test]
+    fn a_letter_that_only_the_hub_sends_costs_a_worker_its_line() {
+        with_a_worker(async |relay, worker, _| {
+            worker.post(Letter::bare(Member::Primary, Kind::Gone));
+            while worker.next().await.is_some() {}
+            assert!(relay.workers().is_empty());
+        });
+    }
+
+    #[test]
+    fn who_asks_for_nobody_is_told_so_and_keeps_its_line() {
+        with_a_worker(async |relay, worker, _| {
+            let nobody = Member::Worker(WorkerId::new(9));
+            worker.post(Letter::bare(nobody, Kind::Request { id: 5 }));
+            let answer = worker.next().await.unwrap();
+            assert_eq!((answer.member, answer.kind), (nobody, Kind::Failed { id: 5, why: Failure::Gone }));
+            worker.post(Letter::bare(nobody, Kind::Knock));
+            assert_eq!(worker.next().await.unwrap().kind, Kind::Gone);
+            assert_eq!(relay.workers().len(), 1);
+        });
+    }
+}
