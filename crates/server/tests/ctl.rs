@@ -148,3 +148,20 @@ fn a_stop_in_the_middle_of_an_upgrade_stops() {
         wait_until("the end", || std::fs::read_link(&running).is_err());
     }
 }
+
+#[test]
+fn a_reload_is_done_once_and_told_truly_although_the_front_dies_again_and_again() {
+    let server = Server::start();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.ctl(&["reload", "--wait"]));
+        while !waiting.is_finished() {
+            let front = harness::children_of(server.primary_pid()).difference(&server.worker_pids()).next().copied();
+            front.iter().for_each(|front| signal(*front, Signal::KILL));
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+        let told = waiting.join().unwrap();
+        assert_eq!(code(told.status), 0, "{}\nlog:\n{}", told.stderr, server.log());
+    });
+    assert_eq!(server.status()["operation"]["operation"], 1);
+    assert_eq!(server.get("/whoami").json()["generation"], 1);
+}

@@ -27,8 +27,10 @@ pub(super) struct Client {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// Nobody takes the connection, or it broke: the server, or its front, may be about to come back.
+    /// Nobody takes the connection.
     Unreachable(String),
+    /// The connection broke before the answer was whole: the front, or the server, was replaced or ended.
+    Broken(String),
     /// The server answered that it will not.
     Refused(String),
 }
@@ -36,7 +38,7 @@ pub(super) enum Trouble {
 impl From<Trouble> for Failure {
     fn from(trouble: Trouble) -> Failure {
         match trouble {
-            Trouble::Unreachable(why) => Failure::Unavailable(why),
+            Trouble::Unreachable(why) | Trouble::Broken(why) => Failure::Unavailable(why),
             Trouble::Refused(why) => Failure::Other(why),
         }
     }
@@ -64,7 +66,7 @@ impl Client {
         let exchange = async {
             let (status, body) = self.open(method, path).await?;
             let body = Limited::new(body, LARGEST_ANSWER_BYTES).collect().await;
-            let body = body.map_err(|error| Trouble::Unreachable(format!("the answer broke off: {error}")))?;
+            let body = body.map_err(|error| Trouble::Broken(format!("the answer broke off: {error}")))?;
             understand(status, &body.to_bytes())
         };
         tokio::time::timeout(deadline, exchange)
@@ -94,7 +96,7 @@ impl Client {
                 self.socket.display()
             ))
         })?;
-        let broken = |error: hyper::Error| Trouble::Unreachable(format!("the connection broke: {error}"));
+        let broken = |error: hyper::Error| Trouble::Broken(format!("the connection broke: {error}"));
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("host", "phalanx").body(Empty::<Bytes>::new());

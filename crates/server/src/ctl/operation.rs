@@ -18,7 +18,7 @@ const ABSENCE: Duration = Duration::from_secs(10);
 
 /// Begins the operation and, if wanted, waits for its end.
 pub(super) async fn perform(client: &Client, path: &str, wait: &Wait, json: bool) -> Result<(), Failure> {
-    let begun = client.post(path).await?;
+    let begun = begin(client, path).await?;
     if !wait.wait {
         tell(json, &begun, describe);
         return Ok(());
@@ -34,6 +34,34 @@ pub(super) async fn perform(client: &Client, path: &str, wait: &Wait, json: bool
     }
 }
 
+/// Begins it once, even if the connection breaks before the answer: then the server's last operation tells whether it has begun.
+async fn begin(client: &Client, path: &str) -> Result<Value, Failure> {
+    let before = last_operation(client).await?;
+    let asked = Instant::now();
+    loop {
+        let broken = match client.post(path).await {
+            Ok(begun) => return Ok(begun),
+            Err(Trouble::Broken(why)) => why,
+            Err(trouble) => return Err(trouble.into()),
+        };
+        loop {
+            tokio::time::sleep(RETRY).await;
+            match last_operation(client).await {
+                Ok(last) if last["operation"] != before["operation"] => return Ok(last),
+                // It was not heard: it is asked again.
+                Ok(_) => break,
+                Err(_) if asked.elapsed() < ABSENCE => {}
+                Err(_) => return Err(Failure::Unavailable(broken)),
+            }
+        }
+    }
+}
+
+/// The operation that the server began last; null if there was none.
+async fn last_operation(client: &Client) -> Result<Value, Trouble> {
+    client.get("/status").await.map(|mut status| status["operation"].take())
+}
+
 async fn until_over(client: &Client, number: u64, deadline: Instant) -> Result<Value, Failure> {
     let mut seen = Instant::now();
     loop {
@@ -47,7 +75,9 @@ async fn until_over(client: &Client, number: u64, deadline: Instant) -> Result<V
         match client.get_within(&path, wait).await {
             Ok(state) if state["state"] == "running" => seen = Instant::now(),
             Ok(state) => return Ok(state),
-            Err(Trouble::Unreachable(_)) if seen.elapsed() < ABSENCE => tokio::time::sleep(RETRY).await,
+            Err(Trouble::Unreachable(_) | Trouble::Broken(_)) if seen.elapsed() < ABSENCE => {
+                tokio::time::sleep(RETRY).await;
+            }
             Err(trouble) => return Err(trouble.into()),
         }
     }

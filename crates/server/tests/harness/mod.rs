@@ -81,7 +81,7 @@ impl Server {
             first_line.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no first line; log:\n{}", server.log()));
         let address = first
             .strip_prefix("listening on http")
-            .map(|rest| rest.trim_start_matches(|c| c == 's' || c == ':' || c == '/'))
+            .map(|rest| rest.trim_start_matches(['s', ':', '/']))
             .unwrap_or_else(|| panic!("first line {first:?}"));
         server.address = address.parse().unwrap_or_else(|_| panic!("address {address:?}"));
         server
