@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::step::{self, Failure};
 
-const BUILD_SECONDS_LIMIT: f64 = 150.0;
+const BUILD_SECONDS_LIMIT: f64 = 240.0;
 const CRATES_LIMIT: usize = 220;
-const BINARY_MEGABYTES_LIMIT: f64 = 15.0;
+const BINARY_MEGABYTES_LIMIT: f64 = 25.0;
 const START_MILLISECONDS_LIMIT: f64 = 50.0;
 const WORKER_MEBIBYTES_LIMIT: f64 = 8.0;
 
