@@ -59,6 +59,15 @@ pub(crate) fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// The same for a process that should come back to `before`: it is not waited for longer than it takes.
+pub(crate) fn descriptors_back_to(before: usize, pid: u32) -> usize {
+    let began = Instant::now();
+    while descriptors(pid) != before && began.elapsed() < AT_REST {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    if descriptors(pid) == before { before } else { descriptors_at_rest(pid) }
+}
+
 /// What its descriptors are, without their numbers: sockets, pidfds, files….
 pub(crate) fn descriptor_kinds(pid: u32) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();

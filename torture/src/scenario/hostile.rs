@@ -69,7 +69,7 @@ fn suffer(context: &mut Context, row: &mut Row, act: &str) -> Result<(), Trouble
     row.figure(format!("a sibling was replaced after {} ms", blocked.as_millis()));
     row.require(blocked < NOT_BLOCKED, || format!("a sibling was replaced after {} ms only", blocked.as_millis()));
     healed?;
-    let (now, grown) = (system::descriptors_at_rest(subject.pid()), system::resident_kib(subject.pid()));
+    let (now, grown) = (system::descriptors_back_to(descriptors, subject.pid()), system::resident_kib(subject.pid()));
     row.require(now == descriptors, || format!("the primary had {descriptors} descriptors and has {now}"));
     row.require(grown <= resident + FLAT_KIB, || format!("the primary grew from {resident} to {grown} KiB"));
     subject.stop()

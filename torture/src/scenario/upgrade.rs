@@ -58,7 +58,10 @@ fn under_load(context: &Context, row: &mut Row, mode: Mode, clients: usize, upgr
                 break;
             }
         }
-        descriptors.push(system::descriptors_at_rest(subject.pid()));
+        descriptors.push(match descriptors.last() {
+            Some(before) => system::descriptors_back_to(*before, subject.pid()),
+            None => system::descriptors_at_rest(subject.pid()),
+        });
         zombies += system::zombies(subject.pid());
     }
     row.tally(load.finish());
