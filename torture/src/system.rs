@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -104,6 +104,40 @@ pub(crate) fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Resident memory of several processes in KiB, where a page that several of them map (their program, shared memory) is
+/// counted once. Only root may see which page is which; for others each process is counted in full.
+pub(crate) fn resident_together_kib(pids: &[u32]) -> u64 {
+    let mut pages = BTreeSet::new();
+    for pid in pids {
+        match physical_pages(*pid) {
+            Some(its) if !its.is_empty() => pages.extend(its),
+            _ => return pids.iter().map(|pid| resident_kib(*pid)).sum(),
+        }
+    }
+    pages.len() as u64 * rustix::param::page_size() as u64 / 1024
+}
+
+/// Numbers of the physical pages that a process has, from /proc/PID/pagemap (proc_pid_pagemap(5)).
+fn physical_pages(pid: u32) -> Option<Vec<u64>> {
+    const PRESENT: u64 = 1 << 63;
+    const NUMBER: u64 = (1 << 55) - 1;
+    let page = rustix::param::page_size() as u64;
+    let pagemap = fs::File::open(format!("/proc/{pid}/pagemap")).ok()?;
+    let mut numbers = Vec::new();
+    for line in fs::read_to_string(format!("/proc/{pid}/maps")).ok()?.lines() {
+        let (from, to) = line.split_whitespace().next()?.split_once('-')?;
+        let (from, to) = (u64::from_str_radix(from, 16).ok()? / page, u64::from_str_radix(to, 16).ok()? / page);
+        let mut entries = vec![0; (to - from) as usize * 8];
+        // The kernel's own pages (vsyscall) have no entries.
+        if pagemap.read_exact_at(&mut entries, from * 8).is_ok() {
+            let entries = entries.chunks_exact(8).map(|entry| u64::from_ne_bytes(entry.try_into().unwrap_or_default()));
+            numbers.extend(entries.filter(|entry| entry & PRESENT != 0).map(|entry| entry & NUMBER));
+        }
+    }
+    numbers.retain(|number| *number != 0);
+    Some(numbers)
 }
 
 /// Processor time that it used so far, all threads together.
