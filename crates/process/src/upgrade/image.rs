@@ -36,14 +36,21 @@ pub fn this_image() -> Result<OwnedFd, Error> {
 /// The file that this program would be if it were started now, as it was started before: the path in its first
 /// argument, or the first of that name in `PATH`, or, if neither exists, where the running file was.
 ///
-/// Errors: none of these is a file.
+/// Errors: none of these is a file that may be executed.
 pub fn image_on_disk() -> Result<PathBuf, Error> {
     let link = std::fs::read_link(Path::new(std::ffi::OsStr::from_bytes(THIS_EXECUTABLE.to_bytes())))
         .map_err(|source| Error::system("read where the running executable was", source))?;
     let name = std::env::args_os().next().unwrap_or_default();
     find(&name, std::env::var_os("PATH"), STARTED_IN.get().map(PathBuf::as_path), &link).ok_or_else(|| {
-        let why = std::io::Error::from_raw_os_error(libc::ENOENT);
-        Error::system(format!("find the program on disk: neither \"{}\" nor {}", name.display(), link.display()), why)
+        let was = without_removed(&link);
+        let (what, why) = match was.is_file() {
+            true => (format!("use {} as the program: it is not executable (chmod +x)", was.display()), libc::EACCES),
+            false => (
+                format!("find the program on disk: neither \"{}\" nor {}", name.display(), was.display()),
+                libc::ENOENT,
+            ),
+        };
+        Error::system(what, std::io::Error::from_raw_os_error(why))
     })
 }
 
