@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::asking::{Controlled, Lines};
 use crate::Test;
 use crate::client::{Outcome, ask as request};
-use crate::process::{send, soon, until};
+use crate::process::{lives, send, soon, until};
 
 pub(crate) const TESTS: &[Test] = &[
     ("each line of the log has the number of its worker", numbered),
@@ -115,7 +115,9 @@ fn unread() {
 fn front_killed() {
     let mut cluster = Controlled::ready("logged");
     // While there is no front, what is written waits in the pipe.
-    send(cluster.front(), Signal::KILL);
+    let front = cluster.front();
+    send(front, Signal::KILL);
+    until(soon(), "the end of the front", || (!lives(front)).then_some(()));
     for number in 0..20 {
         say(&mut cluster, &format!("line-{number}."));
     }
