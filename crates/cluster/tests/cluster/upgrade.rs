@@ -137,7 +137,7 @@ fn broken_files() {
     std::fs::remove_file(&installed.program).unwrap();
     is_refused(&mut installed, "find the program on disk");
     std::fs::write(&installed.program, "no program").unwrap();
-    is_refused(&mut installed, "find the program on disk");
+    is_refused(&mut installed, "it is not executable");
     std::fs::set_permissions(&installed.program, std::fs::Permissions::from_mode(0o755)).unwrap();
     is_refused(&mut installed, "Exec format error");
     std::fs::remove_file(&installed.program).unwrap();
