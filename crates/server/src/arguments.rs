@@ -25,7 +25,8 @@ key of phalanx.toml, body-limit. A flag wins over the environment, the environme
 An unknown key in the file is an error.
 
 Signals: SIGTERM and SIGINT finish the running requests, then stop; a second one stops at once.
-Exit code: 0 after a clean stop, 64 for a wrong setting, 1 for anything else.";
+SIGHUP reloads, SIGUSR2 upgrades, SIGUSR1 opens the log file anew; `phalanx ctl` does the same and waits.
+Exit code: 0 after a clean stop, 64 for a wrong setting, 78 if no restart will help, 1 for anything else.";
 
 /// Puts every core to work for a server: an image and compute API on a cluster of worker processes.
 #[derive(Debug, Parser)]

@@ -19,10 +19,7 @@ pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     // A worker takes its settings from the primary, not from a file that may have changed since.
     let cluster = if phalanx::is_worker() { phalanx::cluster() } else { cluster::describe(arguments)? };
-    cluster.run(serve).map_err(|error| match error.exit_code() {
-        start::EXIT_USAGE => Failure::Setting(error.to_string()),
-        _ => Failure::Other(error.to_string()),
-    })
+    cluster.run(serve).map_err(|error| Failure::Ended(error.to_string(), error.exit_code()))
 }
 
 /// A worker, from its start to the end of its drain.

@@ -9,7 +9,7 @@ const DESCRIPTORS_BESIDES_CONNECTIONS: u64 = 128;
 /// Exit code when no server is there to be asked (`EX_UNAVAILABLE` of sysexits.h).
 const EXIT_UNAVAILABLE: u8 = 69;
 /// Exit code for a wrong setting (`EX_USAGE` of sysexits.h).
-pub(crate) const EXIT_USAGE: u8 = 64;
+const EXIT_USAGE: u8 = 64;
 
 /// Why the server did not start, or failed: one line, and an exit code.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Setting(String),
     /// Nobody answers at the control socket: code 69.
     Unavailable(String),
+    /// The cluster ended, or did not begin, and says the code.
+    Ended(String, u8),
     /// Anything else: code 1.
     Other(String),
 }
@@ -33,6 +35,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         let (line, code) = match self {
             Failure::Setting(line) => (line, ExitCode::from(EXIT_USAGE)),
+            Failure::Ended(line, code) => (line, ExitCode::from(*code)),
             Failure::Unavailable(line) => (line, ExitCode::from(EXIT_UNAVAILABLE)),
             Failure::Other(line) => (line, ExitCode::FAILURE),
         };

@@ -10,13 +10,16 @@ use crate::config::quantity::Span;
 const EXAMPLES: &str = "\
 Examples:
   phalanx ctl status
-  phalanx ctl reload --wait            replaces every worker, new first; fails if the new ones are not healthy
-  phalanx ctl upgrade --wait           the same after the program file was replaced; goes back by itself if it fails
+  phalanx ctl reload --wait
+      replaces every worker, new first; fails if the new ones are not healthy
+  phalanx ctl upgrade --wait
+      the same after the program file was replaced; goes back by itself if it fails
   phalanx ctl scale 8
   phalanx ctl logs --follow
   curl --unix-socket phalanx-data/control.sock http://x/metrics
 
-Exit code: 0 done, 1 refused or failed (the reason is on standard error), 64 a wrong command line, 69 no server there.";
+Exit code: 0 done, 1 refused or failed (the reason is on standard error),
+64 a wrong command line, 69 no server there.";
 
 /// Which server, and what it shall do.
 #[derive(Debug, Clone, Args)]
