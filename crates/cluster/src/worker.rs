@@ -199,8 +199,7 @@ impl Worker {
     /// Errors: those of [`send_to`](Self::send_to), with the connection, which is still ours.
     ///
     /// ```no_run
-    /// # async fn example(worker: phalanx_cluster::Worker, other: phalanx_cluster::WorkerId) {
-    /// # let stream: std::net::TcpStream = unimplemented!();
+    /// # async fn example(worker: phalanx_cluster::Worker, other: phalanx_cluster::WorkerId, stream: std::net::TcpStream) {
     /// if let Err(not) = worker.pass(stream, other, "for you").await {
     ///     eprintln!("{not}");
     ///     let mine = not.socket.map(std::net::TcpStream::from);

@@ -37,6 +37,7 @@ pub(super) async fn perform(client: &Client, path: &str, wait: &Wait, json: bool
 /// Begins it once, even if the connection breaks before the answer: then the server's last operation tells whether it has begun.
 async fn begin(client: &Client, path: &str) -> Result<Value, Failure> {
     let before = last_operation(client).await?;
+    let kind = path.trim_start_matches('/').split('?').next().unwrap_or_default();
     let asked = Instant::now();
     loop {
         let broken = match client.post(path).await {
@@ -47,11 +48,11 @@ async fn begin(client: &Client, path: &str) -> Result<Value, Failure> {
         loop {
             tokio::time::sleep(RETRY).await;
             match last_operation(client).await {
-                Ok(last) if last["operation"] != before["operation"] => return Ok(last),
+                Ok(last) if last["operation"] != before["operation"] && last["kind"] == kind => return Ok(last),
+                _ if asked.elapsed() >= ABSENCE => return Err(Failure::Unavailable(broken)),
                 // It was not heard: it is asked again.
                 Ok(_) => break,
-                Err(_) if asked.elapsed() < ABSENCE => {}
-                Err(_) => return Err(Failure::Unavailable(broken)),
+                Err(_) => {}
             }
         }
     }
