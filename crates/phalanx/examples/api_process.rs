@@ -41,7 +41,7 @@ async fn process(
     State(pool): State<ThreadPool>,
     Json(input): Json<Numbers>,
 ) -> Result<Json<Processed>, (StatusCode, String)> {
-    let job = pool.submit(move |_| input.numbers.into_iter().map(heavy_work).collect());
+    let job = pool.spawn(move |_| input.numbers.into_iter().map(heavy_work).collect());
     match job.await {
         Ok(result) => Ok(Json(Processed { result })),
         // The queue is bounded: a full pool says so at once, and the client may come back.

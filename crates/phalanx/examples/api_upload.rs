@@ -52,7 +52,7 @@ async fn upload(State(app): State<App>, mut form: Multipart) -> Result<Json<Valu
         }
         let bytes = field.bytes().await.map_err(bad)?;
         // On a thread of the pool: decode, resize, encode, write. The event loop serves others meanwhile.
-        let job = app.pool.submit(move |_| {
+        let job = app.pool.spawn(move |_| {
             let small = phalanx::image::thumbnail(&bytes, WIDTH).map_err(|error| error.to_string())?;
             let path = app.store.join(format!("{}-{}.jpg", std::process::id(), unique()));
             std::fs::write(&path, &small.bytes).map_err(|error| format!("{}: {error}", path.display()))?;

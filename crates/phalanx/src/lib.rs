@@ -24,7 +24,7 @@
 //!                     let pool = pool.clone();
 //!                     async move {
 //!                         // CPU work on a thread; the event loop stays free.
-//!                         let sum = pool.submit(|_| (0..1_000_000u64).sum::<u64>()).await;
+//!                         let sum = pool.spawn(|_| (0..1_000_000u64).sum::<u64>()).await;
 //!                         sum.map(|sum| sum.to_string()).map_err(|error| error.to_string())
 //!                     }
 //!                 }),

@@ -91,7 +91,7 @@ impl Pool {
             (result, time)
         };
         self.count(Field::JobsSubmitted);
-        let job = self.threads.job().cost(cost.0).deadline_from_submit(self.deadline).submit(job);
+        let job = self.threads.job().cost(cost.0).deadline_from_submit(self.deadline).spawn(job);
         let done = job.await.map_err(|error| self.failed(&error))?;
         self.count(Field::JobsDone);
         Ok(done)

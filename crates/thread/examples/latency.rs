@@ -26,12 +26,12 @@ fn main() {
     println!("{:<16}{:>12}{:>12}{:>14}{:>16}", "", "p50", "p99", "lone jobs/s", "64 at once/s");
     runtime.block_on(async {
         for _ in 0..rounds {
-            row("bare", || async { pool.submit(|_| ()).await.is_ok() }).await;
+            row("bare", || async { pool.spawn(|_| ()).await.is_ok() }).await;
             let full = || {
                 let job = pool.job().priority(Priority::new(6)).cancelled_by(&cancellation);
                 job.deadline_from_submit(DEADLINE).deadline_from_start(DEADLINE)
             };
-            row("full", || async { full().submit(|_| ()).await.is_ok() }).await;
+            row("full", || async { full().spawn(|_| ()).await.is_ok() }).await;
             row("spawn_blocking", || async { tokio::task::spawn_blocking(|| ()).await.is_ok() }).await;
         }
         let metrics = pool.metrics();

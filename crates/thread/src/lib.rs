@@ -10,7 +10,7 @@
 //!                        ◄─ recv ── queue ◄─ post ───────
 //!   BroadcastChannel<T>  ── post ─► a queue each ───────►  all others of its name
 //!
-//!   ThreadPool::submit ──► refused if full or too late ─►  n threads
+//!   ThreadPool::spawn ───► refused if full or too late ─►  n threads
 //!      .await ◄─────────────── result ◄─────────────────────────┘
 //! ```
 //!
@@ -71,7 +71,7 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let pool = ThreadPool::builder().name("cpu").threads(2).max_wait(Duration::from_secs(1)).build()?;
 //!
-//! let sum = pool.submit(|_| (1..=1_000_000_u64).sum::<u64>());
+//! let sum = pool.spawn(|_| (1..=1_000_000_u64).sum::<u64>());
 //! match sum.await {
 //!     Ok(sum) => println!("{sum}"),
 //!     Err(JobError::Refused(Refusal::TooLongWait { retry_after, .. })) => println!("503, come back in {retry_after:?}"),
@@ -83,7 +83,7 @@
 //!
 //! ```text
 //!   event loop                 the pool                            threads
-//!   submit ─► would it wait > 1 s? ─► yes: Refused, Retry-After
+//!   spawn  ─► would it wait > 1 s? ─► yes: Refused, Retry-After
 //!                │ no
 //!                ▼             ┌ 9 ┬ cheap (< 5 ms) ▒▒▒▒ ┐ 8 : 1    idle: spin 10 µs,
 //!      wake a sleeper,         │   └ heavy            ▒▒ ┘ ─────►   sleep, then end
@@ -97,7 +97,7 @@
 //! | many jobs | by |
 //! |---|---|
 //! | more items than memory, results in order | [`ThreadPool::map`] |
-//! | a handful at once | [`ThreadPool::submit_many`] |
+//! | a handful at once | [`ThreadPool::spawn_many`] |
 //! | that borrow what the caller has | [`ThreadPool::scope`] |
 //! | that need a decoder or a connection each | [`Builder::init`], [`JobContext::with_state`] |
 //! | that all end with one word | [`Cancellation`] |

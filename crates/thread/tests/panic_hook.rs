@@ -15,10 +15,10 @@ fn panics_of_jobs_are_quiet_and_all_others_reach_the_hook_that_was_there_before(
     let pool = ThreadPool::builder().threads(1).build().unwrap();
     let _second = ThreadPool::builder().threads(1).build().unwrap();
 
-    assert!(runtime.block_on(pool.submit(|_| panic!("in a job"))).map(|(): ()| ()).is_err());
+    assert!(runtime.block_on(pool.spawn(|_| panic!("in a job"))).map(|(): ()| ()).is_err());
     assert!(std::thread::spawn(|| panic!("elsewhere")).join().is_err());
     assert!(
-        runtime.block_on(pool.submit(|_| std::thread::spawn(|| panic!("a thread of a job")).join().is_err())).unwrap()
+        runtime.block_on(pool.spawn(|_| std::thread::spawn(|| panic!("a thread of a job")).join().is_err())).unwrap()
     );
 
     let _ = std::panic::take_hook();

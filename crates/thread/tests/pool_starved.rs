@@ -34,7 +34,7 @@ fn a_thread_that_cannot_be_started_is_not_the_end_of_the_pool() {
     let hold = || {
         let (open, opened) = mpsc::channel::<()>();
         let (runs, running) = mpsc::channel();
-        let job = pool.submit(move |_| {
+        let job = pool.spawn(move |_| {
             runs.send(()).unwrap();
             let _ = opened.recv_timeout(GIVE_UP);
         });
@@ -44,7 +44,7 @@ fn a_thread_that_cannot_be_started_is_not_the_end_of_the_pool() {
     first_runs.recv_timeout(GIVE_UP).unwrap();
 
     starve();
-    let waiting = pool.submit(|_| 2);
+    let waiting = pool.spawn(|_| 2);
     let second_pool = builder.build();
     feed();
     assert!(matches!(second_pool, Err(Error::Spawn { .. })), "{second_pool:?}");

@@ -22,7 +22,7 @@ impl Plain {
 
 impl Pool for Plain {
     async fn run(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-        self.0.submit(|_| work()).await.during("run a job")
+        self.0.spawn(|_| work()).await.during("run a job")
     }
 }
 
@@ -49,7 +49,7 @@ impl Pool for Full {
     async fn run(&self, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
         let job = self.pool.job().priority(self.next_priority());
         let job = job.deadline_from_submit(DEADLINE).deadline_from_start(DEADLINE);
-        job.submit(|_| work()).await.during("run a job")
+        job.spawn(|_| work()).await.during("run a job")
     }
 }
 

@@ -20,7 +20,7 @@ use crate::sync::lock;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let pool = ThreadPool::builder().threads(1).build().unwrap();
 /// let client_gone = Cancellation::new();
-/// let render = pool.job().cancelled_by(&client_gone).submit(|cx| {
+/// let render = pool.job().cancelled_by(&client_gone).spawn(|cx| {
 ///     while !cx.is_cancelled() {
 ///         std::hint::spin_loop();
 ///     }

@@ -33,7 +33,7 @@ impl JobContext {
     ///
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let pool = ThreadPool::builder().threads(1).build().unwrap();
-    /// let endless = pool.job().deadline_from_start(Duration::from_millis(20)).submit(|cx| {
+    /// let endless = pool.job().deadline_from_start(Duration::from_millis(20)).spawn(|cx| {
     ///     while !cx.is_cancelled() {
     ///         std::hint::spin_loop();
     ///     }
@@ -65,7 +65,7 @@ impl JobContext {
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let dictionary = || Ok::<_, Infallible>(HashMap::from([("one", 1), ("two", 2)]));
     /// let pool = phalanx_thread::ThreadPool::builder().threads(2).init(dictionary).build().unwrap();
-    /// let two = pool.submit(|cx| cx.with_state(|words: &mut HashMap<&str, i32>| words["two"]));
+    /// let two = pool.spawn(|cx| cx.with_state(|words: &mut HashMap<&str, i32>| words["two"]));
     /// assert_eq!(two.await, Ok(Some(2)));
     /// # });
     /// ```
@@ -81,7 +81,7 @@ impl JobContext {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let pool = phalanx_thread::ThreadPool::builder().threads(1).build().unwrap();
-    /// let grow = || pool.submit(|cx| cx.with_scratch(|buffer: &mut Vec<u8>| {
+    /// let grow = || pool.spawn(|cx| cx.with_scratch(|buffer: &mut Vec<u8>| {
     ///     buffer.resize(buffer.len() + 10, 0);
     ///     buffer.len()
     /// }));

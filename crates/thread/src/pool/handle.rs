@@ -53,12 +53,12 @@ impl ThreadPool {
     }
 
     /// Runs `work` on a thread of the pool. Its cost is taken to be what such jobs took lately.
-    pub fn submit<T, F>(&self, work: F) -> Submission<T>
+    pub fn spawn<T, F>(&self, work: F) -> Submission<T>
     where
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.job().submit(work)
+        self.job().spawn(work)
     }
 
     /// A job with an estimate or deadlines.
@@ -73,7 +73,7 @@ impl ThreadPool {
     ///     .job()
     ///     .cost(Duration::from_millis(3))
     ///     .deadline_from_submit(Duration::from_secs(10))
-    ///     .submit(|_| (1..=1000_u64).sum::<u64>());
+    ///     .spawn(|_| (1..=1000_u64).sum::<u64>());
     /// assert_eq!(sum.await, Ok(500_500));
     /// # });
     /// ```
@@ -87,7 +87,7 @@ impl ThreadPool {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let pool = phalanx_thread::ThreadPool::builder().build().unwrap();
-    /// let squares = pool.submit_many((1..=3_u32).map(|n| move |_: &_| n * n));
+    /// let squares = pool.spawn_many((1..=3_u32).map(|n| move |_: &_| n * n));
     /// let mut sum = 0;
     /// for square in squares {
     ///     sum += square.await.unwrap();
@@ -95,12 +95,12 @@ impl ThreadPool {
     /// assert_eq!(sum, 14);
     /// # });
     /// ```
-    pub fn submit_many<T, F>(&self, works: impl IntoIterator<Item = F>) -> Vec<Submission<T>>
+    pub fn spawn_many<T, F>(&self, works: impl IntoIterator<Item = F>) -> Vec<Submission<T>>
     where
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.job().submit_many(works)
+        self.job().spawn_many(works)
     }
 
     /// Runs `work` for each of the items, however many: results come in the order of the items, a bounded number is in
@@ -179,7 +179,7 @@ impl fmt::Debug for ThreadPool {
 
 /// A job that is being described; made by [`ThreadPool::job`].
 #[derive(Debug, Clone)]
-#[must_use = "nothing happens before submit()"]
+#[must_use = "nothing happens before spawn()"]
 pub struct JobBuilder<'p> {
     pool: &'p ThreadPool,
     terms: Terms,
@@ -219,21 +219,21 @@ impl JobBuilder<'_> {
     }
 
     /// Runs `work` on a thread of the pool. A refusal is the submission's result.
-    pub fn submit<T, F>(self, work: F) -> Submission<T>
+    pub fn spawn<T, F>(self, work: F) -> Submission<T>
     where
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.terms.submit(self.pool.core(), work)
+        self.terms.spawn(self.pool.core(), work)
     }
 
-    /// As [`ThreadPool::submit_many`], each on these terms.
-    pub fn submit_many<T, F>(self, works: impl IntoIterator<Item = F>) -> Vec<Submission<T>>
+    /// As [`ThreadPool::spawn_many`], each on these terms.
+    pub fn spawn_many<T, F>(self, works: impl IntoIterator<Item = F>) -> Vec<Submission<T>>
     where
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.terms.submit_many(self.pool.core(), works)
+        self.terms.spawn_many(self.pool.core(), works)
     }
 
     /// As [`ThreadPool::map`], each on these terms.

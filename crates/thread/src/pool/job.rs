@@ -1,4 +1,4 @@
-//! One job from submit to result: the closure, then the result, in one allocation shared by the queue and the caller.
+//! One job from spawn to result: the closure, then the result, in one allocation shared by the queue and the caller.
 //!
 //! ```text
 //!   Queued(closure) ──► Running ──► Ran(result) ──► Done(result) ──► Spent

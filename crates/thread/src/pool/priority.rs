@@ -14,8 +14,8 @@ use std::fmt;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let pool = ThreadPool::builder().threads(1).build().unwrap();
-/// let urgent = pool.job().priority(Priority::HIGHEST).submit(|_| "a person waits for this");
-/// let idle = pool.job().priority(Priority::new(1)).submit(|_| "thumbnails of last year");
+/// let urgent = pool.job().priority(Priority::HIGHEST).spawn(|_| "a person waits for this");
+/// let idle = pool.job().priority(Priority::new(1)).spawn(|_| "thumbnails of last year");
 /// assert!(urgent.await.is_ok() && idle.await.is_ok());
 /// # });
 /// ```

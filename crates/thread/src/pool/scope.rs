@@ -40,8 +40,8 @@ type Hidden = Cell<Borrowing<'static>, ()>;
 /// let numbers: Vec<u64> = (1..=1000).collect();
 /// let sum = pool.scope(|scope| {
 ///     let halves = numbers.split_at(500);
-///     let first = scope.submit(move |_| halves.0.iter().sum::<u64>());
-///     let second = scope.submit(move |_| halves.1.iter().sum::<u64>());
+///     let first = scope.spawn(move |_| halves.0.iter().sum::<u64>());
+///     let second = scope.spawn(move |_| halves.1.iter().sum::<u64>());
 ///     Ok::<_, phalanx_thread::JobError>(first.join()? + second.join()?)
 /// });
 /// assert_eq!(sum, Ok(Ok(500_500)));
@@ -53,12 +53,12 @@ type Hidden = Cell<Borrowing<'static>, ()>;
 /// # let pool = phalanx_thread::ThreadPool::builder().threads(1).build().unwrap();
 /// pool.scope(|scope| {
 ///     let inside = 1;
-///     scope.submit(|_| println!("{inside}"));
+///     scope.spawn(|_| println!("{inside}"));
 /// });
 /// ```
 /// ```compile_fail
 /// # let pool = phalanx_thread::ThreadPool::builder().threads(1).build().unwrap();
-/// let job = pool.scope(|scope| scope.submit(|_| 1));
+/// let job = pool.scope(|scope| scope.spawn(|_| 1));
 /// ```
 pub struct Scope<'scope, 'env: 'scope> {
     core: Arc<Core>,
@@ -138,7 +138,7 @@ impl<F: FnOnce(&JobContext) -> T, T> Work<F, T> {
 
 impl<'scope> Scope<'scope, '_> {
     /// Runs `work` on a thread of the pool; it may borrow whatever outlives the scope.
-    pub fn submit<F, T>(&'scope self, work: F) -> ScopedJob<'scope, T>
+    pub fn spawn<F, T>(&'scope self, work: F) -> ScopedJob<'scope, T>
     where
         F: FnOnce(&JobContext) -> T + Send + 'scope,
         T: Send + 'scope,

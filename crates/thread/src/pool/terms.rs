@@ -68,7 +68,7 @@ impl Terms {
         }
     }
 
-    pub(crate) fn submit<T, F>(&self, core: &Arc<Core>, work: F) -> Submission<T>
+    pub(crate) fn spawn<T, F>(&self, core: &Arc<Core>, work: F) -> Submission<T>
     where
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
@@ -90,7 +90,7 @@ impl Terms {
         Submission::taken(cell)
     }
 
-    pub(crate) fn submit_many<T, F>(&self, core: &Arc<Core>, works: impl IntoIterator<Item = F>) -> Vec<Submission<T>>
+    pub(crate) fn spawn_many<T, F>(&self, core: &Arc<Core>, works: impl IntoIterator<Item = F>) -> Vec<Submission<T>>
     where
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,

@@ -11,17 +11,17 @@ const SECOND: Duration = Duration::from_secs(1);
 fn a_full_queue_refuses_at_once_and_takes_again_when_there_is_room() {
     let pool = ThreadPool::builder().threads(1).queue_limit(2).build().unwrap();
     let held = hold(pool.job());
-    let waiting = [pool.submit(|_| 1), pool.submit(|_| 2)];
+    let waiting = [pool.spawn(|_| 1), pool.spawn(|_| 2)];
     let full = Refusal::Full { queued: 2, limit: 2 };
     run(async {
-        assert_eq!(pool.submit(|_| 3).await, Err(JobError::Refused(full)));
+        assert_eq!(pool.spawn(|_| 3).await, Err(JobError::Refused(full)));
         assert_eq!(pool.admit(Duration::ZERO).map(drop), Err(full));
         let [first, second] = waiting;
         drop(first);
         assert_eq!(pool.admit(Duration::ZERO).map(drop), Ok(()), "a cancelled job makes room at once");
         held.finish().await.unwrap();
         assert_eq!(second.await, Ok(2));
-        assert_eq!(pool.submit(|_| 4).await, Ok(4));
+        assert_eq!(pool.spawn(|_| 4).await, Ok(4));
     });
     assert_eq!(pool.metrics().refused, 1);
 }
@@ -32,9 +32,9 @@ fn a_job_that_would_wait_too_long_is_refused_with_a_time_to_come_back() {
     let held = hold(pool.job().cost(Duration::ZERO));
     assert_eq!(pool.predicted_wait(), Duration::ZERO);
     // At the speed that a pool starts with, one second of work per second and thread.
-    let _waiting = pool.job().cost(SECOND * 3).submit(|_| ());
+    let _waiting = pool.job().cost(SECOND * 3).spawn(|_| ());
     assert_eq!(pool.predicted_wait(), SECOND * 3);
-    let refused = run(pool.job().cost(SECOND).submit(|_| ())).unwrap_err();
+    let refused = run(pool.job().cost(SECOND).spawn(|_| ())).unwrap_err();
     let expected = Refusal::TooLongWait { predicted: SECOND * 3, limit: SECOND, retry_after: SECOND * 5 / 2 };
     assert_eq!(refused, JobError::Refused(expected));
     assert_eq!(pool.admit(SECOND).map(drop), Err(expected));
@@ -49,7 +49,7 @@ fn a_free_thread_takes_a_job_however_dear() {
     run(async {
         // Each is submitted the moment the one before is done: the thread must count as free by then.
         for _ in 0..300 {
-            assert_eq!(pool.job().cost(SECOND * 60).submit(|_| ()).await, Ok(()));
+            assert_eq!(pool.job().cost(SECOND * 60).spawn(|_| ()).await, Ok(()));
         }
     });
     assert_eq!(pool.metrics().refused, 0);
@@ -72,7 +72,7 @@ fn cheap_jobs_overtake_heavy_ones_and_heavy_ones_still_get_their_turn() {
     let order = Arc::new(Mutex::new(Vec::new()));
     let submit = |name: &'static str, cost: u64| {
         let order = order.clone();
-        pool.job().cost(Duration::from_millis(cost)).submit(move |_| order.lock().unwrap().push(name))
+        pool.job().cost(Duration::from_millis(cost)).spawn(move |_| order.lock().unwrap().push(name))
     };
     let mut jobs: Vec<_> = (0..2).map(|_| submit("heavy", 100)).collect();
     jobs.extend((0..10).map(|_| submit("cheap", 1)));
@@ -98,7 +98,7 @@ fn every_free_thread_is_woken_for_its_own_job() {
         let jobs: Vec<_> = (0..THREADS)
             .map(|_| {
                 let meeting = meeting.clone();
-                pool.job().cost(Duration::ZERO).submit(move |_| meeting.wait().is_leader())
+                pool.job().cost(Duration::ZERO).spawn(move |_| meeting.wait().is_leader())
             })
             .collect();
         run(async {

@@ -7,7 +7,7 @@ use crate::gate::{hold, pool_of, run};
 #[test]
 fn many_jobs_are_submitted_at_once_and_each_has_its_own_result() {
     let pool = pool_of(2);
-    let jobs = pool.submit_many((0..500_u32).map(|number| {
+    let jobs = pool.spawn_many((0..500_u32).map(|number| {
         move |_: &JobContext| {
             assert!(number != 250, "expected");
             number
@@ -21,14 +21,14 @@ fn many_jobs_are_submitted_at_once_and_each_has_its_own_result() {
             }
         }
     });
-    assert!(pool.submit_many(std::iter::empty::<fn(&JobContext)>()).is_empty());
+    assert!(pool.spawn_many(std::iter::empty::<fn(&JobContext)>()).is_empty());
 }
 
 #[test]
 fn what_does_not_fit_is_refused_job_by_job_and_the_rest_runs() {
     let pool = ThreadPool::builder().threads(1).queue_limit(3).build().unwrap();
     let held = hold(pool.job());
-    let jobs = pool.submit_many((0..5).map(|number| move |_: &JobContext| number));
+    let jobs = pool.spawn_many((0..5).map(|number| move |_: &JobContext| number));
     run(async {
         held.finish().await.unwrap();
         let mut results = Vec::new();
@@ -48,7 +48,7 @@ fn as_many_threads_are_called_as_are_needed() {
     let pool = ThreadPool::builder().min_threads(2).max_threads(JOBS).build().unwrap();
     for _ in 0..20 {
         let meeting = Arc::new(Barrier::new(JOBS));
-        let jobs = pool.submit_many((0..JOBS).map(|_| {
+        let jobs = pool.spawn_many((0..JOBS).map(|_| {
             let meeting = meeting.clone();
             move |_: &JobContext| meeting.wait().is_leader()
         }));

@@ -12,9 +12,9 @@ fn one_word_ends_all_its_jobs_and_no_others() {
     let running = hold(pool.job().cancelled_by(&gone));
     let ran = Arc::new(AtomicU32::new(0));
     let inside = ran.clone();
-    pool.job().cancelled_by(&gone).submit(move |_| inside.fetch_add(1, Ordering::Relaxed)).detach();
-    let waiting = pool.job().cancelled_by(&gone.clone()).submit(|_| 1);
-    let other = pool.submit(|_| 2);
+    pool.job().cancelled_by(&gone).spawn(move |_| inside.fetch_add(1, Ordering::Relaxed)).detach();
+    let waiting = pool.job().cancelled_by(&gone.clone()).spawn(|_| 1);
+    let other = pool.spawn(|_| 2);
     gone.cancel();
     run(async {
         assert_eq!(waiting.await, Err(JobError::Cancelled));
@@ -22,7 +22,7 @@ fn one_word_ends_all_its_jobs_and_no_others() {
         running.open();
         assert_eq!(running.submission.await, Err(JobError::Cancelled));
         assert_eq!(other.await, Ok(2));
-        let late = pool.job().cancelled_by(&gone).submit(|_| 3);
+        let late = pool.job().cancelled_by(&gone).spawn(|_| 3);
         assert_eq!(late.await, Err(JobError::Cancelled), "said once, said for ever");
     });
     assert_eq!((ran.load(Ordering::Relaxed), pool.metrics().cancelled, gone.is_cancelled()), (0, 4, true));
@@ -45,7 +45,7 @@ fn a_job_that_is_cancelled_never_begins_after_that() {
                 if storm.is_cancelled() { u32::MAX } else { begun }
             }
         };
-        let jobs = pool.job().cancelled_by(&storm).submit_many((0..JOBS).map(|_| job()));
+        let jobs = pool.job().cancelled_by(&storm).spawn_many((0..JOBS).map(|_| job()));
         std::thread::scope(|scope| {
             scope.spawn(|| storm.cancel());
             scope.spawn(|| storm.cancel());
@@ -75,7 +75,7 @@ fn a_cancellation_that_lives_long_forgets_the_jobs_that_are_over() {
     let service = Cancellation::new();
     run(async {
         for number in 0..5_000 {
-            assert_eq!(pool.job().cancelled_by(&service).submit(move |_| number).await, Ok(number));
+            assert_eq!(pool.job().cancelled_by(&service).spawn(move |_| number).await, Ok(number));
         }
     });
     assert!(!service.is_cancelled());

@@ -30,7 +30,7 @@ pub(crate) struct Held {
 pub(crate) fn hold(job: JobBuilder<'_>) -> Held {
     let (open, opened) = mpsc::channel();
     let (runs, running) = mpsc::channel();
-    let submission = job.submit(move |cx| {
+    let submission = job.spawn(move |cx| {
         runs.send(()).unwrap();
         let _ = opened.recv_timeout(GIVE_UP);
         cx.is_cancelled()

@@ -28,7 +28,7 @@ fn one_is_stuck(job: impl Fn(&ThreadPool) -> phalanx_thread::JobBuilder<'_>) -> 
     let other = hold(pool.job().cost(TINY));
     let (open, opened) = mpsc::channel();
     let (runs, running) = mpsc::channel();
-    let submission = pool.job().cost(TINY).submit(move |cx| {
+    let submission = pool.job().cost(TINY).spawn(move |cx| {
         runs.send(()).unwrap();
         let _ = opened.recv_timeout(GIVE_UP);
         cx.is_cancelled()
@@ -37,7 +37,7 @@ fn one_is_stuck(job: impl Fn(&ThreadPool) -> phalanx_thread::JobBuilder<'_>) -> 
     let behind = (0..BEHIND)
         .map(|_| {
             let ran = ran.clone();
-            job(&pool).cost(TINY).submit(move |_| ran.fetch_add(1, Ordering::Relaxed))
+            job(&pool).cost(TINY).spawn(move |_| ran.fetch_add(1, Ordering::Relaxed))
         })
         .collect();
     run(held.finish()).unwrap();
@@ -72,7 +72,7 @@ fn what_a_stuck_thread_has_taken_along_is_cancelled_as_what_is_queued() {
     run(async {
         other.finish().await.unwrap();
         stuck.finish().await.unwrap();
-        pool.submit(|_| ()).await.unwrap();
+        pool.spawn(|_| ()).await.unwrap();
     });
     assert_eq!(ran.load(Ordering::Relaxed), 0);
 }
@@ -122,7 +122,7 @@ fn a_flood_of_tiny_jobs_from_many_threads_runs_each_once() {
                         .map(|name| {
                             let runs = runs.clone();
                             let job = pool.job().cost(TINY);
-                            let submission = job.submit(move |_| runs[name].fetch_add(1, Ordering::Relaxed));
+                            let submission = job.spawn(move |_| runs[name].fetch_add(1, Ordering::Relaxed));
                             // Each tenth is given up, wherever it is by then.
                             if name % 10 == 0 {
                                 submission.cancel()

@@ -50,7 +50,7 @@ fn items_are_taken_only_when_there_is_room_for_them() {
 fn a_full_queue_holds_it_up_and_loses_nothing() {
     let pool = ThreadPool::builder().threads(1).queue_limit(2).max_wait(Duration::from_secs(1000)).build().unwrap();
     let held = hold(pool.job());
-    let in_the_way = [pool.submit(|_| ()), pool.submit(|_| ())];
+    let in_the_way = [pool.spawn(|_| ()), pool.spawn(|_| ())];
     let mut results = pool.map(0..200, |_, item| item).in_flight(16);
     run(async {
         let first = tokio::time::timeout(Duration::from_millis(20), results.next()).await;
@@ -137,7 +137,7 @@ fn its_cancellation_ends_what_runs_and_what_is_held_up() {
 fn its_cancellation_ends_it_also_while_nothing_of_it_is_in_the_queue() {
     let pool = ThreadPool::builder().threads(1).queue_limit(1).build().unwrap();
     let held = hold(pool.job());
-    let in_the_way = pool.submit(|_| ());
+    let in_the_way = pool.spawn(|_| ());
     let stop = Cancellation::new();
     let mut results = pool.job().cancelled_by(&stop).map(0..2, |_, item| item);
     run(async {

@@ -96,7 +96,7 @@ proptest! {
                         job = job.cancelled_by(&stop);
                     }
                     let is_full = known.iter().filter(|job| job.fate.is_none()).count() == LIMIT;
-                    let submission = job.submit(work);
+                    let submission = job.spawn(work);
                     let fate = is_full.then_some(JobError::Refused(Refusal::Full { queued: LIMIT, limit: LIMIT }));
                     refused += u64::from(is_full);
                     prop_assert_eq!(submission.is_finished(), is_full);
@@ -106,7 +106,7 @@ proptest! {
                     let room = LIMIT - known.iter().filter(|job| job.fate.is_none()).count();
                     let (counters, works): (Vec<_>, Vec<_>) =
                         (0..usize::from(count)).map(|number| work(step_number * 100 + number, false, &order)).unzip();
-                    let submissions = pool.submit_many(works);
+                    let submissions = pool.spawn_many(works);
                     for (number, (submission, runs)) in submissions.into_iter().zip(counters).enumerate() {
                         let fits = number < room;
                         let fate = (!fits).then_some(JobError::Refused(Refusal::Full { queued: LIMIT, limit: LIMIT }));
@@ -191,7 +191,7 @@ fn a_drain_ends_everything_that_is_under_way() {
             for number in 0..300_u64 {
                 let job = pool.job().priority(Priority::new((number % 10) as u8)).cancelled_by(&stop);
                 let job = job.deadline_from_submit(Duration::from_micros(number % 7 * 300));
-                jobs.push(job.deadline_from_start(Duration::from_micros(200)).submit(move |cx| {
+                jobs.push(job.deadline_from_start(Duration::from_micros(200)).spawn(move |cx| {
                     assert!(number % 13 != 0, "expected");
                     while number % 3 == 0 && !cx.is_cancelled() {
                         std::hint::spin_loop();

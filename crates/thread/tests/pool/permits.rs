@@ -17,7 +17,7 @@ fn a_permit_is_held_while_a_job_runs_and_not_a_moment_longer() {
     let pool = pool(&permits, 0);
     run(async {
         let inside = permits.clone();
-        assert_eq!(pool.submit(move |_| inside.held_by(owner(0))).await, Ok(1));
+        assert_eq!(pool.spawn(move |_| inside.held_by(owner(0))).await, Ok(1));
         assert_eq!(permits.in_use(), 0, "free before the caller hears of the result");
     });
 }
@@ -27,7 +27,7 @@ fn a_job_that_waits_for_something_lends_its_permit_out() {
     let permits = Permits::create(1).unwrap();
     let pool = pool(&permits, 0);
     let inside = permits.clone();
-    let counts = run(pool.submit(move |cx| (inside.in_use(), cx.wait(|| inside.in_use()), inside.in_use())));
+    let counts = run(pool.spawn(move |cx| (inside.in_use(), cx.wait(|| inside.in_use()), inside.in_use())));
     assert_eq!(counts, Ok((1, 0, 1)));
 }
 
@@ -39,7 +39,7 @@ fn one_process_uses_the_cores_that_the_other_leaves() {
     assert_eq!((permits.held_by(owner(0)), permits.held_by(owner(1))), (2, 0));
     // The other may still run one job, without a permit and without waiting for one.
     run(async {
-        assert_eq!(idle.submit(|_| 1).await, Ok(1));
+        assert_eq!(idle.spawn(|_| 1).await, Ok(1));
         for job in jobs {
             job.finish().await.unwrap();
         }

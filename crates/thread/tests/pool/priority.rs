@@ -14,7 +14,7 @@ fn the_most_urgent_job_goes_first_and_equals_in_their_order() {
         .into_iter()
         .map(|(name, level)| {
             let order = order.clone();
-            pool.job().priority(Priority::new(level)).submit(move |_| order.lock().unwrap().push(name))
+            pool.job().priority(Priority::new(level)).spawn(move |_| order.lock().unwrap().push(name))
         })
         .collect();
     assert_eq!(pool.metrics().queued_by_priority, [1, 0, 0, 0, 2, 0, 0, 1, 0, 2]);
@@ -34,7 +34,7 @@ fn an_idle_job_gets_its_turn_though_urgent_ones_never_end() {
     let order = Arc::new(Mutex::new(Vec::new()));
     let submit = |name: &'static str, priority| {
         let order = order.clone();
-        pool.job().priority(priority).submit(move |_| order.lock().unwrap().push(name))
+        pool.job().priority(priority).spawn(move |_| order.lock().unwrap().push(name))
     };
     let mut jobs = vec![submit("idle", Priority::LOWEST), submit("idle", Priority::LOWEST)];
     jobs.extend((0..100).map(|_| submit("urgent", Priority::HIGHEST)));
@@ -54,9 +54,9 @@ fn jobs_that_wait_for_less_urgent_ones_only_are_let_in() {
     let second = Duration::from_secs(1);
     let pool = ThreadPool::builder().threads(1).max_wait(second).build().unwrap();
     let held = hold(pool.job().cost(Duration::ZERO));
-    let _waiting = pool.job().cost(second * 5).priority(Priority::LOWEST).submit(|_| ());
-    let urgent = pool.job().cost(second).priority(Priority::HIGHEST).submit(|_| 1);
-    let equal = pool.job().cost(second).priority(Priority::LOWEST).submit(|_| 2);
+    let _waiting = pool.job().cost(second * 5).priority(Priority::LOWEST).spawn(|_| ());
+    let urgent = pool.job().cost(second).priority(Priority::HIGHEST).spawn(|_| 1);
+    let equal = pool.job().cost(second).priority(Priority::LOWEST).spawn(|_| 2);
     run(async {
         assert!(equal.await.is_err(), "it would wait for all that is ahead of it");
         held.finish().await.unwrap();

@@ -14,7 +14,7 @@ fn jobs_borrow_from_the_stack_and_change_what_they_borrow() {
     let mut numbers: Vec<u64> = (0..10_000).collect();
     let result = pool.scope(|scope| {
         for part in numbers.chunks_mut(100) {
-            scope.submit(move |_| part.iter_mut().for_each(|number| *number *= 2));
+            scope.spawn(move |_| part.iter_mut().for_each(|number| *number *= 2));
         }
     });
     assert_eq!(result, Ok(()));
@@ -28,7 +28,7 @@ fn nothing_is_refused_for_lack_of_room_and_more_jobs_than_the_queue_holds_all_ru
     let count = || {
         pool.scope(|scope| {
             for _ in 0..1000 {
-                scope.submit(|_| ran.fetch_add(1, Ordering::Relaxed));
+                scope.spawn(|_| ran.fetch_add(1, Ordering::Relaxed));
             }
         })
     };
@@ -41,7 +41,7 @@ fn results_that_borrow_come_back_by_join() {
     let pool = pool_of(2);
     let words = ["one".to_owned(), "three".to_owned()];
     let longest = pool.scope(|scope| {
-        let found = scope.submit(|_| words.iter().max_by_key(|word| word.len()));
+        let found = scope.spawn(|_| words.iter().max_by_key(|word| word.len()));
         found.join()
     });
     assert_eq!(longest, Ok(Ok(Some(&words[1]))));
@@ -56,7 +56,7 @@ fn the_scope_ends_after_its_jobs_also_when_they_and_its_body_panic() {
         let _: Result<(), _> = pool.scope(|scope| {
             for number in 0..10 {
                 let ended = &ended;
-                scope.submit(move |_| {
+                scope.spawn(move |_| {
                     ended.fetch_add(1, Ordering::Relaxed);
                     assert!(number % 2 == 0, "expected");
                 });
@@ -74,8 +74,8 @@ fn the_scope_ends_after_its_jobs_also_when_they_and_its_body_panic() {
 fn the_error_of_a_job_that_nobody_joined_is_the_scopes() {
     let pool = pool_of(2);
     let result = pool.scope(|scope| {
-        (0..200).for_each(|number| drop(scope.submit(move |_| assert!(number != 7, "number {number}"))));
-        let joined = scope.submit(|_| panic!("joined"));
+        (0..200).for_each(|number| drop(scope.spawn(move |_| assert!(number != 7, "number {number}"))));
+        let joined = scope.spawn(|_| panic!("joined"));
         assert!(joined.join().map(|(): ()| ()).is_err());
     });
     assert!(matches!(result, Err(JobError::Panicked { message, .. }) if message.contains("number 7")));
@@ -91,13 +91,13 @@ fn a_pool_of_one_thread_does_not_wait_for_itself() {
             return 0;
         }
         let below = pool.scope(|scope| {
-            let first = scope.submit(move |_| depth(pool, levels - 1));
-            scope.submit(move |_| depth(pool, levels - 1));
+            let first = scope.spawn(move |_| depth(pool, levels - 1));
+            scope.spawn(move |_| depth(pool, levels - 1));
             first.join().unwrap()
         });
         below.unwrap() + 1
     }
-    assert_eq!(run(pool.submit(move |_| depth(&inside, 6))), Ok(6));
+    assert_eq!(run(pool.spawn(move |_| depth(&inside, 6))), Ok(6));
 }
 
 #[test]
@@ -108,11 +108,11 @@ fn jobs_of_a_scope_submit_more_to_it() {
         let ran = AtomicU32::new(0);
         let result = inside.scope(|scope| {
             for _ in 0..8 {
-                scope.submit(|_| {
+                scope.spawn(|_| {
                     ran.fetch_add(1, Ordering::Relaxed);
-                    scope.submit(|_| {
+                    scope.spawn(|_| {
                         ran.fetch_add(1, Ordering::Relaxed);
-                        scope.submit(|_| ran.fetch_add(1, Ordering::Relaxed));
+                        scope.spawn(|_| ran.fetch_add(1, Ordering::Relaxed));
                     });
                 });
             }
@@ -121,7 +121,7 @@ fn jobs_of_a_scope_submit_more_to_it() {
     };
     assert_eq!(nested(), Ok(24), "from outside");
     // Every thread of the pool waits for the end of a scope at the same time.
-    let from_inside = [nested.clone(), nested.clone(), nested].map(|nested| pool.submit(move |_| nested()));
+    let from_inside = [nested.clone(), nested.clone(), nested].map(|nested| pool.spawn(move |_| nested()));
     run(async {
         for job in from_inside {
             assert_eq!(job.await, Ok(Ok(24)));
@@ -143,7 +143,7 @@ fn a_cancelled_or_late_job_of_a_scope_is_dropped_before_the_scope_ends() {
     let stop = Cancellation::new();
     let result = pool.job().cancelled_by(&stop).scope(|scope| {
         let borrower = Borrower(&log);
-        let job = scope.submit(move |_| drop(borrower));
+        let job = scope.spawn(move |_| drop(borrower));
         stop.cancel();
         job.join()
     });
@@ -152,7 +152,7 @@ fn a_cancelled_or_late_job_of_a_scope_is_dropped_before_the_scope_ends() {
     let late = pool.job().deadline_from_submit(Duration::from_millis(5)).scope(|scope| {
         let borrower = Borrower(&log);
         // Nobody keeps the handle.
-        drop(scope.submit(move |_| drop(borrower)));
+        drop(scope.spawn(move |_| drop(borrower)));
     });
     assert_eq!(late, Err(JobError::TimedOut(Phase::Queue)));
     assert_eq!(log.lock().unwrap().len(), 2);
@@ -165,13 +165,13 @@ fn a_scope_in_a_pool_that_is_given_up_ends_too() {
     let held = hold(pool.job());
     let other = pool.clone();
     std::thread::scope(|threads| {
-        let scope = threads.spawn(|| pool.scope(|scope| scope.submit(|_| 1).join()));
+        let scope = threads.spawn(|| pool.scope(|scope| scope.spawn(|_| 1).join()));
         until("queued", || other.metrics().queued == 1);
         assert_eq!(other.drain_blocking(Duration::ZERO).queued, 1);
         assert!(matches!(scope.join().unwrap(), Ok(Err(JobError::Refused(_)))));
     });
     held.open();
-    let after = pool.scope(|scope| scope.submit(|_| 1).join());
+    let after = pool.scope(|scope| scope.spawn(|_| 1).join());
     assert!(matches!(after, Ok(Err(JobError::Refused(_)))));
 }
 
@@ -181,10 +181,10 @@ fn a_job_that_drains_finishes_its_scope() {
     let inside = pool.clone();
     let (begun, running) = std::sync::mpsc::channel();
     let (go, gone) = std::sync::mpsc::channel();
-    let job = pool.submit(move |_| {
+    let job = pool.spawn(move |_| {
         begun.send(()).unwrap();
         gone.recv_timeout(GIVE_UP).unwrap();
-        inside.scope(|scope| scope.submit(|_| 5).join())
+        inside.scope(|scope| scope.spawn(|_| 5).join())
     });
     running.recv_timeout(GIVE_UP).unwrap();
     run(async {
@@ -201,10 +201,10 @@ fn a_thread_lends_its_permit_out_while_it_waits_for_its_scope() {
     let owner = Owner::new(SlotIndex(0), Generation(1));
     let pool = ThreadPool::builder().threads(2).permits(permits.clone(), owner).build().unwrap();
     let inside = pool.clone();
-    let job = pool.submit(move |_| {
+    let job = pool.spawn(move |_| {
         inside.scope(|scope| {
             let (begun, has_begun) = std::sync::mpsc::channel();
-            let job = scope.submit(move |_| begun.send(permits.in_use()).unwrap());
+            let job = scope.spawn(move |_| begun.send(permits.in_use()).unwrap());
             // Begun by the other thread, after its patience; so this one cannot run it itself.
             let in_use = has_begun.recv_timeout(GIVE_UP).unwrap();
             job.join().unwrap();

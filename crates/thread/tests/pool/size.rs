@@ -13,7 +13,7 @@ fn a_pool_grows_when_jobs_wait_and_nobody_is_idle_up_to_its_most() {
     let pool = elastic(3, GIVE_UP);
     assert_eq!((pool.metrics().threads, pool.metrics().min_threads, pool.metrics().max_threads), (1, 1, 3));
     let held = [hold(pool.job()), hold(pool.job()), hold(pool.job())];
-    let waiting = pool.submit(|_| 4);
+    let waiting = pool.spawn(|_| 4);
     assert_eq!((pool.metrics().threads, pool.metrics().running, pool.metrics().queued), (3, 3, 1));
     run(async {
         for job in held {
@@ -28,7 +28,7 @@ fn one_thread_is_enough_for_jobs_that_come_one_after_the_other() {
     let pool = elastic(8, GIVE_UP);
     run(async {
         for _ in 0..200 {
-            pool.submit(|_| ()).await.unwrap();
+            pool.spawn(|_| ()).await.unwrap();
             until("idle", || pool.metrics().running == 0);
         }
     });
@@ -49,7 +49,7 @@ fn threads_that_nobody_needs_end_but_for_the_least_number_and_come_back() {
         });
         until("shrunk", || pool.metrics().threads == 1);
     }
-    assert_eq!(run(pool.submit(|_| 5)), Ok(5));
+    assert_eq!(run(pool.spawn(|_| 5)), Ok(5));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_pool_that_shrinks_at_every_moment_loses_no_job() {
     let pool = elastic(4, Duration::ZERO);
     run(async {
         for round in 0..5_000_u32 {
-            let jobs = [pool.submit(move |_| round), pool.submit(move |_| round + 1)];
+            let jobs = [pool.spawn(move |_| round), pool.spawn(move |_| round + 1)];
             for (number, job) in (0..).zip(jobs) {
                 assert_eq!(job.await, Ok(round + number));
             }
@@ -87,7 +87,7 @@ fn threads_run_on_the_processors_that_were_asked_for() {
     let cpu = (0..rustix::thread::CpuSet::MAX_CPU).rfind(|cpu| allowed.is_set(*cpu)).unwrap();
     let pool = ThreadPool::builder().name("affine").threads(2).affinity([cpu]).build().unwrap();
     let status = |_: &phalanx_thread::JobContext| std::fs::read_to_string("/proc/thread-self/status").unwrap();
-    let status = run(pool.submit(status)).unwrap();
+    let status = run(pool.spawn(status)).unwrap();
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
     assert_eq!(list.trim(), cpu.to_string());
 }

@@ -31,7 +31,7 @@ fn nothing_is_lost_and_nothing_runs_twice() {
                         if number % 5 == 0 {
                             job = job.deadline_from_submit(Duration::from_micros(u64::from(number % 7) * 50));
                         }
-                        let submission = job.submit(move |_| {
+                        let submission = job.spawn(move |_| {
                             inside.fetch_add(1, Ordering::Relaxed);
                             assert!(number % 11 != 0, "a panic now and then");
                         });
@@ -98,7 +98,7 @@ fn a_job_that_comes_while_a_thread_falls_asleep_wakes_it() {
             for _ in 0..round % 257 {
                 std::hint::spin_loop();
             }
-            assert_eq!(pool.submit(move |_| round).await, Ok(round));
+            assert_eq!(pool.spawn(move |_| round).await, Ok(round));
         }
     });
 }
@@ -108,7 +108,7 @@ fn abandoned_jobs_behind_a_stuck_thread_do_not_pile_up() {
     let pool = ThreadPool::builder().threads(1).queue_limit(8).build().unwrap();
     let held = crate::gate::hold(pool.job());
     for _ in 0..10_000 {
-        drop(pool.submit(|_| ()));
+        drop(pool.spawn(|_| ()));
     }
     assert_eq!((pool.metrics().cancelled, pool.metrics().refused, pool.metrics().queued), (10_000, 0, 0));
     run(held.finish()).unwrap();
