@@ -61,4 +61,6 @@ pub use phalanx_process as process;
 pub use phalanx_process::{init, raise_open_files};
 pub use phalanx_shared as shared;
 pub use phalanx_shared::{Owner, Permits};
+pub use phalanx_task as task;
+pub use phalanx_task::{Executor, Task, TaskContext, TaskError, init_with, tasks};
 pub use phalanx_thread as thread;

@@ -47,6 +47,18 @@ pub struct Blob {
 enum Bytes {
     Owned(Arc<Vec<u8>>),
     Mapped(Arc<Mapping>),
+    Held(Arc<dyn Holder>),
+}
+
+/// Something that holds bytes which do not change.
+trait Holder: Send + Sync {
+    fn bytes(&self) -> &[u8];
+}
+
+impl<O: AsRef<[u8]> + Send + Sync> Holder for O {
+    fn bytes(&self) -> &[u8] {
+        self.as_ref()
+    }
 }
 
 impl Blob {
@@ -80,10 +92,16 @@ impl Blob {
     pub fn descriptor(&self) -> Result<OwnedFd, Error> {
         match &self.bytes {
             Bytes::Owned(bytes) => sealed_file(bytes),
+            Bytes::Held(owner) => sealed_file(owner.bytes()),
             Bytes::Mapped(mapping) => {
                 mapping.file.try_clone().map_err(|source| system("duplicate the descriptor of a blob", source))
             }
         }
+    }
+
+    /// The bytes that `owner` holds, without a copy; it is dropped with the last clone. It must give the same bytes each time.
+    pub fn from_owner(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Blob {
+        Blob { bytes: Bytes::Held(Arc::new(owner)) }
     }
 
     /// Length in bytes.
@@ -101,6 +119,7 @@ impl Blob {
         match self.bytes {
             Bytes::Owned(bytes) => Arc::unwrap_or_clone(bytes),
             Bytes::Mapped(mapping) => mapping.as_slice().to_vec(),
+            Bytes::Held(owner) => owner.bytes().to_vec(),
         }
     }
 }
@@ -110,6 +129,7 @@ impl AsRef<[u8]> for Blob {
         match &self.bytes {
             Bytes::Owned(bytes) => bytes,
             Bytes::Mapped(mapping) => mapping.as_slice(),
+            Bytes::Held(owner) => owner.bytes(),
         }
     }
 }
@@ -141,6 +161,7 @@ impl fmt::Debug for Blob {
         let place = match self.bytes {
             Bytes::Owned(_) => "owned",
             Bytes::Mapped(_) => "mapped",
+            Bytes::Held(_) => "held",
         };
         f.debug_struct("Blob").field("len", &self.len()).field("place", &place).finish()
     }

@@ -70,6 +70,8 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+#[cfg(feature = "serde")]
+pub mod aside;
 mod blob;
 mod buffer;
 mod bytes;

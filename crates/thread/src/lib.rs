@@ -138,9 +138,10 @@ mod sync;
 #[cfg(not(loom))]
 mod worker;
 
+pub use panic::catch_panic;
 pub use pool::{
     Admission, Builder, Cancellation, Distribution, Drain, Error, JobBuilder, JobContext, JobError, Leftover, Map,
-    Metrics, Phase, Priority, Refusal, Scope, ScopedJob, Submission, ThreadPool,
+    Metrics, Phase, Priority, Refusal, Scope, ScopedJob, Submission, ThreadPool, with_scratch,
 };
 #[cfg(not(loom))]
 pub use port::{

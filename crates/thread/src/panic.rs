@@ -36,6 +36,19 @@ pub(crate) fn install_hook() {
     });
 }
 
+/// Runs `job` on this thread; a panic of it is [`JobError::Panicked`] with its text and place, and is not printed.
+///
+/// ```
+/// use phalanx_thread::{JobError, catch_panic};
+///
+/// let caught = catch_panic(|| panic!("too much"));
+/// assert!(matches!(caught, Err(JobError::Panicked { message, .. }) if message == "too much"));
+/// ```
+pub fn catch_panic<T>(job: impl FnOnce() -> T) -> Result<T, JobError> {
+    install_hook();
+    catch(job)
+}
+
 /// Runs a job; a panic is an error.
 pub(crate) fn catch<T>(job: impl FnOnce() -> T) -> Result<T, JobError> {
     let outer = INSIDE_A_JOB.replace(true);

@@ -13,6 +13,7 @@ use crate::pool::job::Job;
 ///
 /// A thread cannot be stopped from outside. A job that runs for long asks [`is_cancelled`](JobContext::is_cancelled)
 /// now and then (every 100 µs is plenty: it costs about 30 ns) and returns; that is how a deadline really ends it.
+#[derive(Clone)]
 pub struct JobContext {
     pub(crate) job: Job,
     deadline: Nanos,

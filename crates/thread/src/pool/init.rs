@@ -64,8 +64,18 @@ pub(crate) fn with_state<S: 'static, R>(job: impl FnOnce(&mut S) -> R) -> Option
     Some(result)
 }
 
-/// Lends the scratch value of this type.
-pub(crate) fn with_scratch<S: Default + 'static, R>(job: impl FnOnce(&mut S) -> R) -> R {
+/// Lends `job` a value that belongs to this thread: made by `Default` the first time, reused later with the same type. Of a
+/// thread that is no pool's too. A value whose user panicked is thrown away; inside, a second call with the same type gets a
+/// fresh one.
+///
+/// ```
+/// let grow = || phalanx_thread::with_scratch(|buffer: &mut Vec<u8>| {
+///     buffer.push(0);
+///     buffer.len()
+/// });
+/// assert_eq!((grow(), grow()), (1, 2));
+/// ```
+pub fn with_scratch<S: Default + 'static, R>(job: impl FnOnce(&mut S) -> R) -> R {
     let taken = SCRATCH.with_borrow_mut(|scratch| scratch.remove(&TypeId::of::<S>()));
     let mut scratch = taken.and_then(|any| any.downcast::<S>().ok()).unwrap_or_default();
     let result = job(&mut scratch);

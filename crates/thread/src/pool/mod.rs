@@ -42,6 +42,7 @@ pub use drain::{Drain, Leftover};
 pub use error::{Error, JobError, Phase, Refusal};
 pub use handle::{JobBuilder, ThreadPool};
 pub use histogram::Distribution;
+pub use init::with_scratch;
 pub use map::Map;
 pub use metrics::Metrics;
 pub use priority::Priority;
