@@ -40,13 +40,15 @@
 //! | all cores for one port, crash-proof, drained at stop | [`cluster`] |
 //! | messages, requests and connections between the processes of a cluster | [`Primary`], [`Worker`] |
 //! | CPU work off the event loop, bounded, with deadlines | [`thread`] |
+//! | the same work on a thread or in a sandboxed process that may crash | [`task`] |
 //! | pictures decoded, resized, encoded within announced memory | `image` |
 //! | programs started, watched, ended with all they started; parts of this program forked; Node.js on the other end | [`process`] |
 //! | typed messages, descriptors and large payloads between processes | [`channel`] |
 //! | memory use, container limits, a byte budget | [`memory`] |
 //! | memory that processes share | [`shared`] |
 //!
-//! **Promises** are those of each part; together: a worker that dies costs only the connections that it had accepted.
+//! **Promises** are those of each part; together: a worker that dies costs only the connections that it had accepted, and a
+//! job process that dies costs only its one task.
 //!
 //! **What it does not do.** It runs on Linux only (5.10 or newer, x86-64 and aarch64).
 
