@@ -17,6 +17,7 @@ mod executor;
 mod init;
 mod options;
 mod packed;
+mod pool;
 mod progress;
 mod registry;
 mod submission;
@@ -31,6 +32,10 @@ pub use packed::{PackError, Packed};
 pub use phalanx_process::Sandbox;
 pub use phalanx_shared::Blob;
 pub use phalanx_thread::Priority;
+pub use pool::{
+    Admission, Builder, Confinement, Drain, Killed, Leftover, PoolError, PoolEvent, PoolMetrics, ProcessPool, Recycled,
+    SandboxPolicy,
+};
 pub use progress::{Progress, ProgressCell, ProgressStream};
 pub use registry::{Registry, RegistryError};
 pub use submission::{Pending, Submission, TaskId};
