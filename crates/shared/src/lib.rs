@@ -41,6 +41,7 @@
 //! | to sleep until another process has changed one | [`View::wait`], [`View::wait_async`], [`View::notify`] |
 //! | messages from one process to another, as fast as memory allows | [`RingSender`], [`RingReceiver`] |
 //! | large bytes handed over without a copy | [`Blob`] |
+//! | the same again and again through warm memory, to a process that trusts us | [`MemoryFile`], [`Lent`] |
 //! | counters and histograms that can be read after their writer was killed | [`Slot`], [`ClusterPage`] |
 //! | to share the cores of the machine | [`Permits`] |
 //! | messages of any type, descriptors, an end that tells when the other has died | the crate `phalanx-channel`, which is built on this |
@@ -78,6 +79,7 @@ mod bytes;
 mod error;
 mod fail_point;
 mod futex;
+mod lending;
 mod messages;
 mod permits;
 mod ring;
@@ -90,6 +92,7 @@ mod wait_async;
 pub use blob::Blob;
 pub use buffer::{Element, SharedBuffer, View, Waitable, Waited};
 pub use error::Error;
+pub use lending::{Lent, LentBytes, LentRegion, MemoryFile};
 pub use messages::{Bell, RingReceiver, RingSender};
 pub use permits::{Generation, Owner, Permit, Permits, SlotIndex};
 pub use ring::{Freed, RingReader, RingWriter};

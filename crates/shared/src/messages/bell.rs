@@ -3,6 +3,8 @@
 //! The rules are those of `parking.rs`; only what is done for a sleeper differs. The two ways are not to be mixed on one
 //! ring: who waits in [`RingReceiver::recv`] hears no bell.
 
+use std::time::Duration;
+
 use super::parking::{self, Parking};
 use super::{RingReceiver, RingSender, frame_bytes};
 use crate::Error;
@@ -26,6 +28,12 @@ impl RingSender {
             return Err(Error::Full);
         }
         Ok(if self.place(message, needed) { Bell::Ring } else { Bell::NotNeeded })
+    }
+
+    /// Waits at most `deadline` until there is space for a message of `len` bytes.
+    pub fn wait_for_room(&mut self, len: usize, deadline: Duration) -> Result<(), Error> {
+        let needed = self.needed_for(len)?;
+        if self.has_space(needed)? { Ok(()) } else { self.wait_for_space(needed, deadline) }
     }
 
     /// Whether messages of these lengths, together, would find space now.

@@ -135,11 +135,15 @@ impl RingSender {
     }
 
     fn needed(&self, message: &[u8]) -> Result<u64, Error> {
+        self.needed_for(message.len())
+    }
+
+    fn needed_for(&self, len: usize) -> Result<u64, Error> {
         let limit = self.max_message();
-        if message.len() > limit {
-            return Err(Error::TooLarge { what: "a message", bytes: message.len() as u64, limit: limit as u64 });
+        if len > limit {
+            return Err(Error::TooLarge { what: "a message", bytes: len as u64, limit: limit as u64 });
         }
-        Ok(frame_bytes(message.len() as u64))
+        Ok(frame_bytes(len as u64))
     }
 
     /// Whether `needed` bytes are free. The receiver's position is looked at only when the last one does not suffice.
