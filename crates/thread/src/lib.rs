@@ -131,6 +131,7 @@
 // One file is allowed some: the pool's `scope.rs`.
 #![deny(unsafe_code)]
 
+pub mod line;
 mod panic;
 mod pool;
 mod port;
@@ -138,10 +139,11 @@ mod sync;
 #[cfg(not(loom))]
 mod worker;
 
+pub use line::{Priority, Refusal};
 pub use panic::catch_panic;
 pub use pool::{
     Admission, Builder, Cancellation, Distribution, Drain, Error, JobBuilder, JobContext, JobError, Leftover, Map,
-    Metrics, Phase, Priority, Refusal, Scope, ScopedJob, Submission, ThreadPool, with_scratch,
+    Metrics, Phase, Scope, ScopedJob, Submission, ThreadPool, with_scratch,
 };
 #[cfg(not(loom))]
 pub use port::{

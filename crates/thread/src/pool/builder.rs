@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use phalanx_shared::{Owner, Permits};
 use rustix::thread::CpuSet;
 
+use crate::line::LineOptions;
 use crate::panic;
 use crate::pool::clock::Keeper;
 use crate::pool::core::Core;
@@ -18,7 +19,6 @@ use crate::pool::init::Init;
 use crate::pool::share::CoreShare;
 use crate::pool::spin::{FOR_A_RESULT, Spinner};
 use crate::pool::staff::Size;
-use crate::pool::standing::Standing;
 use crate::pool::start::Outfit;
 use crate::sync::Apart;
 
@@ -185,10 +185,16 @@ impl Builder {
         panic::install_hook();
         // Under a quota spinning eats what jobs need; on one core it keeps the caller from submitting.
         let may_spin = cores > 1 && phalanx_memory::cpu_quota().is_none();
-        let standing = Standing::new(self.max_wait, self.standing_wait);
+        let line = LineOptions {
+            servers: size.most,
+            cores,
+            limit: self.queue_limit,
+            max_wait: self.max_wait,
+            standing_wait: self.standing_wait,
+        };
         let started = Instant::now();
         let core = Arc::new(Core {
-            dispatcher: Apart(Dispatcher::new(size, cores, self.queue_limit, standing)),
+            dispatcher: Apart(Dispatcher::new(size, line)),
             keeper: Keeper::new(format!("{}-clock", self.name), started),
             counters: Apart::default(),
             share: self.permits.map(|(permits, owner)| CoreShare::new(permits, owner)),

@@ -13,23 +13,13 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use crate::line::{NEVER, Nanos, nanos};
 use crate::sync::lock;
-
-/// A time: nanoseconds since the pool was built.
-pub(crate) type Nanos = u64;
-
-/// Later than everything.
-pub(crate) const NEVER: Nanos = Nanos::MAX;
 
 /// How late a deadline is told at most, if the walk is short.
 const GRANULARITY: Duration = Duration::from_millis(1);
 /// The rest after a walk, as a multiple of its length.
 const REST: u32 = 19;
-
-/// A duration of more than five centuries is as good as for ever.
-pub(crate) fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(NEVER)
-}
 
 /// What has deadlines.
 pub(crate) trait Watched: Send + Sync + 'static {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::pool::clock::{NEVER, Nanos};
+use crate::line::{NEVER, Nanos};
 use crate::pool::error::{JobError, Phase};
 use crate::pool::init;
 use crate::pool::job::Job;

@@ -5,17 +5,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use crate::line::{Finished, NEVER, Nanos, Refusal, nanos};
 use crate::panic;
-use crate::pool::clock::{Keeper, NEVER, Nanos, Watched, nanos};
+use crate::pool::clock::{Keeper, Watched};
 use crate::pool::context::JobContext;
 use crate::pool::dispatcher::Dispatcher;
-use crate::pool::error::{JobError, Phase, Refusal};
+use crate::pool::error::{JobError, Phase};
 use crate::pool::histogram::Distribution;
 use crate::pool::init::{self, Init};
 use crate::pool::job::{End, Job, Ran};
-use crate::pool::lanes::Entry;
 use crate::pool::metrics::{Counters, Metrics, ThreadRecord};
-use crate::pool::pace::Finished;
 use crate::pool::share::CoreShare;
 use crate::pool::spin::{FOR_A_JOB, Spinner};
 use crate::pool::staff::Size;
@@ -109,7 +108,7 @@ impl Core {
         let job = context.job;
         let unestimated = ran == Ran::Whole && !job.0.ticket().estimated;
         let finished = Finished {
-            cost: job.cost(),
+            cost: job.0.ticket().cost(),
             occupied: Duration::from_nanos(ended.saturating_sub(picked)),
             unestimated_run: unestimated.then(|| Duration::from_nanos(ended.saturating_sub(started))),
             whole: ran == Ran::Whole,

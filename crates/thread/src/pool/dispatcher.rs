@@ -21,14 +21,11 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::pool::clock::Nanos;
-use crate::pool::error::{JobError, Refusal};
+use crate::line::{AdmissionNumber, Finished, LineOptions, Nanos, Priority, Refusal, Waiting};
+use crate::pool::entry::Entry;
+use crate::pool::error::JobError;
 use crate::pool::hands::{Hands, Next};
-use crate::pool::lanes::Entry;
-use crate::pool::pace::Finished;
-use crate::pool::priority::Priority;
 use crate::pool::staff::Size;
-use crate::pool::standing::Standing;
 use crate::pool::state::{Call, Doors, State};
 use crate::sync::checked::{AtomicUsize, Bed, Condvar, Mutex, MutexGuard, Ordering, lock};
 
@@ -55,10 +52,10 @@ pub(crate) struct Load {
 }
 
 impl<J: Entry> Dispatcher<J> {
-    pub(crate) fn new(size: Size, cores: usize, queue_limit: usize, standing: Standing) -> Dispatcher<J> {
+    pub(crate) fn new(size: Size, line: LineOptions) -> Dispatcher<J> {
         Dispatcher {
             hands: Hands::new(size.most),
-            state: Mutex::new(State::new(size, cores, queue_limit, standing)),
+            state: Mutex::new(State::new(size, line)),
             queued: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
             thread_ended: Condvar::new(),
@@ -108,29 +105,31 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     fn enqueue(&self, state: &mut State<J>, job: &J, cost: Option<u64>, now: Instant) -> Result<(), JobError> {
-        let cost = cost.unwrap_or_else(|| state.pace.usual_cost());
+        let is_estimated = cost.is_some();
+        let cost = state.line.counted(cost);
         state.admission(job.priority(), cost, now)?;
         if let Some(trouble) = state.staff.trouble() {
             return Err(JobError::NoThread { reason: trouble.to_string() });
         }
-        job.set_cost(cost);
-        state.queue.push(job.clone());
+        let waiting = Waiting { job: job.clone(), cost, due: job.due_in_queue(), is_estimated };
+        let key = state.line.append(job.priority(), waiting);
+        job.stands_at(key, cost);
         self.publish(state);
         Ok(())
     }
 
     /// Lets in a job of this cost that is submitted later; gives the number under which it counts.
-    pub(crate) fn admit(&self, cost: u64) -> Result<u64, Refusal> {
+    pub(crate) fn admit(&self, cost: u64) -> Result<AdmissionNumber, Refusal> {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.admission(Priority::DEFAULT, cost, now)?;
-        Ok(state.admitted.add(cost, now))
+        Ok(state.line.is_let_in(cost, now))
     }
 
     /// What was let in under this number is about to be submitted, or never will be.
-    pub(crate) fn forget_admitted(&self, number: u64) {
+    pub(crate) fn forget_admitted(&self, number: AdmissionNumber) {
         let mut state = lock(&self.state);
-        state.admitted.remove(number);
+        state.line.forget(number);
         let waiters = state.waiters.take();
         drop(state);
         waiters.wake();
@@ -138,7 +137,7 @@ impl<J: Entry> Dispatcher<J> {
 
     /// How long a job of this cost (without one: a heavy job) would wait if it came now.
     pub(crate) fn predicted_wait(&self, cost: Option<u64>) -> Duration {
-        lock(&self.state).predicted_wait(Priority::DEFAULT, cost.unwrap_or(u64::MAX), Instant::now())
+        lock(&self.state).predicted_wait(cost.unwrap_or(u64::MAX), Instant::now())
     }
 
     /// Counts the job of thread `worker` as finished and takes the next one if any waits.
@@ -216,7 +215,7 @@ impl<J: Entry> Dispatcher<J> {
     /// Takes a job out of the queue because nobody wants it any more; false if it is there no longer.
     pub(crate) fn withdraw(&self, job: &J) -> bool {
         let mut state = lock(&self.state);
-        let withdrawn = state.queue.withdraw(job).or_else(|| {
+        let withdrawn = state.line.withdraw(job.key()).or_else(|| {
             let (job, cost) = if state.dealt > 0 { self.hands.withdraw(job)? } else { return None };
             state.left_a_hand(cost);
             Some(job)
@@ -233,7 +232,7 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn overdue(&self, now: Nanos, started: impl Fn(usize) -> Option<Nanos>) -> (Vec<J>, Nanos) {
         let mut overdue = Vec::new();
         let state = lock(&self.state);
-        let earliest = state.queue.overdue(now, &mut overdue);
+        let earliest = state.line.show_overdue(now, |job| overdue.push(job.clone()));
         let earliest = earliest.min(self.hands.overdue(now, started, &mut overdue));
         drop(state);
         (overdue, earliest)
@@ -259,7 +258,7 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     fn clear(&self, state: &mut State<J>) -> Vec<J> {
-        let mut jobs = state.queue.take_all();
+        let mut jobs = state.line.take_all();
         while let Some((job, cost)) = self.hands.steal() {
             state.left_a_hand(cost);
             jobs.push(job);
@@ -350,16 +349,16 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn load(&self) -> Load {
         let state = lock(&self.state);
         let (failed_starts, last_failure) = state.staff.failures();
-        let mut queued_by_priority = state.queue.len_by_priority();
+        let mut queued_by_priority = state.line.len_by_priority();
         let mut in_hands = 0;
         self.hands.waiting(|job| {
             queued_by_priority[job.priority().index()] += 1;
             in_hands += 1;
         });
         Load {
-            queued: state.queue.len() + in_hands,
+            queued: state.line.len() + in_hands,
             queued_by_priority,
-            running: state.running.saturating_sub(in_hands),
+            running: state.line.running().saturating_sub(in_hands),
             threads: state.staff.alive(),
             lived: state.staff.lived(),
             failed_starts,
@@ -395,7 +394,7 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     fn publish(&self, state: &State<J>) {
-        self.queued.store(state.queue.len(), Ordering::Relaxed);
-        self.running.store(state.running, Ordering::Relaxed);
+        self.queued.store(state.line.len(), Ordering::Relaxed);
+        self.running.store(state.line.running(), Ordering::Relaxed);
     }
 }

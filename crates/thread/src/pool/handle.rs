@@ -4,19 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::line::{DEAREST, Priority, Refusal, cost_of};
 use crate::pool::admission::Admission;
 use crate::pool::builder::Builder;
 use crate::pool::cancellation::Cancellation;
 use crate::pool::context::JobContext;
 use crate::pool::core::Core;
 use crate::pool::drain::{Drain, Leftover};
-use crate::pool::error::{JobError, Refusal};
+use crate::pool::error::JobError;
 use crate::pool::map::Map;
 use crate::pool::metrics::Metrics;
-use crate::pool::priority::Priority;
 use crate::pool::scope::{self, Scope};
 use crate::pool::submission::Submission;
-use crate::pool::terms::{DEAREST, Terms, cost_of};
+use crate::pool::terms::Terms;
 
 /// Threads for work that burns a processor, beside an event loop that must not.
 ///

@@ -18,9 +18,8 @@
 
 use std::collections::VecDeque;
 
-use crate::pool::clock::{NEVER, Nanos};
-use crate::pool::lanes::Entry;
-use crate::pool::pace::Finished;
+use crate::line::{Finished, NEVER, Nanos};
+use crate::pool::entry::Entry;
 use crate::sync::Apart;
 use crate::sync::checked::{Mutex, MutexGuard, lock};
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::pool::clock::Nanos;
+use crate::line::Nanos;
 
 /// 2^4 buckets per power of two.
 const CUT_BITS: u32 = 4;

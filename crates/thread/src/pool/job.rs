@@ -13,19 +13,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
+use crate::line::{Key, NEVER, Nanos, Priority};
 use crate::panic;
-use crate::pool::clock::{NEVER, Nanos};
 use crate::pool::context::JobContext;
 use crate::pool::core::Core;
+use crate::pool::entry::Entry;
 use crate::pool::error::{JobError, Phase};
-use crate::pool::lanes::{Entry, Place};
-use crate::pool::priority::Priority;
 use crate::sync::lock;
 
 /// What the pool knows of a job without knowing its types.
 pub(crate) struct Ticket {
+    /// Both are written once, under the lock of the line.
     cost: AtomicU64,
-    place: Place,
+    key: AtomicU64,
     priority: Priority,
     /// Whether the caller gave the cost.
     pub(crate) estimated: bool,
@@ -48,7 +48,7 @@ impl Ticket {
     ) -> Ticket {
         Ticket {
             cost: AtomicU64::new(0),
-            place: Place::default(),
+            key: AtomicU64::new(Key::NOWHERE.to_bits()),
             priority,
             estimated,
             submitted,
@@ -57,6 +57,11 @@ impl Ticket {
             stopped: AtomicBool::new(false),
             over: AtomicBool::new(false),
         }
+    }
+
+    /// What it counts for in nanoseconds, once it has been in the line.
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -78,18 +83,6 @@ impl Ticket {
 pub(crate) struct Job(pub(crate) Arc<dyn Queued>);
 
 impl Entry for Job {
-    fn cost(&self) -> u64 {
-        self.0.ticket().cost.load(Ordering::Relaxed)
-    }
-
-    fn set_cost(&self, nanos: u64) {
-        self.0.ticket().cost.store(nanos, Ordering::Relaxed);
-    }
-
-    fn place(&self) -> &Place {
-        &self.0.ticket().place
-    }
-
     fn priority(&self) -> Priority {
         self.0.ticket().priority
     }
@@ -110,6 +103,16 @@ impl Entry for Job {
     fn has_deadline(&self) -> bool {
         let ticket = self.0.ticket();
         ticket.due != NEVER || ticket.time_from_start != NEVER
+    }
+
+    fn stands_at(&self, key: Key, cost: u64) {
+        let ticket = self.0.ticket();
+        ticket.cost.store(cost, Ordering::Relaxed);
+        ticket.key.store(key.to_bits(), Ordering::Relaxed);
+    }
+
+    fn key(&self) -> Key {
+        Key::from_bits(self.0.ticket().key.load(Ordering::Relaxed))
     }
 
     fn is(&self, other: &Job) -> bool {

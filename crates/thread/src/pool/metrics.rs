@@ -3,10 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::pool::clock::Nanos;
+use crate::line::{Nanos, Priority};
 use crate::pool::histogram::{Distribution, Histogram, add};
 use crate::pool::job::End;
-use crate::pool::priority::Priority;
 
 /// A pool at one moment.
 ///

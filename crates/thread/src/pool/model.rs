@@ -3,41 +3,29 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p phalanx-thread --release --lib loom`
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::pool::clock::{NEVER, Nanos};
+use crate::line::{Finished, Key, LineOptions, NEVER, Nanos, Priority};
 use crate::pool::dispatcher::Dispatcher;
-use crate::pool::lanes::{Entry, Place};
-use crate::pool::pace::Finished;
-use crate::pool::priority::Priority;
+use crate::pool::entry::Entry;
 use crate::pool::staff::Size;
-use crate::pool::standing::Standing;
 use crate::pool::state::Call;
 use crate::sync::checked::Bed;
 
 #[derive(Clone)]
-struct Job(Arc<(usize, Place)>);
+struct Job(Arc<(usize, AtomicU64)>);
 
 impl Job {
     fn new(name: usize) -> Job {
-        Job(Arc::new((name, Place::default())))
+        Job(Arc::new((name, AtomicU64::new(0))))
     }
 }
 
 impl Entry for Job {
-    fn cost(&self) -> u64 {
-        1
-    }
-
-    fn set_cost(&self, _nanos: u64) {}
-
-    fn place(&self) -> &Place {
-        &self.0.1
-    }
-
     /// Each of another level.
     fn priority(&self) -> Priority {
         Priority::new(self.0.0 as u8)
@@ -53,6 +41,14 @@ impl Entry for Job {
 
     fn has_deadline(&self) -> bool {
         true
+    }
+
+    fn stands_at(&self, key: Key, _cost: u64) {
+        self.0.1.store(key.to_bits(), Ordering::Relaxed);
+    }
+
+    fn key(&self) -> Key {
+        Key::from_bits(self.0.1.load(Ordering::Relaxed))
     }
 
     fn is(&self, other: &Job) -> bool {
@@ -78,9 +74,15 @@ type Threads = Arc<loom::sync::Mutex<Vec<thread::JoinHandle<()>>>>;
 
 impl Pool {
     fn new(size: Size, jobs: usize, closes_itself: bool, meeting: usize) -> Arc<Pool> {
-        let standing = Standing::new(Duration::MAX, Duration::MAX);
+        let line = LineOptions {
+            servers: size.most,
+            cores: size.most,
+            limit: jobs,
+            max_wait: Duration::MAX,
+            standing_wait: Duration::MAX,
+        };
         Arc::new(Pool {
-            dispatcher: Dispatcher::new(size, size.most, jobs, standing),
+            dispatcher: Dispatcher::new(size, line),
             runs: (0..jobs).map(|_| AtomicUsize::new(0)).collect(),
             ran: AtomicUsize::new(0),
             closes_itself,

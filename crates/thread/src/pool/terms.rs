@@ -3,23 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::line::{NEVER, Nanos, Priority, cost_of, nanos};
 use crate::pool::cancellation::Cancellation;
-use crate::pool::clock::{NEVER, Nanos, nanos};
 use crate::pool::context::JobContext;
 use crate::pool::core::Core;
 use crate::pool::error::JobError;
 use crate::pool::job::{Awaited, Cell, End, Job, Ticket};
-use crate::pool::priority::Priority;
 use crate::pool::state::Call;
 use crate::pool::submission::Submission;
-
-/// Longer estimates are taken for this; sums of them stay far from any overflow.
-pub(crate) const DEAREST: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// An estimate as it is counted.
-pub(crate) fn cost_of(estimate: Duration) -> u64 {
-    nanos(estimate.min(DEAREST))
-}
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {

@@ -8,9 +8,10 @@
 //! can come before it once at most when its turn has come: after that it was passed over less. So the job at position
 //! *p* of a level (by the rule inside the level) starts after at most `41 × p` jobs of other levels.
 
-use crate::pool::clock::{NEVER, Nanos};
-use crate::pool::lanes::{Entry, Lanes};
-use crate::pool::priority::Priority;
+use crate::line::key::Key;
+use crate::line::lanes::{Lanes, Waiting};
+use crate::line::priority::Priority;
+use crate::line::time::{NEVER, Nanos};
 
 /// How many jobs start before the turn of a level has come. With all ten levels full, the highest still gets
 /// 1 − 9/32 = 72 % of the starts.
@@ -31,7 +32,7 @@ pub(crate) struct Levels<J> {
     none_due_before: u64,
 }
 
-impl<J: Entry> Levels<J> {
+impl<J> Levels<J> {
     pub(crate) fn new(limit: usize) -> Levels<J> {
         let levels = std::array::from_fn(|_| Lanes::new());
         Levels { levels, waiting: 0, len: 0, limit, turns: 0, since: [0; Priority::COUNT], none_due_before: 0 }
@@ -67,33 +68,35 @@ impl<J: Entry> Levels<J> {
     }
 
     /// Appends a job. The caller asked [`is_full`](Levels::is_full) under the same lock.
-    pub(crate) fn push(&mut self, job: J) {
-        let level = job.priority().index();
-        if self.waiting & (1 << level) == 0 {
-            self.waiting |= 1 << level;
-            self.since[level] = self.turns;
-            self.none_due_before = self.none_due_before.min(self.turns + PATIENCE);
-        }
-        self.len += 1;
-        self.levels[level].push(job);
+    pub(crate) fn push(&mut self, priority: Priority, waiting: Waiting<J>) -> Key {
+        let level = self.enter(priority);
+        let (class, number) = self.levels[level].push(waiting);
+        Key::new(level, class, number)
     }
 
-    /// The next job by the rule, and its cost.
-    pub(crate) fn pop(&mut self) -> Option<(J, u64)> {
+    /// Puts a job before all of its priority and class, however many wait.
+    pub(crate) fn push_in_front(&mut self, priority: Priority, waiting: Waiting<J>) -> Key {
+        let level = self.enter(priority);
+        let (class, number) = self.levels[level].push_in_front(waiting);
+        Key::new(level, class, number)
+    }
+
+    /// The next job by the rule, and its priority.
+    pub(crate) fn pop(&mut self) -> Option<(Priority, Waiting<J>)> {
         let level = self.next_level()?;
         let next = self.levels[level].pop()?;
         self.turns += 1;
         self.since[level] = self.turns;
         self.leave(level);
-        Some(next)
+        Some((Priority::new(level as u8), next))
     }
 
-    /// Takes a job out; what the queue had of it, to be dropped outside of the lock, if it was waiting.
-    pub(crate) fn withdraw(&mut self, job: &J) -> Option<J> {
-        let level = job.priority().index();
-        let withdrawn = self.levels[level].withdraw(job)?;
+    /// Takes out the job that waits at this place.
+    pub(crate) fn withdraw(&mut self, key: Key) -> Option<J> {
+        let level = key.level();
+        let withdrawn = self.levels.get_mut(level)?.withdraw(key.class(), key.number())?;
         self.leave(level);
-        Some(withdrawn)
+        Some(withdrawn.job)
     }
 
     /// Takes everything out.
@@ -104,9 +107,12 @@ impl<J: Entry> Levels<J> {
         jobs
     }
 
-    /// Puts clones of those for which it is too late into `overdue`; the earliest time among the others.
-    pub(crate) fn overdue(&self, now: Nanos, overdue: &mut Vec<J>) -> Nanos {
-        bits(self.waiting).map(|level| self.levels[level].overdue(now, overdue)).min().unwrap_or(NEVER)
+    /// Shows all for which it is too late; the earliest time among the others.
+    pub(crate) fn overdue(&self, now: Nanos, mut each: impl FnMut(Key, &J)) -> Nanos {
+        let earliest = |level: usize| {
+            self.levels[level].overdue(now, |class, number, job| each(Key::new(level, class, number), job))
+        };
+        bits(self.waiting).map(earliest).min().unwrap_or(NEVER)
     }
 
     fn next_level(&mut self) -> Option<usize> {
@@ -123,6 +129,18 @@ impl<J: Entry> Levels<J> {
             self.none_due_before = earliest.map_or(0, |since| since + PATIENCE).max(self.turns + 1);
         }
         due.or(Some(highest))
+    }
+
+    /// One more job waits; its level.
+    fn enter(&mut self, priority: Priority) -> usize {
+        let level = priority.index();
+        if self.waiting & (1 << level) == 0 {
+            self.waiting |= 1 << level;
+            self.since[level] = self.turns;
+            self.none_due_before = self.none_due_before.min(self.turns + PATIENCE);
+        }
+        self.len += 1;
+        level
     }
 
     /// A job of this level no longer waits.
@@ -146,71 +164,34 @@ fn bits(mut set: u16) -> impl Iterator<Item = usize> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::pool::lanes::Place;
     use proptest::prelude::*;
-    use std::rc::Rc;
 
-    #[derive(Debug, Clone)]
-    struct Job(Rc<(usize, Priority, Nanos, Place)>);
-
-    impl Job {
-        fn new(name: usize, level: u8, due: Nanos) -> Job {
-            Job(Rc::new((name, Priority::new(level), due, Place::default())))
-        }
+    fn waiting(job: usize, due: Nanos) -> Waiting<usize> {
+        Waiting { job, cost: 1, due, is_estimated: true }
     }
 
-    impl Entry for Job {
-        fn cost(&self) -> u64 {
-            1
-        }
-
-        fn set_cost(&self, _nanos: u64) {}
-
-        fn place(&self) -> &Place {
-            &self.0.3
-        }
-
-        fn priority(&self) -> Priority {
-            self.0.1
-        }
-
-        fn due_in_queue(&self) -> Nanos {
-            self.0.2
-        }
-
-        fn due_on_thread(&self, _started: Option<Nanos>) -> Nanos {
-            self.0.2
-        }
-
-        fn has_deadline(&self) -> bool {
-            self.0.2 != NEVER
-        }
-
-        fn is(&self, other: &Job) -> bool {
-            Rc::ptr_eq(&self.0, &other.0)
-        }
-    }
-
-    fn pop(levels: &mut Levels<Job>) -> Option<Job> {
-        levels.pop().map(|(job, _)| job)
+    fn pop(levels: &mut Levels<usize>) -> Option<usize> {
+        levels.pop().map(|(_, waiting)| waiting.job)
     }
 
     #[test]
     fn the_highest_goes_first_and_equals_in_their_order() {
         let mut levels = Levels::new(100);
         for (name, level) in [0, 9, 4, 9, 0, 200].into_iter().enumerate() {
-            levels.push(Job::new(name, level, NEVER));
+            levels.push(Priority::new(level), waiting(name, NEVER));
         }
-        let order: Vec<_> = std::iter::from_fn(|| pop(&mut levels)).map(|job| job.0.0).collect();
+        let order: Vec<_> = std::iter::from_fn(|| pop(&mut levels)).collect();
         assert_eq!(order, [1, 3, 5, 2, 0, 4]);
     }
 
     #[test]
     fn with_all_levels_full_the_highest_gets_most_and_each_gets_its_turn() {
         let mut levels = Levels::new(10_000);
-        (0..10_000).for_each(|name| levels.push(Job::new(name, (name % 10) as u8, NEVER)));
+        for name in 0..10_000 {
+            levels.push(Priority::new((name % 10) as u8), waiting(name, NEVER));
+        }
         let mut starts = [0; Priority::COUNT];
-        (0..990).for_each(|_| starts[pop(&mut levels).unwrap().priority().index()] += 1);
+        (0..990).for_each(|_| starts[levels.pop().unwrap().0.index()] += 1);
         assert!(starts[9] > 600, "{starts:?}");
         assert!(starts[..9].iter().all(|starts| *starts >= 990 / 42), "{starts:?}");
     }
@@ -218,34 +199,43 @@ mod tests {
     #[test]
     fn what_is_overdue_is_found_and_the_next_time_too() {
         let mut levels = Levels::new(100);
-        let jobs: Vec<_> = [(9, 50), (0, 10), (4, 70), (4, NEVER)]
+        let keys: Vec<_> = [(9, 50), (0, 10), (4, 70), (4, NEVER)]
             .into_iter()
             .enumerate()
-            .map(|(name, (level, due))| Job::new(name, level, due))
+            .map(|(name, (level, due))| levels.push(Priority::new(level), waiting(name, due)))
             .collect();
-        jobs.iter().for_each(|job| levels.push(job.clone()));
         let mut overdue = Vec::new();
-        assert_eq!(levels.overdue(20, &mut overdue), 50);
-        assert_eq!(overdue.iter().map(|job| job.0.0).collect::<Vec<_>>(), [1]);
-        assert!(levels.withdraw(&jobs[1]).is_some());
+        assert_eq!(levels.overdue(20, |key, job| overdue.push((key, *job))), 50);
+        assert_eq!(overdue, [(keys[1], 1)]);
+        assert_eq!(levels.withdraw(keys[1]), Some(1));
         overdue.clear();
-        assert_eq!((levels.overdue(60, &mut overdue), overdue.len()), (70, 1), "one that was withdrawn is not told");
+        let earliest = levels.overdue(60, |key, job| overdue.push((key, *job)));
+        assert_eq!((earliest, overdue.len()), (70, 1), "one that was withdrawn is not told");
     }
 
     #[derive(Debug, Clone)]
     enum Step {
         Push(u8),
+        PushInFront(u8),
         Pop,
         Withdraw(prop::sample::Index),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let level = || prop_oneof![Just(9), 0_u8..10];
         let step = prop_oneof![
-            6 => prop_oneof![Just(9), 0_u8..10].prop_map(Step::Push),
-            5 => Just(Step::Pop),
-            1 => any::<prop::sample::Index>().prop_map(Step::Withdraw),
+            12 => level().prop_map(Step::Push),
+            1 => level().prop_map(Step::PushInFront),
+            10 => Just(Step::Pop),
+            2 => any::<prop::sample::Index>().prop_map(Step::Withdraw),
         ];
         prop::collection::vec(step, 0..600)
+    }
+
+    struct Known {
+        name: usize,
+        level: usize,
+        key: Key,
     }
 
     proptest! {
@@ -254,25 +244,28 @@ mod tests {
         #[test]
         fn levels_behave_like_a_plain_list(steps in steps(), limit in 1_usize..200) {
             let mut levels = Levels::new(limit);
-            let mut model: Vec<Job> = Vec::new();
+            let mut model: Vec<Known> = Vec::new();
             let mut passed_over = [0_u64; Priority::COUNT];
             for (name, step) in steps.into_iter().enumerate() {
                 match step {
-                    Step::Push(_) if levels.is_full() => prop_assert_eq!(model.len(), limit),
+                    Step::Push(_) if levels.is_full() => prop_assert!(model.len() >= limit),
                     Step::Push(level) => {
-                        let job = Job::new(name, level, NEVER);
-                        levels.push(job.clone());
-                        model.push(job);
+                        let key = levels.push(Priority::new(level), waiting(name, NEVER));
+                        model.push(Known { name, level: level.into(), key });
+                    }
+                    Step::PushInFront(level) => {
+                        let key = levels.push_in_front(Priority::new(level), waiting(name, NEVER));
+                        model.insert(0, Known { name, level: level.into(), key });
                     }
                     Step::Pop => {
-                        let waits = |level: usize| model.iter().any(|job| job.priority().index() == level);
+                        let waits = |level: usize| model.iter().any(|job| job.level == level);
                         let highest = (0..Priority::COUNT).rev().find(|level| waits(*level));
                         let due = (0..Priority::COUNT).filter(|level| waits(*level) && Some(*level) != highest);
                         let due = due.filter(|level| passed_over[*level] >= PATIENCE);
                         let chosen = due.max_by_key(|level| passed_over[*level]).or(highest);
-                        let expected = chosen.and_then(|level| model.iter().position(|job| job.priority().index() == level));
-                        let expected = expected.map(|index| model.remove(index).0.0);
-                        prop_assert_eq!(pop(&mut levels).map(|job| job.0.0), expected);
+                        let expected = chosen.and_then(|level| model.iter().position(|job| job.level == level));
+                        let expected = expected.map(|index| model.remove(index).name);
+                        prop_assert_eq!(pop(&mut levels), expected);
                         if let Some(chosen) = chosen {
                             passed_over.iter_mut().for_each(|times| *times += 1);
                             passed_over[chosen] = 0;
@@ -280,12 +273,13 @@ mod tests {
                     }
                     Step::Withdraw(index) if !model.is_empty() => {
                         let job = model.remove(index.index(model.len()));
-                        prop_assert!(levels.withdraw(&job).is_some());
+                        prop_assert_eq!(levels.withdraw(job.key), Some(job.name));
+                        prop_assert_eq!(levels.withdraw(job.key), None);
                     }
                     Step::Withdraw(_) => {}
                 }
                 for (level, times) in passed_over.iter_mut().enumerate() {
-                    if !model.iter().any(|job| job.priority().index() == level) {
+                    if !model.iter().any(|job| job.level == level) {
                         *times = 0;
                     }
                     prop_assert!(*times <= PATIENCE + 9, "level {} was passed over {} times", level, times);
