@@ -1,6 +1,6 @@
 //! [`Descriptors`]: descriptors that came into this process under names.
 
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Descriptors by name. Names may repeat; order is kept.
 #[derive(Debug, Default)]
@@ -45,6 +45,11 @@ impl Descriptors {
         let (taken, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0).into_iter().partition(|(its, _)| its == name);
         self.0 = rest;
         taken.into_iter().map(|(_, descriptor)| descriptor).collect()
+    }
+
+    /// The numbers of all that are left.
+    pub(crate) fn numbers(&self) -> Vec<RawFd> {
+        self.0.iter().map(|(_, descriptor)| descriptor.as_raw_fd()).collect()
     }
 
     /// Takes all that are left.

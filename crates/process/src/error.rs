@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::Sandbox;
+
 /// An error of starting this executable in a role, or of being started in one.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -37,6 +39,13 @@ pub enum Error {
         what: String,
         /// What came back.
         source: io::Error,
+    },
+    /// A part of the sandbox that this process was to be in is missing, and all of it was required.
+    Sandbox {
+        /// The level that was asked for.
+        level: Sandbox,
+        /// What is missing, with the reasons.
+        missing: Vec<String>,
     },
     /// A process is no child of this one, or was reaped already.
     NotOurChild {
@@ -96,6 +105,13 @@ impl fmt::Display for Error {
                 };
                 write!(f, "cannot set {what} for process {}: {source}{advice}", std::process::id())
             }
+            Error::Sandbox { level, missing } => write!(
+                f,
+                "cannot confine process {} to the sandbox \"{level}\", which is required: no {}; run it where the kernel \
+                 has that, or require less",
+                std::process::id(),
+                missing.join("; no ")
+            ),
             Error::NotOurChild { pid } => {
                 write!(f, "process {pid} is no child of process {}, or was reaped already", std::process::id())
             }

@@ -53,10 +53,11 @@ static NAME: OnceLock<String> = OnceLock::new();
 ///
 /// Every inherited descriptor but the standard streams becomes close-on-exec. The channel of a Node.js parent is taken out
 /// of the environment as well, for [`parent`](crate::parent). If the process was spawned in a role, it
-/// will get SIGTERM when its parent dies; if the parent is dead already, it exits at once. From now on roles may be
-/// spawned. A second call does nothing.
+/// will get SIGTERM when its parent dies; if the parent is dead already, it exits at once. If it was spawned into a
+/// [`sandbox`](crate::sandbox), it is in there when this returns. From now on roles may be spawned. A second call does
+/// nothing.
 ///
-/// Errors: a kernel that is too old, a role that makes no sense.
+/// Errors: a kernel that is too old, a role that makes no sense, a setting or sandbox that was refused.
 pub fn init() -> Result<(), Error> {
     if STATE.load(Ordering::Acquire) != NOT_INITIALIZED {
         return Ok(());
@@ -103,9 +104,12 @@ pub fn init() -> Result<(), Error> {
     };
     let (parent, death) = (spawned.parent, spawned.death);
     let mut role = spawned.take_descriptors()?;
-    refusal::follow(&mut role.descriptors)?;
+    let received = refusal::Received::take(&mut role.descriptors)?;
+    received.as_ref().map_or(Ok(()), refusal::Received::apply)?;
     // After a change of user, which clears it.
     die_with(parent, death)?;
+    // Last: whatever comes from here on is confined.
+    received.map_or(Ok(()), |received| received.confine(&role.descriptors))?;
     if role.name == stack_dump::ROLE {
         STATE.store(ROLE_TAKEN, Ordering::Release);
         stack_dump::play(role);

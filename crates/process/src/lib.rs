@@ -43,6 +43,7 @@
 //! | messages with a Node script, or to be the child of a Node program | [`fork_node`], [`parent()`] |
 //! | the same without a runtime | [`blocking`] |
 //! | this program as another part, with descriptors, limits, a user | [`Role`], [`Process`] |
+//! | a part that may do next to nothing | [`Role::sandbox`], [`sandbox`] |
 //! | to become another image without a stop, and to go back | [`upgrade`] |
 //! | to know where every thread of a process hangs | [`stack_dump`] |
 //! | signals to read, sockets and notices of systemd, a pid file | [`Signals`], [`service`] |
@@ -79,8 +80,8 @@
 //! # What it does not do
 //!
 //! It supervises nothing, restarts nothing, and knows no roles but fork and launcher: that is the business of the crates
-//! above. Without [`Command::own_tree`] or a process group, descendants whose own parent has ended are not found. It is no
-//! sandbox. Linux ≥ 5.10 only.
+//! above. Without [`Command::own_tree`] or a process group, descendants whose own parent has ended are not found. Only
+//! parts of this program can be put into a [`sandbox`], no other programs. Linux ≥ 5.10 only.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -117,7 +118,7 @@ mod process;
 mod process_table;
 mod refusal;
 mod role;
-mod sandbox;
+pub mod sandbox;
 pub mod service;
 mod settings;
 mod signal_mask;
@@ -147,7 +148,7 @@ pub use open_files::raise_open_files;
 pub use parent::{Parent, parent};
 pub use process::Process;
 pub use role::Role;
-pub use sandbox::Sandbox;
+pub use sandbox::{Confinement, Sandbox, SandboxPolicy, confinement};
 pub use settings::Limit;
 pub use signals::{Signal, Signals, die_now};
 pub use spawn_error::SpawnError;

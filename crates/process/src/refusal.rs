@@ -1,13 +1,13 @@
 //! The settings of a child in a role, on their way into it; and its word if one was refused.
 //!
 //! ```text
-//!   Role::spawn ── a nameless file ─► init(): Settings::apply ── refused ─► a pipe ─► Process::refusal
+//!   Role::spawn ── a nameless file ─► init(): apply, confine ── refused ─► a pipe ─► Process::refusal
 //! ```
 //!
 //! Only a role with settings has the file and the pipe. Nobody waits: whoever holds the [`Process`](crate::Process) asks
 //! when the child has ended.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::PipeFlags;
 
@@ -54,24 +54,48 @@ impl Orders {
     }
 }
 
-/// In the child: sets what there is to set, and tells the parent what was refused.
-pub(crate) fn follow(descriptors: &mut Descriptors) -> Result<(), Error> {
-    let (Some(settings), Some(report_to)) = (descriptors.take(SETTINGS), descriptors.take(REFUSAL)) else {
-        return Ok(());
-    };
-    let settings: Settings = nameless_file::read(settings)
-        .map_err(|source| Error::BadRole { why: format!("its settings cannot be read: {source}") })?;
-    settings.apply().map_err(|(what, source)| {
-        let refused = Error::Setting { what, source };
-        let words = refused.to_string();
-        let _ = rustix::io::write(&report_to, &words.as_bytes()[..words.len().min(MAX_REFUSAL)]);
-        refused
-    })?;
-    if settings.user.is_some() || settings.group.is_some() {
-        // As after an exec by that user. The process has nothing from before the change but its arguments.
-        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
+/// In the child: what it is to set, and where to tell what was refused.
+pub(crate) struct Received {
+    settings: Settings,
+    report_to: OwnedFd,
+}
+
+impl Received {
+    /// `None` if there is nothing to set.
+    pub(crate) fn take(descriptors: &mut Descriptors) -> Result<Option<Received>, Error> {
+        let (Some(settings), Some(report_to)) = (descriptors.take(SETTINGS), descriptors.take(REFUSAL)) else {
+            return Ok(None);
+        };
+        let settings = nameless_file::read(settings)
+            .map_err(|source| Error::BadRole { why: format!("its settings cannot be read: {source}") })?;
+        Ok(Some(Received { settings, report_to }))
     }
-    Ok(())
+
+    /// Sets what there is to set, but for the sandbox.
+    pub(crate) fn apply(&self) -> Result<(), Error> {
+        let applied = self.settings.apply();
+        applied.map_err(|(what, source)| self.told(Error::Setting { what, source }))?;
+        if self.settings.user.is_some() || self.settings.group.is_some() {
+            // As after an exec by that user. The process has nothing from before the change but its arguments.
+            let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
+        }
+        Ok(())
+    }
+
+    /// Goes into the sandbox, if there is one, with these descriptors.
+    pub(crate) fn confine(self, descriptors: &Descriptors) -> Result<(), Error> {
+        let Some(order) = self.settings.sandbox else { return Ok(()) };
+        let mut kept = descriptors.numbers();
+        kept.push(self.report_to.as_raw_fd());
+        order.follow(&kept).map_err(|error| self.told(error))
+    }
+
+    /// Tells the parent of an error.
+    fn told(&self, refused: Error) -> Error {
+        let words = refused.to_string();
+        let _ = rustix::io::write(&self.report_to, &words.as_bytes()[..words.len().min(MAX_REFUSAL)]);
+        refused
+    }
 }
 
 /// In the parent: the child's word, if it left one.

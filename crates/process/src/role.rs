@@ -14,9 +14,10 @@ use std::path::PathBuf;
 
 use crate::environment::NOT_INHERITED;
 use crate::posix_spawn::{Attributes, FileActions, Place, posix_spawn};
+use crate::sandbox::SandboxOrder;
 use crate::settings::{Limit, Settings};
 use crate::stdio::{STDERR, STDIN, STDOUT};
-use crate::{Error, Process, Signal, init, refusal};
+use crate::{Error, Process, Sandbox, SandboxPolicy, Signal, init, refusal};
 
 /// The variable that carries the role.
 pub(crate) const ROLE_VARIABLE: &str = "PHALANX_ROLE";
@@ -36,7 +37,8 @@ const FOR_THE_SERVICE: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_
 /// A child that is this executable in another role: its name, its descriptors, additions to its environment.
 ///
 /// The child gets the arguments of this process, its environment with the additions, its standard streams, and of
-/// all other descriptors exactly those that were named.
+/// all other descriptors exactly those that were named; or other [`arguments`](Role::arguments), and
+/// [nothing](Role::env_clear) of the environment.
 ///
 /// What [`rlimit`](Role::rlimit), [`nice`](Role::nice), [`affinity`](Role::affinity), [`cgroup`](Role::cgroup),
 /// [`uid`](Role::uid) and [`gid`](Role::gid) say is set by the child itself in [`init`](crate::init), before any thread of
@@ -47,9 +49,12 @@ pub struct Role<'a> {
     program: Option<PathBuf>,
     streams: Vec<(RawFd, BorrowedFd<'a>)>,
     descriptors: Vec<(&'static str, BorrowedFd<'a>)>,
+    arguments: Option<Vec<OsString>>,
     environment: Vec<(OsString, OsString)>,
+    only_named: bool,
     settings: Settings,
     parent_death: Signal,
+    sandbox: SandboxOrder,
 }
 
 impl<'a> Role<'a> {
@@ -60,9 +65,12 @@ impl<'a> Role<'a> {
             program: None,
             streams: Vec::new(),
             descriptors: Vec::new(),
+            arguments: None,
             environment: Vec::new(),
+            only_named: false,
             settings: Settings::default(),
             parent_death: DEATH_SIGNAL,
+            sandbox: SandboxOrder { level: Sandbox::None, policy: SandboxPolicy::default() },
         }
     }
 
@@ -99,6 +107,37 @@ impl<'a> Role<'a> {
     /// Sets a variable in the child's environment.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Passes nothing of our environment on: the child gets its role and what [`env`](Role::env) adds.
+    pub fn env_clear(mut self) -> Self {
+        self.only_named = true;
+        self
+    }
+
+    /// The child's arguments instead of ours, the first one included, which `ps` shows as the command and the kernel (cut to
+    /// 15 bytes) as its name: `["phalanx: job thumbnails"]`. Without any the child gets ours.
+    pub fn arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments = Some(arguments.into_iter().map(Into::into).collect::<Vec<_>>()).filter(|all| !all.is_empty());
+        self
+    }
+
+    /// Puts the child into a [sandbox](crate::sandbox) of this level: it is in there when its [`init`](crate::init) returns,
+    /// and has then no descriptors above the standard streams but those that it was given. Default [`Sandbox::None`].
+    ///
+    /// What the kernel lacks is left out and told by [`confinement`](crate::confinement); see
+    /// [`sandbox_policy`](Role::sandbox_policy).
+    pub fn sandbox(mut self, level: Sandbox) -> Self {
+        self.sandbox.level = level;
+        self
+    }
+
+    /// What to do where the kernel, or the filter of a container, lacks a part of the sandbox. With
+    /// [`SandboxPolicy::Require`] the child's `init` returns [`Error::Sandbox`] then, and [`Process::refusal`] tells us.
+    /// Default [`SandboxPolicy::Prefer`].
+    pub fn sandbox_policy(mut self, policy: SandboxPolicy) -> Self {
+        self.sandbox.policy = policy;
         self
     }
 
@@ -151,7 +190,9 @@ impl<'a> Role<'a> {
     /// *thread* that spawned, not the process.
     pub fn spawn(mut self) -> Result<Process, Error> {
         init::check_may_spawn()?;
-        let settings = std::mem::take(&mut self.settings);
+        let mut settings = std::mem::take(&mut self.settings);
+        let confined = self.sandbox.level != Sandbox::None && self.sandbox.policy != SandboxPolicy::Off;
+        settings.sandbox = confined.then_some(self.sandbox);
         let Some(orders) = refusal::Orders::of(&settings)? else { return self.start() };
         let child = {
             let mut role: Role<'_> = self;
@@ -163,7 +204,10 @@ impl<'a> Role<'a> {
     }
 
     fn start(&self) -> Result<Process, Error> {
-        let arguments = c_strings(std::env::args_os(), "an argument of this program")?;
+        let arguments = match &self.arguments {
+            Some(arguments) => c_strings(arguments.iter().cloned(), "an argument of a child")?,
+            None => c_strings(std::env::args_os(), "an argument of this program")?,
+        };
         let environment = self.environment_block()?;
         let file = match &self.program {
             Some(file) => CString::new(file.as_os_str().as_bytes())
@@ -189,7 +233,7 @@ impl<'a> Role<'a> {
             role.push_str(&format!(";{name}={number}"));
         }
         environment_block(&self.environment, ROLE_VARIABLE, role, |name| {
-            NOT_INHERITED.iter().chain(&FOR_THE_SERVICE).any(|not| name == *not)
+            self.only_named || NOT_INHERITED.iter().chain(&FOR_THE_SERVICE).any(|not| name == *not)
         })
     }
 }

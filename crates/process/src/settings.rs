@@ -11,7 +11,9 @@ use rustix::process::{Gid, Rlimit, Uid};
 use rustix::thread::CpuSet;
 use serde::{Deserialize, Serialize};
 
-/// Limits, priority, processors, control group, user. Nothing, usually.
+use crate::sandbox::SandboxOrder;
+
+/// Limits, priority, processors, control group, user, sandbox. Nothing, usually.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) limits: Vec<(Limit, u64)>,
@@ -20,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) cgroup: Option<PathBuf>,
     pub(crate) user: Option<u32>,
     pub(crate) group: Option<u32>,
+    /// For a role only: it is the last thing that `init` does.
+    pub(crate) sandbox: Option<SandboxOrder>,
 }
 
 /// A setting that was refused: which one, and what came back.
@@ -30,7 +34,7 @@ impl Settings {
         *self == Settings::default()
     }
 
-    /// Sets it all for this process, which must have a single thread. The user comes last: it may take away the right
+    /// Sets all but the sandbox for this process, which must have a single thread. The user comes last: it may take away the right
     /// to set the others. A change of user clears the parent-death signal, so that is set after this.
     pub(crate) fn apply(&self) -> Result<(), Refused> {
         if let Some(directory) = &self.cgroup {
