@@ -1,9 +1,11 @@
 //! The one error type of the crate. Each variant names the HTTP status that fits it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why a picture could not be read, planned or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Error {
     /// The first bytes are of no known picture format (HTTP 415).
@@ -11,12 +13,12 @@ pub enum Error {
     /// The format is known, but this variety of it is not supported (HTTP 415).
     Unsupported {
         /// The variety, as in "arithmetic-coded JPEG".
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// A limit of [`Limits`](crate::Limits) is exceeded (HTTP 413).
     TooLarge {
         /// What is too large, with its unit.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// The value that was asked for or found.
         value: u64,
         /// The limit that it exceeds.
@@ -44,6 +46,10 @@ pub enum Error {
 impl Error {
     pub(crate) fn damaged(what: impl fmt::Display) -> Self {
         Self::Damaged { what: what.to_string() }
+    }
+
+    pub(crate) fn unsupported(what: &'static str) -> Self {
+        Self::Unsupported { what: what.into() }
     }
 
     pub(crate) fn internal(what: impl fmt::Display) -> Self {

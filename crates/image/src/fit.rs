@@ -2,6 +2,7 @@
 
 /// How the picture is fitted into the asked width and height; the words and rules are sharp's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Fit {
     /// Fill the whole box, keep the aspect ratio, cut off what hangs over (around the centre).
     Cover,
@@ -18,6 +19,7 @@ pub enum Fit {
 
 /// Whether a picture may become larger than it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Enlarge {
     /// Never scale up (sharp's `withoutEnlargement`).
     #[default]

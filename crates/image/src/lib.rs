@@ -37,6 +37,7 @@
 //! - Limits hold before memory is taken ([`Limits`]); [`Plan::estimated_bytes`] is an upper bound.
 //! - The same input gives the same output, on every machine of an architecture, whatever the [`Scratch`] did before.
 //! - No `unsafe` in this crate.
+//! - With the feature `serde`, wishes, limits, timings and errors can be sent to another process, which then does the work.
 //!
 //! # What it does not do
 //!

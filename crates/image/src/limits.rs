@@ -12,6 +12,7 @@ const MEBIBYTE: u64 = 1024 * 1024;
 /// assert_eq!(limits.source_side, 16_384);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limits {
     /// Pixels of the source, width × height. Default 50 000 000 (imgproxy has the same; sharp allows 268 million).
     pub source_pixels: u64,

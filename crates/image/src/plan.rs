@@ -99,7 +99,7 @@ pub fn plan(header: &Header, transform: &Transform, limits: &Limits) -> Result<P
     check("source side in pixels", header.width.max(header.height).into(), limits.source_side.into())?;
     check("source pixels", header.pixels(), limits.source_pixels)?;
     if cfg!(not(feature = "webp-encode")) && matches!(transform.output, Output::WebP { .. }) {
-        return Err(Error::Unsupported { what: "WebP output in a build without the feature `webp-encode`" });
+        return Err(Error::unsupported("WebP output in a build without the feature `webp-encode`"));
     }
     let geometry = Geometry::new(header, transform)?;
     let (width, height) = geometry.canvas;
@@ -133,7 +133,7 @@ pub fn plan(header: &Header, transform: &Transform, limits: &Limits) -> Result<P
 }
 
 fn check(what: &'static str, value: u64, limit: u64) -> Result<(), Error> {
-    if value > limit { Err(Error::TooLarge { what, value, limit }) } else { Ok(()) }
+    if value > limit { Err(Error::TooLarge { what: what.into(), value, limit }) } else { Ok(()) }
 }
 
 /// Samples of the decoded plane per sample of the resized one, at least. Between 1.0 and 1.2 the quality drops visibly (SSIMULACRA2 by 2 to

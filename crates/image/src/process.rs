@@ -32,6 +32,7 @@ pub struct Picture {
 
 /// Wall time of each stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Timings {
     /// Reading the source.
     pub decode: Duration,

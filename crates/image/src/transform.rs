@@ -4,6 +4,7 @@ use crate::{Enlarge, Error, Fit, Orientation};
 
 /// Encoder quality, 1 (smallest) to 100 (best).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "u8", into = "u8"))]
 pub struct Quality(u8);
 
 impl Quality {
@@ -29,6 +30,19 @@ impl Quality {
     }
 }
 
+impl TryFrom<u8> for Quality {
+    type Error = Error;
+    fn try_from(value: u8) -> Result<Self, Error> {
+        Self::new(value)
+    }
+}
+
+impl From<Quality> for u8 {
+    fn from(quality: Quality) -> u8 {
+        quality.get()
+    }
+}
+
 impl Default for Quality {
     fn default() -> Self {
         Self::DEFAULT
@@ -37,6 +51,7 @@ impl Default for Quality {
 
 /// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Output {
     /// Baseline JPEG with optimised Huffman tables; 4:2:0 up to quality 90, 4:4:4 above.
@@ -73,6 +88,7 @@ impl Default for Output {
 
 /// A turn by quarters, clockwise, after the picture was set upright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Rotate {
     /// Not turned.
     #[default]
@@ -113,6 +129,7 @@ impl Rotate {
 /// An opaque colour (sRGB) for what a picture leaves empty: the bars of [`Fit::Contain`], and behind transparency when the
 /// output is JPEG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Background {
     /// Red, 0 to 255.
     pub red: u8,
@@ -146,6 +163,7 @@ const DPR_RANGE: std::ops::RangeInclusive<f32> = 0.1..=8.0;
 /// let avatar = Transform::default().width(256).height(256).fit(Fit::Cover).output(Output::Png);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Transform {
     pub(crate) width: Option<u32>,
     pub(crate) height: Option<u32>,

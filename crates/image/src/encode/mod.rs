@@ -13,5 +13,5 @@ pub(crate) use webp::encode as webp;
 /// Without the encoder, asking for WebP is a clear error.
 #[cfg(not(feature = "webp-encode"))]
 pub(crate) fn webp(_: &crate::raster::Raster, _: crate::Quality) -> Result<Vec<u8>, crate::Error> {
-    Err(crate::Error::Unsupported { what: "WebP output in a build without the feature `webp-encode`" })
+    Err(crate::Error::unsupported("WebP output in a build without the feature `webp-encode`"))
 }

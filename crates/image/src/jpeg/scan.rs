@@ -106,7 +106,7 @@ pub(super) fn index_scans(bytes: &[u8], mut at: usize, frame: &Frame, most: u32)
                     .ok_or_else(|| Error::damaged("the JPEG file is truncated: it ends within a scan"))?;
                 if scans.len() as u64 >= u64::from(most) {
                     return Err(Error::TooLarge {
-                        what: "scans of the JPEG file",
+                        what: "scans of the JPEG file".into(),
                         value: scans.len() as u64 + 1,
                         limit: u64::from(most),
                     });
@@ -115,7 +115,7 @@ pub(super) fn index_scans(bytes: &[u8], mut at: usize, frame: &Frame, most: u32)
                 at = end;
                 continue;
             }
-            marker::DNL => return Err(Error::Unsupported { what: "JPEG that redefines its height" }),
+            marker::DNL => return Err(Error::unsupported("JPEG that redefines its height")),
             _ => {}
         }
         at = segment.end;

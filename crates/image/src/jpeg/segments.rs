@@ -105,26 +105,26 @@ impl Frame {
         let progressive = match segment.marker {
             0xC0 | 0xC1 => false,
             0xC2 => true,
-            0xC3 => return Err(Error::Unsupported { what: "lossless JPEG" }),
-            0xC5..=0xC7 => return Err(Error::Unsupported { what: "hierarchical JPEG" }),
-            _ => return Err(Error::Unsupported { what: "arithmetic-coded JPEG" }),
+            0xC3 => return Err(Error::unsupported("lossless JPEG")),
+            0xC5..=0xC7 => return Err(Error::unsupported("hierarchical JPEG")),
+            _ => return Err(Error::unsupported("arithmetic-coded JPEG")),
         };
         let &[precision, h1, h0, w1, w0, count, ref rest @ ..] = segment.payload else {
             return Err(Error::damaged("a short JPEG frame header"));
         };
         if precision != 8 {
-            return Err(Error::Unsupported { what: "JPEG with other than 8 bits a sample" });
+            return Err(Error::unsupported("JPEG with other than 8 bits a sample"));
         }
         let (width, height) = (u32::from(w1) << 8 | u32::from(w0), u32::from(h1) << 8 | u32::from(h0));
         if width == 0 {
             return Err(Error::damaged("a JPEG picture without width"));
         }
         if height == 0 {
-            return Err(Error::Unsupported { what: "JPEG that tells its height only at the end" });
+            return Err(Error::unsupported("JPEG that tells its height only at the end"));
         }
         let count = usize::from(count);
         if !matches!(count, 1 | 3 | 4) {
-            return Err(Error::Unsupported { what: "JPEG with other than 1, 3 or 4 components" });
+            return Err(Error::unsupported("JPEG with other than 1, 3 or 4 components"));
         }
         let mut components = [Component { id: 0, across: 1, down: 1, table: 0 }; 4];
         for (index, component) in components.iter_mut().take(count).enumerate() {
