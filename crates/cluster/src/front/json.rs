@@ -80,6 +80,11 @@ struct LoadJson {
     requests: u64,
     busy_threads: u64,
     queue_depth: u64,
+    job_processes: u64,
+    job_crashes: u64,
+    jobs_poisoned: u64,
+    /// What confines the job processes, while there are any.
+    sandbox: Option<String>,
     resident_bytes: u64,
 }
 
@@ -234,7 +239,21 @@ fn load(page: &Slot, its: &WorkerStatus) -> LoadJson {
         requests: seen.get(Field::Requests),
         busy_threads: seen.get(Field::BusyThreads),
         queue_depth: seen.get(Field::QueueDepth),
+        job_processes: seen.get(Field::JobProcesses),
+        job_crashes: seen.get(Field::JobCrashes),
+        jobs_poisoned: seen.get(Field::JobsPoisoned),
+        sandbox: (seen.get(Field::JobProcesses) > 0)
+            .then(|| sandbox(seen.get(Field::JobLandlock), seen.get(Field::JobSeccomp))),
         resident_bytes: seen.get(Field::ResidentBytes),
+    }
+}
+
+fn sandbox(landlock: u64, seccomp: u64) -> String {
+    match (landlock, seccomp) {
+        (0, 0) => "none".to_owned(),
+        (0, _) => "seccomp".to_owned(),
+        (version, 0) => format!("landlock {version}"),
+        (version, _) => format!("landlock {version}, seccomp"),
     }
 }
 

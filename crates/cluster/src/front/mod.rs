@@ -41,6 +41,7 @@
 //!  "places":[{"place":0,"state":"serving","restarts":4,"failures":0,"next_try_seconds":null,"error":null}],
 //!  "workers":[{"worker":8,"place":0,"pid":4242,"state":"serving","generation":3,"uptime_seconds":600,"restarts":4,
 //!              "accepting":true,"connections":12,"in_flight":1,"requests":4000,"busy_threads":1,"queue_depth":0,
+//!              "job_processes":2,"job_crashes":0,"jobs_poisoned":0,"sandbox":"landlock 7, seccomp",
 //!              "resident_bytes":7340032}],
 //!  "front":{"pid":4101,"restarts":0,"events_dropped":0}}
 //! ```

@@ -157,14 +157,22 @@ pub(super) const OF_ALL_WORKERS: &[(Family, &[Part<Field>])] = &[
         counter("phalanx_requests_timed_out_total", "Requests and connections ended because they took too long."),
         &[(None, Field::TimedOut)],
     ),
-    (counter("phalanx_jobs_submitted_total", "Jobs given to the thread pools."), &[(None, Field::JobsSubmitted)]),
+    (counter("phalanx_jobs_submitted_total", "Jobs given to the pools."), &[(None, Field::JobsSubmitted)]),
     (
-        counter("phalanx_jobs_total", "Jobs of the thread pools by how they ended."),
+        counter("phalanx_jobs_total", "Jobs of the pools by how they ended."),
         &[
             (Some(("result", "done")), Field::JobsDone),
             (Some(("result", "failed")), Field::JobsFailed),
             (Some(("result", "refused")), Field::JobsRefused),
         ],
+    ),
+    (
+        counter("phalanx_job_crashes_total", "Job processes that died of a task or by themselves."),
+        &[(None, Field::JobCrashes)],
+    ),
+    (
+        counter("phalanx_job_poisoned_total", "Jobs refused because their input had killed its process too often."),
+        &[(None, Field::JobsPoisoned)],
     ),
 ];
 
@@ -187,8 +195,20 @@ pub(super) const OF_EACH_WORKER: &[(Family, Field)] = &[
     (gauge("phalanx_worker_upgraded_connections", "Upgraded connections (WebSocket) that are open."), Field::Upgraded),
     (gauge("phalanx_worker_requests_in_flight", "Requests begun and not yet answered."), Field::InFlight),
     (counter("phalanx_worker_requests_total", "Requests begun by this worker."), Field::Requests),
-    (gauge("phalanx_worker_busy_threads", "Threads of the pool that run a job."), Field::BusyThreads),
-    (gauge("phalanx_worker_queue_depth", "Jobs that wait in the pool's queue."), Field::QueueDepth),
+    (gauge("phalanx_worker_busy_threads", "Jobs that have a thread or a job process."), Field::BusyThreads),
+    (gauge("phalanx_worker_queue_depth", "Jobs that wait for one."), Field::QueueDepth),
+    (gauge("phalanx_job_processes", "Job processes of the worker."), Field::JobProcesses),
+    (
+        gauge(
+            "phalanx_job_sandbox_landlock",
+            "Version of Landlock that confines the worker's job processes; 0 without.",
+        ),
+        Field::JobLandlock,
+    ),
+    (
+        gauge("phalanx_job_sandbox_seccomp", "1 if a filter of system calls confines the worker's job processes."),
+        Field::JobSeccomp,
+    ),
     (gauge("phalanx_worker_resident_bytes", "Resident memory, as last sampled."), Field::ResidentBytes),
 ];
 

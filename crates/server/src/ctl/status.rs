@@ -45,7 +45,7 @@ fn operation_line(operation: &Value) -> String {
 /// What a column is called, and what stands in it.
 type Column = (&'static str, fn(&Value) -> String);
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 14] = [
     ("WORKER", |worker| text(&worker["worker"])),
     ("PLACE", |worker| text(&worker["place"])),
     ("PID", |worker| text(&worker["pid"])),
@@ -56,6 +56,9 @@ const COLUMNS: [Column; 11] = [
     ("INFLIGHT", |worker| text(&worker["in_flight"])),
     ("REQUESTS", |worker| text(&worker["requests"])),
     ("QUEUE", |worker| text(&worker["queue_depth"])),
+    ("JOBPROCS", |worker| text(&worker["job_processes"])),
+    ("CRASHES", |worker| text(&worker["job_crashes"])),
+    ("SANDBOX", |worker| text(&worker["sandbox"])),
     ("MEMORY", |worker| worker["resident_bytes"].as_u64().map_or("-".into(), |bytes| ByteSize(bytes).to_string())),
 ];
 
@@ -99,7 +102,8 @@ mod tests {
             "version": "0.1.0", "pid": 7,
             "cluster": { "serving": 1, "wanted": 2, "generation": 3, "uptime_seconds": 93_784 },
             "operation": { "operation": 4, "kind": "reload", "state": "failed", "error": "no" },
-            "workers": [{ "worker": 12, "place": 0, "pid": 99, "state": "serving", "resident_bytes": 1536 }],
+            "workers": [{ "worker": 12, "place": 0, "pid": 99, "state": "serving", "resident_bytes": 1536,
+                "job_processes": 2, "job_crashes": 1, "sandbox": "landlock 7, seccomp" }],
         });
         let table = table(&status);
         let lines: Vec<&str> = table.lines().collect();
@@ -107,5 +111,6 @@ mod tests {
         assert_eq!(lines[1], "last operation: reload 4 is failed: no");
         assert!(lines[2].starts_with("WORKER  PLACE  PID  STATE"), "{table}");
         assert!(lines[3].starts_with("12      0      99   serving") && lines[3].ends_with("1.5 KiB"), "{table}");
+        assert!(lines[3].contains("2         1        landlock 7, seccomp  "), "{table}");
     }
 }

@@ -21,9 +21,9 @@ pub enum Field {
     Requests = 7,
     /// Requests begun and not yet answered.
     InFlight = 8,
-    /// Pool threads that run a job now.
+    /// Jobs that have a thread, or a job process, now.
     BusyThreads = 9,
-    /// Jobs that wait in the pool's queue.
+    /// Jobs that wait for one.
     QueueDepth = 10,
     /// Resident memory in bytes, as last sampled.
     ResidentBytes = 11,
@@ -69,11 +69,21 @@ pub enum Field {
     StartedAt = 31,
     /// Connections that were passed to another worker.
     PassedOn = 32,
+    /// Job processes that there are now.
+    JobProcesses = 33,
+    /// Job processes that died of a task or by themselves.
+    JobCrashes = 34,
+    /// Jobs refused because their input had killed its process too often.
+    JobsPoisoned = 35,
+    /// The version of Landlock that confines the job processes; 0 without.
+    JobLandlock = 36,
+    /// 1 if a filter of system calls confines the job processes.
+    JobSeccomp = 37,
 }
 
 impl Field {
     /// Every field, in the order of the layout.
-    pub const ALL: [Field; 32] = [
+    pub const ALL: [Field; 37] = [
         Field::Pid,
         Field::Worker,
         Field::Heartbeat,
@@ -106,6 +116,11 @@ impl Field {
         Field::SettingsGeneration,
         Field::StartedAt,
         Field::PassedOn,
+        Field::JobProcesses,
+        Field::JobCrashes,
+        Field::JobsPoisoned,
+        Field::JobLandlock,
+        Field::JobSeccomp,
     ];
 
     /// The field that counts answers with this status; `None` if it is no status of HTTP.
@@ -141,7 +156,9 @@ impl Field {
             | Field::JobsDone
             | Field::JobsFailed
             | Field::JobsRefused
-            | Field::PassedOn => true,
+            | Field::PassedOn
+            | Field::JobCrashes
+            | Field::JobsPoisoned => true,
             Field::Pid
             | Field::Worker
             | Field::Heartbeat
@@ -154,7 +171,10 @@ impl Field {
             | Field::Upgraded
             | Field::Place
             | Field::SettingsGeneration
-            | Field::StartedAt => false,
+            | Field::StartedAt
+            | Field::JobProcesses
+            | Field::JobLandlock
+            | Field::JobSeccomp => false,
         }
     }
 }
