@@ -1,6 +1,8 @@
 //! Test pictures of every format, made here: known pixels in, files out.
 #![allow(dead_code, clippy::unwrap_used)] // Each test file uses its own part; a test may panic.
 
+pub(crate) mod zoo;
+
 use phalanx_image::{Error, Limits, Output, Picture, Quality, Scratch, Transform, plan, probe, process};
 
 /// A smooth coloured pixel: no two neighbouring regions look alike.
