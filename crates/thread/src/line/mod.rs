@@ -36,6 +36,7 @@
 
 mod admitted;
 mod key;
+mod keys_in_use;
 mod lanes;
 mod levels;
 mod pace;
@@ -47,6 +48,7 @@ mod terms;
 mod time;
 
 pub use key::Key;
+pub use keys_in_use::{KeyInUse, KeysInUse};
 pub use priority::Priority;
 pub use queue::Line;
 pub use refusal::Refusal;

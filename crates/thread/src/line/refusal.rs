@@ -23,6 +23,8 @@ pub enum Refusal {
         /// When half of what is allowed will be left, at the speed measured now: the time for a `Retry-After`.
         retry_after: Duration,
     },
+    /// A job with the same idempotency key has not ended yet.
+    Duplicate,
     /// The pool drains or is gone.
     ShuttingDown,
 }
@@ -32,7 +34,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Refusal::TooLongWait { retry_after, .. } => Some(*retry_after),
-            Refusal::Full { .. } | Refusal::ShuttingDown => None,
+            Refusal::Full { .. } | Refusal::Duplicate | Refusal::ShuttingDown => None,
         }
     }
 }
@@ -47,6 +49,9 @@ impl fmt::Display for Refusal {
                 f,
                 "the job was refused: it would wait {predicted:.1?}, {limit:.1?} is allowed; try again in {retry_after:.1?}"
             ),
+            Refusal::Duplicate => {
+                f.write_str("the job was refused: one with the same idempotency key has not ended yet; await that one")
+            }
             Refusal::ShuttingDown => f.write_str("the job was refused: the pool is shutting down; ask another worker"),
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use phalanx_shared::{Owner, Permits};
 use rustix::thread::CpuSet;
 
-use crate::line::LineOptions;
+use crate::line::{KeysInUse, LineOptions};
 use crate::panic;
 use crate::pool::clock::Keeper;
 use crate::pool::core::Core;
@@ -197,6 +197,7 @@ impl Builder {
             dispatcher: Apart(Dispatcher::new(size, line)),
             keeper: Keeper::new(format!("{}-clock", self.name), started),
             counters: Apart::default(),
+            keys: KeysInUse::default(),
             share: self.permits.map(|(permits, owner)| CoreShare::new(permits, owner)),
             size,
             outfit: Outfit { name: self.name, niceness: self.niceness, affinity },

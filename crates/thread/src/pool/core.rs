@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::line::{Finished, NEVER, Nanos, Refusal, nanos};
+use crate::line::{Finished, KeysInUse, NEVER, Nanos, Refusal, nanos};
 use crate::panic;
 use crate::pool::clock::{Keeper, Watched};
 use crate::pool::context::JobContext;
@@ -26,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) dispatcher: Apart<Dispatcher<Job>>,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) counters: Apart<Counters>,
+    /// Of jobs that may be under way only once.
+    pub(crate) keys: KeysInUse,
     pub(crate) share: Option<CoreShare>,
     pub(crate) size: Size,
     pub(crate) outfit: Outfit,

@@ -224,7 +224,32 @@ impl JobBuilder<'_> {
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.terms.spawn(self.pool.core(), work)
+        self.terms.spawn(self.pool.core(), None, work)
+    }
+
+    /// As [`spawn`](JobBuilder::spawn), but only if no job of this pool with the same idempotency key is under way: else
+    /// it is refused as a [`Duplicate`](Refusal::Duplicate). The key is free again when the job has a result, was dropped
+    /// unrun, or has returned after it was told to stop.
+    ///
+    /// ```
+    /// use phalanx_thread::{JobError, Refusal, ThreadPool};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let pool = ThreadPool::builder().build().unwrap();
+    /// let (open, opened) = std::sync::mpsc::channel::<()>();
+    /// let first = pool.job().spawn_once("invoice 7", move |_| opened.recv().is_ok());
+    /// let second = pool.job().spawn_once("invoice 7", |_| unreachable!("never runs"));
+    /// assert_eq!(second.await, Err::<(), _>(JobError::Refused(Refusal::Duplicate)));
+    /// open.send(()).unwrap();
+    /// assert_eq!(first.await, Ok(true));
+    /// # });
+    /// ```
+    pub fn spawn_once<T, F>(self, key: &str, work: F) -> Submission<T>
+    where
+        F: FnOnce(&JobContext) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.terms.spawn_once(self.pool.core(), key, work)
     }
 
     /// As [`ThreadPool::spawn_many`], each on these terms.

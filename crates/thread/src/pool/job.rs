@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use crate::line::{Key, NEVER, Nanos, Priority};
+use crate::line::{Key, KeyInUse, NEVER, Nanos, Priority};
 use crate::panic;
 use crate::pool::context::JobContext;
 use crate::pool::core::Core;
@@ -175,7 +175,8 @@ pub(crate) trait Awaited<T>: Queued {
 }
 
 enum Stage<F, T> {
-    Queued(F),
+    /// With the key that is in use until the closure is gone.
+    Queued(F, Option<KeyInUse>),
     Running,
     Ran(Result<T, JobError>),
     /// Somebody stopped it, and frees what it had.
@@ -200,8 +201,8 @@ where
     F: FnOnce(&JobContext) -> T + Send + 'static,
     T: Send + 'static,
 {
-    pub(crate) fn new(ticket: Ticket, core: Arc<Core>, work: F) -> Arc<Cell<F, T>> {
-        Arc::new(Cell { ticket, core, slot: Mutex::new(Slot { stage: Stage::Queued(work), waker: None }) })
+    pub(crate) fn new(ticket: Ticket, core: Arc<Core>, work: F, key: Option<KeyInUse>) -> Arc<Cell<F, T>> {
+        Arc::new(Cell { ticket, core, slot: Mutex::new(Slot { stage: Stage::Queued(work, key), waker: None }) })
     }
 
     /// Moves to `next` what `from` recognises; gives back what was there, or nothing if it stays.
@@ -212,10 +213,10 @@ where
 
     /// Stops the job; `next` is what its caller finds, once all that the job captured is gone.
     fn halt(self: Arc<Self>, next: Stage<F, T>, end: End) {
-        let unfinished = |stage: &Stage<F, T>| matches!(stage, Stage::Queued(_) | Stage::Running | Stage::Ran(_));
+        let unfinished = |stage: &Stage<F, T>| matches!(stage, Stage::Queued(..) | Stage::Running | Stage::Ran(_));
         let Some(old) = self.advance(Stage::Halted, unfinished) else { return };
         self.ticket.stopped.store(true, Ordering::Relaxed);
-        if matches!(old, Stage::Queued(_)) {
+        if matches!(old, Stage::Queued(..)) {
             self.core.dispatcher.withdraw(&Job(self.clone()));
         }
         // The closure, with all it captured, goes now, wherever its husk still lies.
@@ -248,10 +249,12 @@ where
     }
 
     fn run(&self, context: &JobContext) -> (Ran, Nanos) {
-        let Some(Stage::Queued(work)) = self.advance(Stage::Running, |stage| matches!(stage, Stage::Queued(_))) else {
+        let Some(Stage::Queued(work, key)) = self.advance(Stage::Running, |stage| matches!(stage, Stage::Queued(..)))
+        else {
             return (Ran::Never, self.core.keeper.now());
         };
         let mut result = panic::catch(|| work(context));
+        drop(key);
         let ended = self.core.keeper.now();
         let too_late = context.why_stopped(ended);
         let whole = result.is_ok() && too_late.is_none();
@@ -291,7 +294,7 @@ where
     }
 
     fn time_out(self: Arc<Self>) {
-        let phase = if matches!(lock(&self.slot).stage, Stage::Queued(_)) { Phase::Queue } else { Phase::Run };
+        let phase = if matches!(lock(&self.slot).stage, Stage::Queued(..)) { Phase::Queue } else { Phase::Run };
         self.stop(JobError::TimedOut(phase));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::line::{NEVER, Nanos, Priority, cost_of, nanos};
+use crate::line::{KeyInUse, NEVER, Nanos, Priority, Refusal, cost_of, nanos};
 use crate::pool::cancellation::Cancellation;
 use crate::pool::context::JobContext;
 use crate::pool::core::Core;
@@ -42,7 +42,7 @@ impl Terms {
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
     {
-        Cell::new(self.ticket(core.at(now)), core.clone(), work)
+        Cell::new(self.ticket(core.at(now)), core.clone(), work, None)
     }
 
     /// What is left to do for a job that is in the queue now.
@@ -59,7 +59,23 @@ impl Terms {
         }
     }
 
-    pub(crate) fn spawn<T, F>(&self, core: &Arc<Core>, work: F) -> Submission<T>
+    /// Submits a job unless one of the same key has not ended.
+    pub(crate) fn spawn_once<T, F>(&self, core: &Arc<Core>, key: &str, work: F) -> Submission<T>
+    where
+        F: FnOnce(&JobContext) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match core.keys.take(key) {
+            Some(key) => self.spawn(core, Some(key), work),
+            None => {
+                core.counters.count(End::Refused);
+                Submission::failed(Refusal::Duplicate.into())
+            }
+        }
+    }
+
+    /// Submits a job; `key` is in use until it has ended.
+    pub(crate) fn spawn<T, F>(&self, core: &Arc<Core>, key: Option<KeyInUse>, work: F) -> Submission<T>
     where
         F: FnOnce(&JobContext) -> T + Send + 'static,
         T: Send + 'static,
@@ -69,7 +85,7 @@ impl Terms {
             return Submission::failed(JobError::Cancelled);
         }
         let now = Instant::now();
-        let cell: Arc<Cell<F, T>> = self.draw_up(core, now, work);
+        let cell = Cell::<F, T>::new(self.ticket(core.at(now)), core.clone(), work, key);
         let job = Job(cell.clone());
         match core.dispatcher.push(&job, self.cost(), now) {
             Ok(call) => self.has_been_taken(core, &job, call),

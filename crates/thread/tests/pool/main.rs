@@ -16,6 +16,7 @@ mod hands;
 mod init;
 mod map;
 mod model;
+mod once;
 mod outcome;
 mod permits;
 mod priority;
