@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blocking;
 mod context;
 mod error;
 mod executor;
@@ -20,8 +21,10 @@ mod packed;
 mod pool;
 mod progress;
 mod registry;
+mod span;
 mod submission;
 mod task;
+mod thread;
 
 pub use context::{Host, TaskContext};
 pub use error::{Crash, Ending, Phase, Refusal, TaskError};

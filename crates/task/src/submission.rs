@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use crate::{ProgressCell, ProgressStream, TaskError};
+use crate::{Phase, ProgressCell, ProgressStream, TaskError, blocking};
 
 /// Number of a submission, unique in this process: for logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +62,7 @@ pub struct Submission<T> {
 enum State<T> {
     Failed(TaskError),
     Taken(Box<dyn Pending<T>>),
+    /// It gave its result, or was detached.
     Over,
 }
 
@@ -92,6 +94,40 @@ impl<T> Submission<T> {
     /// the task.
     pub fn progress(&self) -> ProgressStream {
         ProgressStream::new(self.progress.clone())
+    }
+
+    /// Blocks the calling thread until the result is there: for programs without a runtime. Not for an event loop; inside of a
+    /// task, in [`TaskContext::wait`](crate::TaskContext::wait).
+    ///
+    /// If it is not there `within` this time, the task is cancelled and the result is [`TaskError::TimedOut`], as if it ran: who
+    /// waits outside does not know whether it had begun.
+    ///
+    /// ```
+    /// # use phalanx_task::{Task, TaskContext, TaskError};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Sum { numbers: Vec<u64> }
+    /// # impl Task for Sum {
+    /// #     const NAME: &'static str = "sum"; type Output = u64;
+    /// #     fn run(self, _: &TaskContext) -> Result<u64, TaskError> { Ok(self.numbers.iter().sum()) }
+    /// # }
+    /// use phalanx_task::Executor;
+    /// use phalanx_thread::ThreadPool;
+    /// use std::time::Duration;
+    ///
+    /// let threads = ThreadPool::builder().threads(1).build()?;
+    /// assert_eq!(threads.submit(Sum { numbers: vec![1, 2, 3] }).wait(Duration::from_secs(10)), Ok(6));
+    /// # Ok::<(), phalanx_thread::Error>(())
+    /// ```
+    pub fn wait(mut self, within: Duration) -> Result<T, TaskError> {
+        if let Some(result) = blocking::poll_within(&mut self, within) {
+            return result;
+        }
+        self.cancel();
+        // It may have ended in the last moment; whoever was cancelled is ready at once.
+        match blocking::poll_within(&mut self, Duration::ZERO) {
+            Some(Err(TaskError::Cancelled)) | None => Err(TaskError::TimedOut(Phase::Run)),
+            Some(result) => result,
+        }
     }
 
     /// Lets the task run though nobody wants its result. A refused one is gone.
@@ -127,9 +163,12 @@ impl<T> Future for Submission<T> {
 }
 
 impl<T> Drop for Submission<T> {
+    /// One that was detached has not ended: its progress goes on.
     fn drop(&mut self) {
-        self.cancel();
-        self.progress.end();
+        if let State::Taken(pending) = &self.state {
+            pending.cancel();
+            self.progress.end();
+        }
     }
 }
 
