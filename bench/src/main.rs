@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use cases::Settings;
 use cases::ipc::IpcSettings;
 use cases::spawn::SpawnSettings;
+use cases::task::TaskSettings;
 use cases::thread::ThreadSettings;
 use clap::{Parser, Subcommand};
 
@@ -49,6 +50,8 @@ enum Case {
     Spawn(SpawnSettings),
     /// A pool, worker threads, ports, shared words and a ring, beside tokio, rayon, bare futexes, iceoryx2 and Node
     Thread(ThreadSettings),
+    /// Tasks on threads and in sandboxed processes, beside procspawn, tinypool, workerpool and piscina
+    Task(TaskSettings),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +82,7 @@ async fn run(case: Case) {
         Case::Ipc(settings) => cases::ipc::run(&settings).await,
         Case::Spawn(settings) => cases::spawn::run(&settings).await,
         Case::Thread(settings) => cases::thread::run(&settings).await,
+        Case::Task(settings) => cases::task::run(&settings).await,
     }
 }
 

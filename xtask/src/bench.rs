@@ -4,7 +4,7 @@ use crate::step::{self, Failure};
 use crate::tools;
 
 /// Cases that measure `phalanx serve`; the others bring a server of their own.
-const CASES_WITH_THE_BINARY: [&str; 3] = ["upload", "process", "overload"];
+const CASES_WITH_THE_BINARY: [&str; 4] = ["upload", "process", "overload", "task"];
 
 /// Builds, brings the Node peers up to date, and runs `phalanx-bench` with `arguments`.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ mod results;
 mod sample;
 mod settings;
 pub(crate) mod spawn;
+pub(crate) mod task;
 pub(crate) mod thread;
 pub(crate) mod upload;
 

@@ -28,6 +28,23 @@ impl<K: Ord, S> Results<K, S> {
         of_samples(self.0.get(key)?.as_ref().ok()?, figure)
     }
 
+    /// `figure` of every round that has it.
+    pub(crate) fn figures(&self, key: &K, figure: impl Fn(&S) -> Option<f64>) -> Vec<f64> {
+        self.of(key).iter().filter_map(figure).collect()
+    }
+
+    /// What `compare` says of each round of `one` and the same round of `other`.
+    pub(crate) fn pairs(&self, one: &K, other: &K, compare: impl Fn(&S, &S) -> Option<f64>) -> Vec<f64> {
+        self.of(one).iter().zip(self.of(other)).filter_map(|(one, other)| compare(one, other)).collect()
+    }
+
+    fn of(&self, key: &K) -> &[S] {
+        match self.0.get(key) {
+            Some(Ok(samples)) => samples,
+            _ => &[],
+        }
+    }
+
     pub(crate) fn absent(&self, key: &K) -> Option<&Absent> {
         self.0.get(key)?.as_ref().err()
     }
@@ -50,5 +67,16 @@ mod tests {
         assert!(results.absent(&"steady").is_none());
         assert_eq!(results.median(&"shaky", |figure| Some(*figure)), None);
         assert_eq!(results.absent(&"shaky").unwrap().0, "no memory");
+    }
+    #[test]
+    fn rounds_are_compared_with_themselves() {
+        let mut results = Results::new();
+        for (ours, theirs) in [(1.0, 2.0), (3.0, 4.0)] {
+            results.add("ours", Ok(ours));
+            results.add("theirs", Ok(theirs));
+        }
+        assert_eq!(results.pairs(&"ours", &"theirs", |ours, theirs| Some(ours / theirs)), [0.5, 0.75]);
+        assert_eq!(results.figures(&"ours", |figure| Some(*figure)), [1.0, 3.0]);
+        assert!(results.pairs(&"ours", &"nobody", |ours, _| Some(*ours)).is_empty());
     }
 }

@@ -22,6 +22,10 @@ pub(crate) enum Side {
 pub(crate) enum Contender {
     /// `phalanx serve`
     Phalanx,
+    /// `phalanx serve --isolate thread`
+    PhalanxThreads,
+    /// `phalanx serve --isolate process`
+    PhalanxProcesses,
     /// The public cluster() API with an axum router, in its default listener mode
     PhalanxHello,
     /// The same, ungated
@@ -46,6 +50,8 @@ impl Contender {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Phalanx => "phalanx",
+            Self::PhalanxThreads => "phalanx, isolate thread",
+            Self::PhalanxProcesses => "phalanx, isolate process",
             Self::PhalanxHello => "phalanx cluster() + axum",
             Self::PhalanxUngated => "phalanx, gate off",
             Self::ByHand => "hyper + axum by hand, reuseport",
@@ -60,7 +66,11 @@ impl Contender {
 
     pub(crate) fn side(self) -> Side {
         match self {
-            Self::Phalanx | Self::PhalanxHello | Self::PhalanxUngated => Side::Ours,
+            Self::Phalanx
+            | Self::PhalanxThreads
+            | Self::PhalanxProcesses
+            | Self::PhalanxHello
+            | Self::PhalanxUngated => Side::Ours,
             _ => Side::Rival,
         }
     }
@@ -68,7 +78,9 @@ impl Contender {
     /// How to start it with `workers` workers at `address`, or why that cannot be done here.
     pub(super) fn launch(self, address: SocketAddr, workers: usize) -> Result<Launch, Absent> {
         match self {
-            Self::Phalanx => phalanx_serve(address, workers),
+            Self::Phalanx => phalanx_serve(address, workers, &[]),
+            Self::PhalanxThreads => phalanx_serve(address, workers, &["--isolate", "thread"]),
+            Self::PhalanxProcesses => phalanx_serve(address, workers, &["--isolate", "process"]),
             Self::PhalanxHello => phalanx_hello(address, workers, &[]),
             Self::PhalanxUngated => phalanx_hello(address, workers, &[("BENCH_GATE", "off")]),
             Self::ByHand => phalanx_hello(address, workers, &[("BENCH_LISTENER", "reuseport")]),
@@ -100,7 +112,7 @@ impl Contender {
     }
 }
 
-fn phalanx_serve(address: SocketAddr, workers: usize) -> Result<Launch, Absent> {
+fn phalanx_serve(address: SocketAddr, workers: usize, options: &[&str]) -> Result<Launch, Absent> {
     let folder = folder()?;
     let mut arguments: Vec<OsString> = ["serve", "--listen", &address.to_string()].map(OsString::from).into();
     arguments.extend([
@@ -109,6 +121,7 @@ fn phalanx_serve(address: SocketAddr, workers: usize) -> Result<Launch, Absent> 
         "--store".into(),
         folder.path().join("store").into(),
     ]);
+    arguments.extend(options.iter().map(OsString::from));
     let environment = ["PHALANX_MAX_CONNECTIONS_PER_IP", "PHALANX_MAX_CONNECTIONS"];
     Ok(Launch {
         program: built_beside_us("phalanx")?,

@@ -88,6 +88,20 @@ pub(crate) fn number(value: Option<f64>) -> String {
     }
 }
 
+/// The median, and the quartiles if they are not the same; a dash for nothing.
+pub(crate) fn spread(values: &[f64]) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = number(median(values));
+    match sorted.len() {
+        0 | 1 => middle,
+        count => {
+            let [low, high] = [count / 4, count - 1 - count / 4].map(|index| number(Some(sorted[index])));
+            if low == high { middle } else { format!("{middle} [{low}–{high}]") }
+        }
+    }
+}
+
 /// Bytes in MiB.
 pub(crate) fn mebibytes(bytes: f64) -> f64 {
     bytes / f64::from(1 << 20)
@@ -107,6 +121,13 @@ mod tests {
         assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{markdown}");
         assert!(markdown.contains("| nginx  | not measured |"), "{markdown}");
         assert!(markdown.ends_with("Not measured: nginx: not installed.\n"), "{markdown}");
+    }
+
+    #[test]
+    fn a_spread_is_the_median_between_its_quartiles() {
+        assert_eq!(spread(&[50.0, 10.0, 20.0, 40.0, 30.0]), "30.0 [20.0–40.0]");
+        assert_eq!(spread(&[7.0, 7.0, 7.0]), "7.00");
+        assert_eq!(spread(&[]), "–");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use measuring::{Failure, Meter, Schedule};
+use measuring::{Failure, Meter, Schedule, Times};
 
-use super::{Pool, Times};
+use super::Pool;
 use crate::Task;
 use crate::figures::Figures;
 
@@ -21,7 +21,7 @@ pub(super) async fn measure(pool: &impl Pool, task: Task) -> Result<Figures, Fai
             times.add(time);
         }
         if let Some(report) = meter.one_more() {
-            return Ok(times.complete(report.into()));
+            return Ok(Figures::from(report).with_times(&times));
         }
     }
 }

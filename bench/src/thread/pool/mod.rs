@@ -11,7 +11,7 @@ use std::sync::Arc;
 use measuring::{During, Failure, stay_on};
 
 use crate::Task;
-use crate::figures::{Figures, Times};
+use crate::figures::Figures;
 use crate::rival::{Measure, Rival};
 
 /// Jobs that may wait, where a pool has a bound: the default of ours.

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use measuring::{During, Failure};
+use measuring::{During, Failure, Times};
 use phalanx_thread::Worker;
 
 use crate::Task;
-use crate::figures::{Figures, Times};
+use crate::figures::Figures;
 use crate::resident;
 use crate::rival::{Measure, Rival};
 
@@ -57,7 +57,7 @@ async fn start(task: Task) -> Result<Figures, Failure> {
             Some(since) => {
                 times.add(time);
                 if before.duration_since(since) >= task.counted {
-                    return Ok(times.complete(Figures::default()));
+                    return Ok(Figures::default().with_times(&times));
                 }
             }
             None if began.elapsed() >= task.warm_up => counting_since = Some(Instant::now()),
