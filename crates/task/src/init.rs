@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::{Registry, RegistryError};
+use crate::{Registry, RegistryError, job};
 
 /// The tasks of this program.
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
@@ -25,7 +25,10 @@ pub enum InitError {
 pub fn init_with(registry: Registry) -> Result<(), InitError> {
     phalanx_process::init().map_err(InitError::Process)?;
     let registry = registry.checked().map_err(InitError::Registry)?;
-    let _ = REGISTRY.set(registry);
+    let registry = REGISTRY.get_or_init(|| registry);
+    if let Some(role) = phalanx_process::take_role(job::ROLE) {
+        job::serve(role, registry);
+    }
     Ok(())
 }
 

@@ -13,9 +13,13 @@
 
 mod blocking;
 mod context;
+#[doc(hidden)]
+pub mod desk;
 mod error;
 mod executor;
 mod init;
+#[doc(hidden)]
+pub mod job;
 mod options;
 mod packed;
 mod pool;

@@ -1,0 +1,1 @@
+//! The owner's side against a job process that is a thread.

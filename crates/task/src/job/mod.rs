@@ -1,0 +1,132 @@
+//! The job process: takes jobs off its owner's desk, one after the other, and runs them.
+//!
+//! ```text
+//!   main ─► init_with ─► serve: hello ─► next job ─► taken on the board? ─► run under catch_panic ─► answer ─┐
+//!                                 ▲                                          context: cancelled, deadline,   │
+//!                                 └────────────────────────────────────────── progress ─────────────────────┘
+//! ```
+//!
+//! It trusts its owner and ends with it: by the kernel's signal, and because it looks for its parent when nothing comes. What a
+//! task prints to standard output goes where the owner has pointed that (the pool: nowhere); standard error is the place for words.
+
+mod host;
+mod outputs;
+mod seat;
+mod voice;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use phalanx_process::TakenRole;
+use phalanx_thread::{JobError, catch_panic};
+
+pub(crate) use crate::desk::ROLE;
+
+use crate::desk::DeskEnds;
+use crate::{Confinement, Packed, Phase, Registry, Sandbox, TaskContext, TaskError, TaskId};
+use host::JobHost;
+use seat::{Job, Seat};
+
+/// Exit code of a job process that cannot go on: "internal error" of sysexits.h.
+const EXIT_BROKEN: i32 = 70;
+/// Characters of a message of an error that travel; the rest is cut off.
+const LONGEST_MESSAGE: usize = 8 * 1024;
+
+/// A job process cannot go on: its owner is gone, or what they share is broken.
+#[derive(Debug)]
+pub(crate) struct Broken(String);
+
+/// Plays the job process until its owner is gone. Never returns.
+pub(crate) fn serve(mut role: TakenRole, registry: &Registry) -> ! {
+    let ends = DeskEnds::taken(&mut role).map_err(Broken::of);
+    let confinement = Confinement { level: Sandbox::None, missing: Vec::new() };
+    let broken = match ends.and_then(|ends| work(ends, registry, confinement)) {
+        Ok(never) => match never {},
+        Err(broken) => broken,
+    };
+    eprintln!("phalanx: this job process ends: {broken}");
+    phalanx_process::die_now(EXIT_BROKEN)
+}
+
+/// A job process as a thread, for tests: until its owner is gone, which it notices by nothing but a broken desk.
+#[doc(hidden)]
+pub fn play(ends: DeskEnds, registry: &Registry) -> String {
+    let confinement = Confinement { level: Sandbox::None, missing: Vec::new() };
+    match work(ends, registry, confinement) {
+        Ok(never) => match never {},
+        Err(broken) => broken.to_string(),
+    }
+}
+
+enum Never {}
+
+fn work(ends: DeskEnds, registry: &Registry, confinement: Confinement) -> Result<Never, Broken> {
+    let mut seat = Seat::take(ends)?;
+    let names: Vec<&'static str> = registry.names().collect();
+    seat.hello(&names, confinement)?;
+    loop {
+        let Some((job, input)) = seat.next()? else { continue };
+        let result = run(&seat, registry, &names, &job, input);
+        seat.answer(&job, result)?;
+    }
+}
+
+fn run(
+    seat: &Seat,
+    registry: &Registry,
+    names: &[&'static str],
+    job: &Job,
+    input: Packed,
+) -> Result<Packed, TaskError> {
+    if job.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        return Err(TaskError::TimedOut(Phase::Queue));
+    }
+    let name = names.get(usize::from(job.task)).copied().unwrap_or_default();
+    let host = Arc::new(JobHost::new(seat, job));
+    let context = TaskContext::new(name, TaskId::from(job.id), job.attempt, host.clone());
+    let result = catch_panic(|| registry.run(name, input, &context));
+    drop(context);
+    host.say_the_last_word();
+    match result {
+        Ok(result) => result,
+        Err(JobError::Panicked { message, location }) => Err(TaskError::Panicked { message, location }),
+        Err(other) => Err(TaskError::failed(other)),
+    }
+}
+
+/// An error whose texts are not longer than what travels.
+fn shortened(error: TaskError) -> TaskError {
+    match error {
+        TaskError::Failed { message } => TaskError::Failed { message: cut(message) },
+        TaskError::Panicked { message, location } => {
+            TaskError::Panicked { message: cut(message), location: location.map(cut) }
+        }
+        TaskError::Crashed(mut crash) => {
+            crash.stderr_tail = cut(crash.stderr_tail);
+            TaskError::Crashed(crash)
+        }
+        other => other,
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST_MESSAGE {
+        let end = (0..=LONGEST_MESSAGE).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+impl Broken {
+    fn of(error: impl fmt::Display) -> Broken {
+        Broken(error.to_string())
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
