@@ -17,6 +17,8 @@ mod board;
 mod clock;
 mod ends;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod input;
 mod output;
 mod parcel;
