@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Confinement, Sandbox, landlock};
+use super::{Confinement, Sandbox, landlock, seccomp};
 
 /// The first descriptor that is no standard stream.
 const FIRST: u32 = 3;
@@ -34,7 +34,7 @@ pub(super) fn confine(level: Sandbox, kept: &[RawFd]) -> Confinement {
     active.note("dropped capabilities", drop_capabilities(level));
     forbid_core_dumps();
     active.landlock = active.note("landlock", landlock::restrict(level));
-    active.note::<()>("seccomp", Err(io::Error::other("it is not built yet")));
+    active.seccomp = active.note("seccomp", seccomp::install(level)).is_some();
     active
 }
 
@@ -45,6 +45,7 @@ pub(super) fn probe(level: Sandbox) -> Confinement {
     }
     let mut here = Confinement { level, no_new_privileges: true, ..Confinement::none() };
     here.landlock = here.note("landlock", landlock::version());
+    here.seccomp = here.note("seccomp", seccomp::ask()).is_some();
     here
 }
 

@@ -45,9 +45,12 @@
 //! the rest and [`confinement`] names what is missing; with [`SandboxPolicy::Require`] its [`init`](crate::init) fails with
 //! [`Error::Sandbox`], which the parent reads by [`Process::refusal`](crate::Process::refusal). [`available`] tells before.
 
+mod bpf;
+mod calls;
 mod confine;
 mod confinement;
 mod landlock;
+mod seccomp;
 
 use std::fmt;
 use std::os::fd::RawFd;
