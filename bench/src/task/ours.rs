@@ -52,7 +52,15 @@ async fn on_processes(measurement: &Measurement, sandbox: SandboxPolicy) -> Resu
 }
 
 async fn on_threads(measurement: &Measurement) -> Result<Figures, Failure> {
-    Err(measurement.rival.has_no(measurement.measure))
+    match measurement.measure {
+        Measure::Lone => {
+            let pool = pinned_thread(measurement).await?;
+            lone::measure(&Numbers(pool), measurement).await
+        }
+        Measure::Crowd => crowd::measure(Numbers(threads(2)?), measurement).await,
+        Measure::Photo => photos(threads(2)?, measurement).await,
+        measure => Err(measurement.rival.has_no(measure)),
+    }
 }
 
 async fn spawned(measurement: &Measurement) -> Result<Figures, Failure> {
