@@ -36,13 +36,10 @@ pub use executor::Executor;
 pub use init::{InitError, init_with};
 pub use options::SubmitOptions;
 pub use packed::{PackError, Packed};
-pub use phalanx_process::Sandbox;
+pub use phalanx_process::{Confinement, Sandbox, SandboxPolicy};
 pub use phalanx_shared::Blob;
 pub use phalanx_thread::Priority;
-pub use pool::{
-    Admission, Builder, Confinement, Drain, Killed, Leftover, PoolError, PoolEvent, PoolMetrics, ProcessPool, Recycled,
-    SandboxPolicy,
-};
+pub use pool::{Admission, Builder, Drain, Killed, Leftover, PoolError, PoolEvent, PoolMetrics, ProcessPool, Recycled};
 pub use progress::{Progress, ProgressCell, ProgressStream};
 pub use registry::{Registry, RegistryError};
 pub use submission::{Pending, Submission, TaskId};

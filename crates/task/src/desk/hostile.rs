@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::wire::{DONE, FAILED, HELLO, Hello, NO_OUTPUT, PROGRESS, RETURNED, Which};
 use super::*;
-use crate::{Blob, Confinement, Sandbox};
+use crate::{Blob, Confinement};
 
 /// A job process that does what we say.
 struct Liar {
@@ -76,8 +76,8 @@ impl Liar {
 }
 
 fn hello(tasks: &[&str]) -> Vec<u8> {
-    let confinement = Confinement { level: Sandbox::None, missing: Vec::new() };
-    let hello = Hello { pid: 1, tasks: tasks.iter().map(ToString::to_string).collect(), confinement };
+    let tasks = tasks.iter().map(ToString::to_string).collect();
+    let hello = Hello { pid: 1, tasks, confinement: Confinement::none() };
     postcard::to_extend(&hello, vec![HELLO]).unwrap()
 }
 

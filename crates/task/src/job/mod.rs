@@ -24,7 +24,7 @@ use phalanx_thread::{JobError, catch_panic};
 pub(crate) use crate::desk::ROLE;
 
 use crate::desk::DeskEnds;
-use crate::{Confinement, Packed, Phase, Registry, Sandbox, TaskContext, TaskError, TaskId};
+use crate::{Confinement, Packed, Phase, Registry, TaskContext, TaskError, TaskId};
 use host::JobHost;
 use seat::{Job, Seat};
 
@@ -40,7 +40,7 @@ pub(crate) struct Broken(String);
 /// Plays the job process until its owner is gone. Never returns.
 pub(crate) fn serve(mut role: TakenRole, registry: &Registry) -> ! {
     let ends = DeskEnds::taken(&mut role).map_err(Broken::of);
-    let confinement = Confinement { level: Sandbox::None, missing: Vec::new() };
+    let confinement = phalanx_process::confinement().clone();
     let broken = match ends.and_then(|ends| work(ends, registry, confinement)) {
         Ok(never) => match never {},
         Err(broken) => broken,
@@ -52,8 +52,7 @@ pub(crate) fn serve(mut role: TakenRole, registry: &Registry) -> ! {
 /// A job process as a thread, for tests: until its owner is gone, which it notices by nothing but a broken desk.
 #[doc(hidden)]
 pub fn play(ends: DeskEnds, registry: &Registry) -> String {
-    let confinement = Confinement { level: Sandbox::None, missing: Vec::new() };
-    match work(ends, registry, confinement) {
+    match work(ends, registry, Confinement::none()) {
         Ok(never) => match never {},
         Err(broken) => broken.to_string(),
     }

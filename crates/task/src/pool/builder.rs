@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use phalanx_shared::{Owner, Permits};
 
+use crate::SandboxPolicy;
 use crate::pool::{PoolError, PoolEvent, ProcessPool};
 
 /// Tasks that may wait.
@@ -38,18 +39,6 @@ const DEFAULT_KILL_GRACE: Duration = Duration::from_millis(10);
 const DEFAULT_AHEAD: usize = 8;
 /// As many as a desk has places for.
 const MOST_AHEAD: usize = 63;
-
-/// What becomes of the sandbox where the kernel lacks a part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SandboxPolicy {
-    /// Processes run with what there is; [`ProcessPool::confinement`] says what that is.
-    #[default]
-    Prefer,
-    /// No process runs: [`Builder::build`] fails.
-    Require,
-    /// No process is denied anything, whatever the tasks ask for.
-    Off,
-}
 
 /// Settings of a [`ProcessPool`], made by [`ProcessPool::builder`].
 #[derive(Clone)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use phalanx_thread::Leftover as Left;
 
-use crate::pool::{Builder, Confinement, PoolError, PoolMetrics};
-use crate::{Executor, Refusal, Submission, SubmitOptions, Task, TaskId};
+use crate::pool::{Builder, PoolError, PoolMetrics};
+use crate::{Confinement, Executor, Refusal, Submission, SubmitOptions, Task, TaskId};
 
 /// What a drain did not finish in its time.
 pub type Leftover = Left;

@@ -8,14 +8,12 @@
 //! ```
 
 mod builder;
-mod confinement;
 mod error;
 mod events;
 mod handle;
 mod metrics;
 
-pub use builder::{Builder, SandboxPolicy};
-pub use confinement::Confinement;
+pub use builder::Builder;
 pub use error::PoolError;
 pub use events::{Killed, PoolEvent, Recycled};
 pub use handle::{Admission, Drain, Leftover, ProcessPool};
