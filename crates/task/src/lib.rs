@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 mod blocking;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod context;
 #[doc(hidden)]
 pub mod desk;
