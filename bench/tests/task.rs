@@ -50,7 +50,8 @@ fn each_contender_that_is_built_in_is_measured_in_all_that_it_takes_part_in() {
     assert!(!report.contains("Not measured"), "{report}");
     // A heading for each of four tables, and 5 + 2 + 3 contenders, and 2 made photos in 2 of them.
     assert_eq!(rows(&report).len(), 4 + 10 + 4, "{report}");
-    for target in ["an empty task in a process, p50", "≥ 100 k tasks/s", "tasks/s, 64 at a time / procspawn", "≤ 5 ms"] {
+    for target in ["an empty task in a process, p50", "≥ 100 k tasks/s", "tasks/s, 64 at a time / procspawn", "≤ 5 ms"]
+    {
         let line = report.lines().rfind(|line| line.contains(target)).unwrap_or_default();
         assert!(line.contains("| met") || line.contains("| missed"), "{target}: {line:?} in {report}");
     }
