@@ -142,8 +142,8 @@ mod worker;
 pub use line::{Priority, Refusal};
 pub use panic::catch_panic;
 pub use pool::{
-    Admission, Builder, Cancellation, Distribution, Drain, Error, JobBuilder, JobContext, JobError, Leftover, Map,
-    Metrics, Phase, Scope, ScopedJob, Submission, ThreadPool, with_scratch,
+    Admission, Builder, Cancellation, Distribution, Drain, Error, Histogram, JobBuilder, JobContext, JobError,
+    Leftover, Map, Metrics, Phase, Scope, ScopedJob, Submission, ThreadPool, with_scratch,
 };
 #[cfg(not(loom))]
 pub use port::{

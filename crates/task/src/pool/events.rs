@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Crash, Phase, TaskId};
+use crate::{Crash, TaskId};
 
 /// Something that happened to a job process. Told on the keeper's thread: return soon, and do not block.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub enum PoolEvent {
         /// Its process id.
         pid: u32,
         /// What it is truly denied.
-        confinement: crate::Confinement,
+        confinement: phalanx_process::Confinement,
     },
     /// A process could not be started, or ended before it said hello.
     StartFailed {
@@ -66,7 +66,7 @@ pub enum PoolEvent {
 #[non_exhaustive]
 pub enum Killed {
     /// Its deadline passed.
-    Late(Phase),
+    Late,
     /// Nobody wanted its result any more.
     Cancelled,
 }
@@ -82,6 +82,8 @@ pub enum Recycled {
         /// Resident bytes.
         resident: u64,
     },
+    /// It did not give back the memory of its inputs, so that there was no room for the next.
+    Inputs,
     /// It had nothing to do for a while.
     Idle,
     /// It made room for a process of another sandbox level.
@@ -117,7 +119,7 @@ impl fmt::Display for PoolEvent {
 impl fmt::Display for Killed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Killed::Late(_) => "its deadline had passed",
+            Killed::Late => "its deadline had passed",
             Killed::Cancelled => "nobody wanted its result any more",
         })
     }
@@ -128,6 +130,7 @@ impl fmt::Display for Recycled {
         match self {
             Recycled::Jobs => f.write_str("as many as a process may run"),
             Recycled::Memory { resident } => write!(f, "it held {resident} bytes of memory"),
+            Recycled::Inputs => f.write_str("it kept its inputs"),
             Recycled::Idle => f.write_str("it had nothing to do"),
             Recycled::OtherLevel => f.write_str("a task needed a process of another sandbox level"),
         }

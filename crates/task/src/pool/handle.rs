@@ -1,25 +1,50 @@
 //! [`ProcessPool`]: the handle.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::fs::File;
+use std::marker::PhantomData;
+use std::sync::{Arc, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
-use phalanx_thread::Leftover as Left;
+use phalanx_process::{Confinement, Sandbox};
+use phalanx_thread::line::Terms;
+use rustix::event::EventfdFlags;
 
-use crate::pool::{Builder, PoolError, PoolMetrics};
-use crate::{Confinement, Executor, Refusal, Submission, SubmitOptions, Task, TaskId};
+use crate::pool::admission::Admission;
+use crate::pool::builder::Builder;
+use crate::pool::drain::{self, Drain, Leftover};
+use crate::pool::inner::{Floor, Inner};
+use crate::pool::keeper::Keeper;
+use crate::pool::parcel::Parcel;
+use crate::pool::pending::Awaited;
+use crate::pool::poison::Poison;
+use crate::pool::state::{NewJob, Rules, Share, State};
+use crate::pool::station::Outfit;
+use crate::pool::table::Table;
+use crate::pool::{PoolError, PoolMetrics};
+use crate::{Executor, Packed, Refusal, SandboxPolicy, Submission, SubmitOptions, Task, TaskError, TaskId};
 
-/// What a drain did not finish in its time.
-pub type Leftover = Left;
+/// How long building a pool waits for the first process.
+const FIRST_HELLO: Duration = Duration::from_secs(10);
 
 /// Job processes for work that may crash, hang, or is not to be trusted.
 ///
 /// Cheap to clone; when the last clone is dropped, tasks that wait are [refused](Refusal::ShuttingDown), those that run are
 /// cancelled, and the processes are killed.
 #[derive(Clone)]
-pub struct ProcessPool {}
+pub struct ProcessPool {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    inner: Arc<Inner>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inner.give_up();
+    }
+}
 
 impl ProcessPool {
     /// Settings to start from.
@@ -28,73 +53,178 @@ impl ProcessPool {
     }
 
     pub(super) fn build(builder: Builder) -> Result<ProcessPool, PoolError> {
-        let _size = builder.checked()?;
-        Err(PoolError::Start { reason: "the pool is being written".to_owned() })
+        let size = builder.checked()?;
+        if phalanx_process::role() == Some(crate::desk::ROLE) {
+            return Err(PoolError::InJobProcess);
+        }
+        let registry = crate::init::registry().ok_or(PoolError::NotInitialized)?;
+        let names: Vec<_> = registry.names().collect();
+        if names.is_empty() {
+            return Err(PoolError::NoTasks);
+        }
+        let level = |name: &&str| match builder.sandbox {
+            SandboxPolicy::Off => Sandbox::None,
+            SandboxPolicy::Prefer | SandboxPolicy::Require => registry.sandbox(name).unwrap_or_default(),
+        };
+        let levels: Vec<_> = names.iter().map(level).collect();
+        let (cores, now) = (phalanx_memory::usable_cores(), Instant::now());
+        let rules = Rules {
+            least: size.least,
+            most: size.most,
+            cores,
+            queue_limit: builder.queue_limit,
+            max_wait: builder.max_wait,
+            standing_wait: builder.standing_wait,
+            idle_timeout: builder.idle_timeout,
+            max_jobs: builder.max_jobs,
+            max_memory: builder.max_memory,
+            kill_grace: builder.kill_grace,
+            ahead: builder.ahead,
+        };
+        let state = State::new(rules, &levels, Share::new(builder.permits), now);
+        let floor = Floor::new(state, Table::new(size.most, names.clone()), cores);
+        let ringer = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|source| PoolError::system("create the bell of its keeper", source))?;
+        let nothing = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")
+            .map_err(|source| PoolError::system("open /dev/null", source))?;
+        let outfit = Outfit {
+            name: builder.name.clone(),
+            niceness: builder.niceness,
+            data_limit: builder.data_limit,
+            cpu_limit: builder.cpu_limit,
+            open_files: builder.open_files,
+            policy: builder.sandbox,
+            max_input: builder.max_input,
+            max_output: builder.max_output,
+            nothing,
+        };
+        let poison = Poison::new(builder.poison_after);
+        let inner =
+            Inner::new(floor, ringer, registry, names, builder.max_input, poison, builder.listener.clone(), now);
+        let inner = Arc::new(inner);
+        let (first, told) = mpsc::sync_channel(1);
+        let keeper = Keeper::new(inner.clone(), outfit, size.most, first)
+            .map_err(|source| PoolError::system("create the keeper's epoll", source))?;
+        std::thread::Builder::new()
+            .name(format!("{}-keeper", builder.name))
+            .spawn(move || keeper.run())
+            .map_err(|source| PoolError::system("start the keeper's thread", source))?;
+        // From now on dropping it ends the keeper and all processes.
+        let pool = ProcessPool { handle: Arc::new(Handle { inner }) };
+        let silent = || PoolError::Start { reason: "the first process said nothing for 10 s".to_owned() };
+        told.recv_timeout(FIRST_HELLO).map_err(|_| silent())??;
+        Ok(pool)
+    }
+
+    fn inner(&self) -> &Arc<Inner> {
+        &self.handle.inner
     }
 
     /// Lets in a task of this cost that is submitted a little later: a check before the body of a request is even read. What was
     /// let in counts as waiting until the [`Admission`] is dropped, but for a quarter of a second at most.
     pub fn admit(&self, cost: Duration) -> Result<Admission, Refusal> {
-        let _ = cost;
-        Ok(Admission {})
+        let number = self.inner().lock().state.admit(cost, Instant::now())?;
+        Ok(Admission::new(self.inner().clone(), number))
     }
 
     /// How long a heavy task would wait for a process if it came now: zero while one is free.
     pub fn predicted_wait(&self) -> Duration {
-        Duration::ZERO
+        self.inner().lock().state.predicted_wait(Instant::now())
     }
 
     /// What the pool has done and does.
     pub fn metrics(&self) -> PoolMetrics {
-        unreachable!("no pool can be built yet")
+        self.inner().metrics()
     }
 
     /// What the processes are truly denied, as they said themselves before their first task: one entry per sandbox level that
-    /// has had a process.
+    /// has had a process, the strictest first.
     pub fn confinement(&self) -> Vec<Confinement> {
-        Vec::new()
+        self.inner().confinements.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Stops taking tasks, at once; ready when all that were taken are done and the processes have ended, or after
     /// `within`, when those that still wait are refused and those that run are killed.
+    ///
+    /// To drop the future before it is ready changes nothing: the pool goes on draining, without an end.
     pub fn drain(&self, within: Duration) -> Drain {
-        let _ = within;
-        Drain {}
+        Drain::begin(self.inner().clone(), within)
     }
 
     /// As [`drain`](ProcessPool::drain), but blocks the calling thread.
     pub fn drain_blocking(&self, within: Duration) -> Leftover {
-        let _ = within;
-        Leftover { queued: 0, running: 0 }
+        drain::block_on(self.drain(within))
+    }
+
+    /// Takes the task, or says why not.
+    fn take<T: Task>(&self, task: &T, id: TaskId, options: SubmitOptions) -> Result<Awaited<T::Output>, TaskError> {
+        let inner = self.inner();
+        if !inner.registry.knows::<T>() {
+            return Err(Refusal::Unknown { task: T::NAME.to_owned() }.into());
+        }
+        let kind = inner.names.binary_search(&T::NAME).unwrap_or_default();
+        let input = Packed::of(task).map_err(TaskError::failed)?;
+        let bytes = input.len() as u64;
+        if bytes > inner.max_input {
+            return Err(Refusal::TooBig { bytes, limit: inner.max_input }.into());
+        }
+        let SubmitOptions { priority, from_submit, from_start, idempotency_key, cost } = options;
+        let parcel = Arc::new(Parcel::new(kind, input, idempotency_key));
+        let now = Instant::now();
+        if let Some(crashes) = inner.poison.verdict(&parcel, now) {
+            return Err(Refusal::Poison { crashes }.into());
+        }
+        let key_is_ours = match &parcel.key {
+            None => true,
+            Some(key) => inner.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()),
+        };
+        if !key_is_ours {
+            return Err(Refusal::Duplicate.into());
+        }
+        let due = from_submit.and_then(|time| now.checked_add(time));
+        let terms = Terms { priority, cost: cost.or_else(|| task.cost()), due };
+        let new = NewJob { id: id.get(), payload: parcel.clone(), kind, terms, from_start };
+        let mut guard = inner.lock();
+        let floor = &mut *guard;
+        let taken = floor.state.submit(new, &mut floor.table, now);
+        inner.settle(guard);
+        match taken {
+            Ok(key) => Ok(Awaited { inner: inner.clone(), parcel, key, output: PhantomData }),
+            Err((_, refusal)) => {
+                if let Some(key) = &parcel.key {
+                    inner.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+                }
+                Err(refusal.into())
+            }
+        }
     }
 }
 
 impl Executor for ProcessPool {
-    fn submit_with<T: Task>(&self, _task: T, _options: SubmitOptions) -> Submission<T::Output> {
-        Submission::failed(TaskId::next(), Refusal::ShuttingDown)
+    fn submit_with<T: Task>(&self, task: T, options: SubmitOptions) -> Submission<T::Output> {
+        let id = TaskId::next();
+        match self.take(&task, id, options) {
+            Ok(awaited) => {
+                let progress = awaited.parcel.progress.clone();
+                Submission::taken(id, awaited, progress)
+            }
+            Err(error) => {
+                self.inner().refused(&error);
+                Submission::failed(id, error)
+            }
+        }
     }
 }
 
 impl fmt::Debug for ProcessPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProcessPool").finish_non_exhaustive()
-    }
-}
-
-/// Work that was let in by [`ProcessPool::admit`]. Drop it right before the task is submitted, or when it will not be.
-#[derive(Debug)]
-#[must_use = "work counts as let in only while this lives"]
-pub struct Admission {}
-
-/// A pool that drains; made by [`ProcessPool::drain`].
-#[derive(Debug)]
-#[must_use = "the pool drains anyway, but only the awaited future ends it at its deadline"]
-pub struct Drain {}
-
-impl Future for Drain {
-    type Output = Leftover;
-
-    fn poll(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Leftover> {
-        Poll::Ready(Leftover { queued: 0, running: 0 })
+        let (queued, placed) = {
+            let floor = self.inner().lock();
+            (floor.state.queued(), floor.state.placed())
+        };
+        f.debug_struct("ProcessPool").field("queued", &queued).field("running", &placed).finish_non_exhaustive()
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use phalanx_thread::Distribution;
+use phalanx_thread::{Distribution, Histogram};
+
+use crate::{Refusal, TaskError};
 
 /// A pool of processes at one moment.
 ///
@@ -68,4 +70,44 @@ pub struct PoolMetrics {
     pub wait: Distribution,
     /// From that moment to its end.
     pub run: Distribution,
+}
+
+/// What has been counted so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) started: u64,
+    pub(super) failed_starts: u64,
+    pub(super) died: u64,
+    pub(super) killed: u64,
+    pub(super) recycled: u64,
+    pub(super) completed: u64,
+    pub(super) failed: u64,
+    pub(super) panicked: u64,
+    pub(super) crashed: u64,
+    pub(super) timed_out: u64,
+    pub(super) cancelled: u64,
+    pub(super) refused: u64,
+    pub(super) poisoned: u64,
+    pub(super) dispatched_again: u64,
+    pub(super) busy: Duration,
+    pub(super) wait: Histogram,
+    pub(super) run: Histogram,
+}
+
+impl Tally {
+    /// A task has ended.
+    pub(super) fn count<O>(&mut self, result: &Result<O, TaskError>) {
+        *match result {
+            Ok(_) => &mut self.completed,
+            Err(TaskError::Failed { .. }) => &mut self.failed,
+            Err(TaskError::Panicked { .. }) => &mut self.panicked,
+            Err(TaskError::Crashed(_)) => &mut self.crashed,
+            Err(TaskError::TimedOut(_)) => &mut self.timed_out,
+            Err(TaskError::Cancelled) => &mut self.cancelled,
+            Err(TaskError::Refused(refusal)) => {
+                self.poisoned += u64::from(matches!(refusal, Refusal::Poison { .. }));
+                &mut self.refused
+            }
+        } += 1;
+    }
 }

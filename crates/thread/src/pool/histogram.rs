@@ -15,17 +15,28 @@ const CUT_BITS: u32 = 4;
 const TOP_BITS: u32 = 40;
 const BUCKETS: usize = ((TOP_BITS - CUT_BITS + 1) << CUT_BITS) as usize;
 
-/// Times recorded by one thread.
-pub(crate) struct Histogram {
+/// Times recorded by one thread at a time; read as a [`Distribution`].
+pub struct Histogram {
     buckets: Box<[AtomicU64]>,
     longest: AtomicU64,
     sum: AtomicU64,
 }
 
 impl Histogram {
-    pub(crate) fn new() -> Histogram {
+    /// Nothing recorded.
+    pub fn new() -> Histogram {
         let buckets = (0..BUCKETS).map(|_| AtomicU64::new(0)).collect();
         Histogram { buckets, longest: AtomicU64::new(0), sum: AtomicU64::new(0) }
+    }
+
+    /// Records a time. Of two threads that do so at once one may be lost; others may read meanwhile.
+    pub fn record_time(&self, time: Duration) {
+        self.record(u64::try_from(time.as_nanos()).unwrap_or(Nanos::MAX));
+    }
+
+    /// What was recorded so far.
+    pub fn distribution(&self) -> Distribution {
+        Distribution::merged(std::iter::once(self))
     }
 
     /// Only one thread may record; others may read meanwhile.
@@ -35,6 +46,18 @@ impl Histogram {
         if nanos > self.longest.load(Ordering::Relaxed) {
             self.longest.store(nanos, Ordering::Relaxed);
         }
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        Histogram::new()
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.distribution().fmt(f)
     }
 }
 

@@ -37,7 +37,7 @@ pub use context::JobContext;
 pub use drain::{Drain, Leftover};
 pub use error::{Error, JobError, Phase};
 pub use handle::{JobBuilder, ThreadPool};
-pub use histogram::Distribution;
+pub use histogram::{Distribution, Histogram};
 pub use init::with_scratch;
 pub use map::Map;
 pub use metrics::Metrics;

@@ -1,0 +1,70 @@
+//! [`Parcel`]: a task on its way, with the place where its result is left for the caller.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+
+use crate::{Packed, ProgressCell, TaskError};
+
+pub(super) struct Parcel {
+    /// Its number in the registry.
+    pub(super) kind: usize,
+    pub(super) input: Packed,
+    /// Its idempotency key.
+    pub(super) key: Option<String>,
+    pub(super) progress: Arc<ProgressCell>,
+    outcome: Mutex<Outcome>,
+}
+
+enum Outcome {
+    /// The caller's waker, once it has asked.
+    Awaited(Option<Waker>),
+    There(Result<Packed, TaskError>),
+    Taken,
+}
+
+impl Parcel {
+    pub(super) fn new(kind: usize, input: Packed, key: Option<String>) -> Parcel {
+        Parcel { kind, input, key, progress: ProgressCell::new(), outcome: Mutex::new(Outcome::Awaited(None)) }
+    }
+
+    /// Leaves the result and wakes the caller. Not under a lock.
+    pub(super) fn complete(&self, result: Result<Packed, TaskError>) {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match &*outcome {
+            Outcome::Awaited(_) => std::mem::replace(&mut *outcome, Outcome::There(result)),
+            // It has one already.
+            Outcome::There(_) | Outcome::Taken => return,
+        };
+        drop(outcome);
+        self.progress.end();
+        if let Outcome::Awaited(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    /// The result, if it is there and was not taken.
+    pub(super) fn take(&self) -> Poll<Result<Packed, TaskError>> {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*outcome, Outcome::Awaited(_)) {
+            return Poll::Pending;
+        }
+        match std::mem::replace(&mut *outcome, Outcome::Taken) {
+            Outcome::There(result) => Poll::Ready(result),
+            Outcome::Awaited(_) | Outcome::Taken => Poll::Ready(Err(TaskError::Cancelled)),
+        }
+    }
+
+    /// The result, or the waker stays for it.
+    pub(super) fn take_or_wait(&self, waker: &Waker) -> Poll<Result<Packed, TaskError>> {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Outcome::Awaited(known) = &mut *outcome {
+            match known {
+                Some(known) if known.will_wake(waker) => {}
+                known => *known = Some(waker.clone()),
+            }
+            return Poll::Pending;
+        }
+        drop(outcome);
+        self.take()
+    }
+}

@@ -1,0 +1,473 @@
+//! [`State`]: everything that the pool decides, and nothing that it does: no system call, no clock, no thread.
+//!
+//! ```text
+//!   submitted, answered, cancelled, died, ready, a tick of the clock
+//!                │                                   offers and withdrawals at the desks: at once ([`Desks`])
+//!                ▼                              ┌──► ended: tasks and how they ended, for their callers
+//!      line ──► dispatch ──► seats ─────────────┼──► orders: start, kill, weigh; for the keeper
+//!                                               └──► due: when to tick next
+//! ```
+//!
+//! A *seat* is a place for one process; there are as many as there may be processes. The first task of a seat is its *head*: it
+//! runs, or is about to. Those behind it were queued ahead.
+
+mod dispatch;
+mod endings;
+mod jobs;
+mod kinds;
+mod process;
+mod share;
+mod staff;
+mod ticks;
+
+use std::time::{Duration, Instant};
+
+use phalanx_process::Sandbox;
+use phalanx_shared::Permit;
+use phalanx_thread::line::{AdmissionNumber, Line, LineOptions, Run, Terms};
+
+use crate::pool::metrics::Tally;
+use crate::pool::{Killed, Recycled};
+use crate::{Phase, Refusal, TaskError};
+
+use self::jobs::{Job, Jobs, Place};
+use self::kinds::Kinds;
+use self::process::{Process, Stage};
+use self::staff::Staff;
+
+pub(super) use self::jobs::JobKey;
+pub(super) use self::share::Share;
+
+/// How long a cancelled task may go on before its process is killed.
+const CANCEL_GRACE: Duration = Duration::from_millis(100);
+
+/// A place for one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Seat(pub(super) usize);
+
+/// What the state hands around without looking at it.
+pub(super) trait Work {
+    /// A task and its caller.
+    type Payload: Clone;
+    /// What a process answers.
+    type Output;
+    /// Where a task stands at a desk.
+    type Slot: Copy;
+}
+
+/// What was decided once, by the builder.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    pub(super) least: usize,
+    pub(super) most: usize,
+    pub(super) cores: usize,
+    pub(super) queue_limit: usize,
+    pub(super) max_wait: Duration,
+    pub(super) standing_wait: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) max_jobs: Option<u64>,
+    pub(super) max_memory: u64,
+    pub(super) kill_grace: Duration,
+    pub(super) ahead: usize,
+}
+
+/// The desks of the processes, as the state needs them.
+pub(super) trait Desks<W: Work> {
+    /// Puts a task on the desk of a seat.
+    fn offer(&mut self, seat: Seat, offer: Offer<'_, W>) -> Offered<W::Slot>;
+    /// Takes a task back: false if it was begun before.
+    fn retract(&mut self, seat: Seat, slot: W::Slot) -> bool;
+    /// Tells a running task to stop.
+    fn cancel(&mut self, seat: Seat, slot: W::Slot);
+    /// Whether a task was begun and is not over.
+    fn has_begun(&self, seat: Seat, slot: W::Slot) -> bool;
+}
+
+/// A task on its way to a desk.
+pub(super) struct Offer<'o, W: Work> {
+    pub(super) key: JobKey,
+    pub(super) id: u64,
+    pub(super) payload: &'o W::Payload,
+    pub(super) deadline: Option<Instant>,
+}
+
+/// What became of an offer.
+#[derive(Debug)]
+pub(super) enum Offered<S> {
+    Placed(S),
+    /// It is large, and is copied without the lock; [`State::carried`] tells the outcome.
+    Underway,
+    NoRoom,
+    Refused(Refusal),
+    /// The desk is broken.
+    Malformed(String),
+}
+
+/// A task as it comes in.
+pub(super) struct NewJob<P> {
+    pub(super) id: u64,
+    pub(super) payload: P,
+    pub(super) kind: usize,
+    pub(super) terms: Terms,
+    pub(super) from_start: Option<Duration>,
+}
+
+/// A task whose caller is to be told.
+#[derive(Debug)]
+pub(super) struct Ended<P, O> {
+    pub(super) payload: P,
+    /// What its caller is told; nothing if that has been done before.
+    pub(super) result: Option<Result<O, TaskError>>,
+    /// Whether its process is free of it.
+    pub(super) is_over: bool,
+}
+
+/// What the keeper has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Order {
+    Start { seat: Seat, sandbox: Sandbox },
+    Kill { seat: Seat, why: Why },
+    Weigh { seat: Seat },
+}
+
+/// Why a process is killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its task did not stop.
+    Stop {
+        kind: usize,
+        id: u64,
+        why: Killed,
+    },
+    Recycle {
+        jobs: u64,
+        why: Recycled,
+    },
+    Malformed,
+    /// It did not say hello in time.
+    Silent,
+    Closing,
+}
+
+/// Whether tasks are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doors {
+    Open,
+    /// Those that were taken are done.
+    Draining,
+    GivenUp,
+}
+
+/// The processes of one sandbox level, and who waits for them.
+struct Level {
+    sandbox: Sandbox,
+    line: Line<JobKey>,
+}
+
+pub(super) struct State<W: Work> {
+    rules: Rules,
+    levels: Vec<Level>,
+    kinds: Kinds,
+    jobs: Jobs<W::Payload>,
+    seats: Vec<Option<Process<W::Slot>>>,
+    staff: Staff,
+    share: Share,
+    doors: Doors,
+    pub(super) tally: Tally,
+    ended: Vec<Ended<W::Payload, W::Output>>,
+    orders: Vec<Order>,
+    /// The earliest time at which a tick is needed, of those that came up since the last one.
+    due: Option<Instant>,
+}
+
+impl<W: Work> State<W> {
+    /// `kinds`: the sandbox level of each task, by its number in the registry.
+    pub(super) fn new(rules: Rules, kinds: &[Sandbox], share: Share, now: Instant) -> State<W> {
+        let mut sandboxes = kinds.to_vec();
+        sandboxes.sort_unstable_by_key(|sandbox| std::cmp::Reverse(*sandbox));
+        sandboxes.dedup();
+        let options = LineOptions {
+            servers: rules.most,
+            cores: rules.cores,
+            limit: rules.queue_limit,
+            max_wait: rules.max_wait,
+            standing_wait: rules.standing_wait,
+        };
+        let level_of = |sandbox| sandboxes.iter().position(|its| *its == sandbox).unwrap_or(0);
+        let mut state = State {
+            kinds: Kinds::new(kinds.iter().map(|sandbox| level_of(*sandbox))),
+            levels: sandboxes.iter().map(|sandbox| Level { sandbox: *sandbox, line: Line::new(options) }).collect(),
+            jobs: Jobs::default(),
+            seats: (0..rules.most).map(|_| None).collect(),
+            staff: Staff::default(),
+            share,
+            doors: Doors::Open,
+            tally: Tally::default(),
+            ended: Vec::new(),
+            orders: Vec::new(),
+            due: None,
+            rules,
+        };
+        state.replenish(now);
+        state
+    }
+
+    /// Takes a task in, and gives it to a process if one is free.
+    pub(super) fn submit(
+        &mut self,
+        new: NewJob<W::Payload>,
+        desks: &mut impl Desks<W>,
+        now: Instant,
+    ) -> Result<JobKey, (W::Payload, Refusal)> {
+        if let Err(refusal) = self.may_enter(now) {
+            return Err((new.payload, refusal));
+        }
+        let NewJob { id, payload, kind, terms, from_start } = new;
+        let level = self.kinds.level(kind);
+        let due = terms.due;
+        let key = self.jobs.insert(Job {
+            id,
+            payload,
+            kind,
+            submitted: now,
+            due,
+            from_start,
+            deaths: 0,
+            place: Place::Nowhere,
+            ticket: None,
+            is_answered: false,
+        });
+        match self.levels[level].line.push(key, terms, now) {
+            Ok(place) => self.jobs[key].place = Place::Waiting(place),
+            Err(refused) => {
+                let job = self.jobs.remove(key);
+                return Err((job.payload, refused.why.into()));
+            }
+        }
+        self.note(due);
+        self.dispatch_level(level, desks, now);
+        Ok(key)
+    }
+
+    fn may_enter(&mut self, now: Instant) -> Result<(), Refusal> {
+        if self.doors != Doors::Open {
+            return Err(Refusal::ShuttingDown);
+        }
+        let (queued, limit) = (self.queued(), self.rules.queue_limit);
+        if queued >= limit {
+            return Err(Refusal::Full { queued, limit });
+        }
+        match self.trouble(now) {
+            Some(reason) => Err(Refusal::NotStarted { reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody wants this task any more. Its caller is told at once if it had no answer yet.
+    pub(super) fn cancel(&mut self, key: JobKey, desks: &mut impl Desks<W>, now: Instant) {
+        if self.jobs.get(key).is_some_and(|job| !job.is_answered) {
+            self.stop(key, Killed::Cancelled, desks, now);
+            self.dispatch(desks, now);
+        }
+    }
+
+    /// The task has to stop. It is withdrawn if it was not begun.
+    fn stop(&mut self, key: JobKey, why: Killed, desks: &mut impl Desks<W>, now: Instant) {
+        let error = |phase| match why {
+            Killed::Cancelled => TaskError::Cancelled,
+            Killed::Late => TaskError::TimedOut(phase),
+        };
+        let place = self.jobs[key].place;
+        match place {
+            Place::Nowhere => {}
+            Place::Waiting(place) => {
+                self.levels[self.kinds.level(self.jobs[key].kind)].line.withdraw(place);
+                self.end(key, Err(error(Phase::Queue)));
+            }
+            Place::At(seat) if self.withdraw(seat, key, desks, now) => self.end(key, Err(error(Phase::Queue))),
+            Place::At(seat) => {
+                self.answer(key, Err(error(Phase::Run)));
+                let grace = match why {
+                    Killed::Cancelled => CANCEL_GRACE,
+                    Killed::Late => self.rules.kill_grace,
+                };
+                let Some(process) = &mut self.seats[seat.0] else { return };
+                if let Some(slot) = process.slot_of(key) {
+                    desks.cancel(seat, slot);
+                }
+                if process.head() == Some(key) {
+                    process.kill_at = Some((now + grace, why));
+                    self.note(Some(now + grace));
+                    self.take_back(seat, desks);
+                }
+            }
+        }
+    }
+
+    /// Takes a task back from a process that has not begun it.
+    fn withdraw(&mut self, seat: Seat, key: JobKey, desks: &mut impl Desks<W>, now: Instant) -> bool {
+        let Some(process) = &mut self.seats[seat.0] else { return false };
+        let Some(slot) = process.slot_of(key) else { return false };
+        if !desks.retract(seat, slot) {
+            return false;
+        }
+        if process.forget(key, now) {
+            self.becomes_idle(seat, now);
+        } else {
+            self.note_head(seat);
+        }
+        true
+    }
+
+    /// The next answer of a process. An error if it makes no sense.
+    pub(super) fn answered(
+        &mut self,
+        seat: Seat,
+        id: u64,
+        result: Result<W::Output, TaskError>,
+        now: Instant,
+    ) -> Result<(), String> {
+        let Some(process) = &mut self.seats[seat.0] else { return Ok(()) };
+        let Some(placed) = process.queue.front().filter(|placed| placed.id == id).copied() else {
+            return Err(format!("it answered task {id}, which was not its turn"));
+        };
+        process.queue.pop_front();
+        let began = process.head_since;
+        let ran = now.saturating_duration_since(began);
+        process.has_answered(now);
+        let is_idle = process.queue.is_empty();
+        let job = &mut self.jobs[placed.key];
+        self.tally.wait.record_time(began.saturating_duration_since(job.submitted));
+        self.tally.run.record_time(ran);
+        self.tally.busy += ran;
+        self.kinds.record(job.kind, ran);
+        if let Some(ticket) = job.ticket.take() {
+            let run = Run { occupied: ran, ran, whole: !job.is_answered };
+            self.levels[self.kinds.level(job.kind)].line.finished(ticket, run);
+        }
+        self.end(placed.key, result);
+        if is_idle {
+            self.becomes_idle(seat, now);
+        } else {
+            self.note_head(seat);
+        }
+        self.weigh_if_time(seat, now);
+        Ok(())
+    }
+
+    /// The task that runs at this seat, if it has this number and its caller still waits.
+    pub(super) fn running(&self, seat: Seat, id: u64) -> Option<&W::Payload> {
+        let placed = self.seats[seat.0].as_ref()?.queue.front().filter(|placed| placed.id == id)?;
+        self.jobs.get(placed.key).filter(|job| !job.is_answered).map(|job| &job.payload)
+    }
+
+    /// Tells the caller of a task that goes on in its process.
+    fn answer(&mut self, key: JobKey, result: Result<W::Output, TaskError>) {
+        let job = &mut self.jobs[key];
+        if !job.is_answered {
+            job.is_answered = true;
+            self.tally.count(&result);
+            self.ended.push(Ended { payload: job.payload.clone(), result: Some(result), is_over: false });
+        }
+    }
+
+    /// The task is over.
+    fn end(&mut self, key: JobKey, result: Result<W::Output, TaskError>) {
+        let mut job = self.jobs.remove(key);
+        if let Some(ticket) = job.ticket.take() {
+            self.levels[self.kinds.level(job.kind)].line.left_unrun(ticket);
+        }
+        let result = if job.is_answered { None } else { Some(result) };
+        if let Some(result) = &result {
+            self.tally.count(result);
+        }
+        self.ended.push(Ended { payload: job.payload, result, is_over: true });
+    }
+
+    /// Lets a task in that is submitted a little later.
+    pub(super) fn admit(&mut self, cost: Duration, now: Instant) -> Result<AdmissionNumber, Refusal> {
+        self.may_enter(now)?;
+        self.levels[0].line.admit(cost, now).map_err(Refusal::from)
+    }
+
+    pub(super) fn forget_admitted(&mut self, number: AdmissionNumber) {
+        self.levels[0].line.forget(number);
+    }
+
+    /// How long a heavy task would wait if it came now.
+    pub(super) fn predicted_wait(&mut self, now: Instant) -> Duration {
+        self.levels.iter_mut().map(|level| level.line.predicted_wait(None, now)).max().unwrap_or_default()
+    }
+
+    /// Tasks that wait for a process.
+    pub(super) fn queued(&self) -> usize {
+        self.levels.iter().map(|level| level.line.len()).sum()
+    }
+
+    /// Tasks that processes have.
+    pub(super) fn placed(&self) -> usize {
+        self.seats.iter().flatten().map(|process| process.queue.len()).sum()
+    }
+
+    /// The process of the only task in flight, if there is just one.
+    pub(super) fn only_seat(&self) -> Option<Seat> {
+        if self.jobs.len() != 1 {
+            return None;
+        }
+        self.processes().find(|(_, process)| !process.queue.is_empty() && !process.is_loading).map(|(seat, _)| seat)
+    }
+
+    /// Permits that are not needed; to be dropped without the lock.
+    pub(super) fn spare_permits(&mut self) -> Vec<Permit> {
+        self.share.spare()
+    }
+
+    pub(super) fn ran_without_permit(&self) -> u64 {
+        self.share.without_permit()
+    }
+
+    /// How many processes there are at least and at most, and how many tasks may wait.
+    pub(super) fn bounds(&self) -> (usize, usize, usize) {
+        (self.rules.least, self.rules.most, self.rules.queue_limit)
+    }
+
+    pub(super) fn seats(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Tasks that the process of this seat has answered.
+    pub(super) fn jobs_of(&self, seat: Seat) -> u64 {
+        self.seats[seat.0].as_ref().map_or(0, |process| process.jobs)
+    }
+
+    /// Whether a process of this seat has tasks, so that an answer may come.
+    pub(super) fn may_answer(&self, seat: Seat) -> bool {
+        self.seats[seat.0].as_ref().is_some_and(|process| !process.queue.is_empty())
+    }
+
+    /// Tasks whose callers are to be told, without the lock.
+    pub(super) fn take_ended(&mut self) -> Vec<Ended<W::Payload, W::Output>> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Whether the keeper has something to do.
+    pub(super) fn has_orders(&self) -> bool {
+        !self.orders.is_empty()
+    }
+
+    pub(super) fn take_orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
+    }
+
+    /// The earliest time for a tick that came up since the last one.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// A tick is wanted at this time.
+    pub(super) fn note(&mut self, due: Option<Instant>) {
+        if let Some(due) = due {
+            self.due = Some(self.due.map_or(due, |known| known.min(due)));
+        }
+    }
+}

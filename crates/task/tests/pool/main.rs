@@ -1,0 +1,42 @@
+//! Pools of real processes.
+//!
+//! This test has no harness of its own making threads before `init_with`: it is at once the tests and the job processes that their
+//! pools start.
+//!
+//! `cargo test -p phalanx-task --test pool [-- PART_OF_A_NAME]`
+
+#![allow(clippy::unwrap_used)]
+
+mod basics;
+mod jobs;
+mod tools;
+
+use jobs::{Blocks, Crash, Echo, Panics, Sleep, Speak, Steps, Sum};
+use phalanx_task::tasks;
+
+/// A test: what it promises, and the code that tries to break it.
+type Test = (&'static str, fn());
+
+fn main() {
+    phalanx_task::init_with(tasks![Blocks, Crash, Echo, Panics, Sleep, Speak, Steps, Sum]).expect("init");
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let areas = [basics::TESTS];
+    let (mut passed, mut failed) = (0, Vec::new());
+    for (name, test) in areas.into_iter().flatten().filter(|(name, _)| name.contains(&wanted)) {
+        match std::panic::catch_unwind(test) {
+            Ok(()) => {
+                passed += 1;
+                println!("test {name} ... ok");
+            }
+            Err(_) => {
+                failed.push(*name);
+                println!("test {name} ... FAILED");
+            }
+        }
+    }
+    println!("\ntest result: {passed} passed; {} failed", failed.len());
+    if !failed.is_empty() {
+        println!("failed: {failed:?}");
+        std::process::exit(1);
+    }
+}
