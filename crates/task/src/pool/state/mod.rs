@@ -18,6 +18,8 @@ mod kinds;
 mod process;
 mod share;
 mod staff;
+#[cfg(test)]
+mod tests;
 mod ticks;
 
 use std::time::{Duration, Instant};
@@ -424,6 +426,11 @@ impl<W: Work> State<W> {
 
     pub(super) fn ran_without_permit(&self) -> u64 {
         self.share.without_permit()
+    }
+
+    #[cfg(test)]
+    fn share_running(&self) -> usize {
+        self.share.running
     }
 
     /// How many processes there are at least and at most, and how many tasks may wait.

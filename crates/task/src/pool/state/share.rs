@@ -16,7 +16,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 pub(in crate::pool) struct Share {
     source: Option<(Permits, Owner)>,
     held: Vec<Permit>,
-    running: usize,
+    pub(super) running: usize,
     /// Since when a task waits for a permit and for nothing else.
     wanted_since: Option<Instant>,
     without_permit: u64,
