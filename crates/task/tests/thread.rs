@@ -1,5 +1,7 @@
 //! What a ThreadPool promises of tasks beyond what every executor does.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
