@@ -104,7 +104,7 @@ impl Desk {
     /// The place and number of a job that is on the desk and has begun.
     fn begun(&self, which: &Which) -> Result<(usize, u64), Malformed> {
         let index = usize::from(which.slot);
-        let entry = self.entries.get(index).copied().flatten().filter(|entry| entry.number == which.number);
+        let entry = self.occupant(index, which.number);
         let entry =
             entry.ok_or_else(|| malformed(format_args!("an answer to a job that it was not given: {which:?}")))?;
         if !self.board.has_begun(index, entry.number) {
@@ -114,7 +114,8 @@ impl Desk {
     }
 
     fn end(&mut self, index: usize, is_returned: bool) -> Result<(), Malformed> {
-        let region = self.entries[index].take().and_then(|entry| entry.region);
+        self.occupied &= !(1 << index);
+        let region = self.entries[index].region;
         match (is_returned, region) {
             // A task that keeps some of its input returns it later.
             (false, _) => Ok(()),

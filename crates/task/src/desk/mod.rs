@@ -62,6 +62,8 @@ pub(crate) mod protocol {
     };
 }
 
+/// One bit of a word for each.
+const _: () = assert!(SLOTS == u64::BITS as usize);
 /// Bytes of a ring: some full messages of small tasks, so that the processor's nearest cache holds it.
 const RING_BYTES: usize = 128 * 1024;
 /// Room in the files for what lies between parts.
@@ -100,8 +102,10 @@ pub struct Desk {
     /// What of the input file is lent, or promised.
     regions: Regions,
     output: Arc<OutputFile>,
-    /// Jobs that were offered and are neither ended nor retracted.
-    entries: [Option<Entry>; SLOTS],
+    /// A bit for each place with a job that was offered and is neither ended nor retracted.
+    occupied: u64,
+    /// By place; of those that are not occupied, what was there last.
+    entries: [Entry; SLOTS],
     /// The tasks that the job process knows, in order, once it has said hello.
     tasks: Option<Vec<String>>,
     /// Number of the last offer.
@@ -187,7 +191,8 @@ impl Desk {
             bell,
             input: Arc::new(input),
             regions: Regions::new(input_bytes),
-            entries: [None; SLOTS],
+            occupied: 0,
+            entries: [Entry { number: 0, job: 0, region: None }; SLOTS],
             tasks: None,
             last: 0,
             message: Vec::new(),
@@ -243,7 +248,10 @@ impl Desk {
         let task = known.binary_search_by(|name| name.as_str().cmp(offer.task)).ok();
         let task = task.and_then(|task| u16::try_from(task).ok());
         let task = task.ok_or_else(|| DeskError::UnknownTask { task: offer.task.to_owned() })?;
-        let Some(index) = self.entries.iter().position(Option::is_none) else { return Ok(Offered::NoRoom) };
+        let index = self.occupied.trailing_ones() as usize;
+        if index >= SLOTS {
+            return Ok(Offered::NoRoom);
+        }
         let number = self.last + 1;
         let slot = index as u8;
         let (job, attempt) = (offer.job, offer.attempt);
@@ -261,7 +269,8 @@ impl Desk {
             Err(error) => return Err(DeskError::of_ring(error)),
         }
         self.last = number;
-        self.entries[index] = Some(Entry { number, job, region: parcel.needs_region().then_some(parcel.region) });
+        self.occupied |= 1 << index;
+        self.entries[index] = Entry { number, job, region: parcel.needs_region().then_some(parcel.region) };
         Ok(Offered::Placed(Slot { index: slot, number }))
     }
 
@@ -271,7 +280,7 @@ impl Desk {
         if !self.board.retract(slot.index.into(), slot.number) {
             return false;
         }
-        self.entries[usize::from(slot.index)] = None;
+        self.occupied &= !(1 << slot.index);
         // Who does not begin a job does not look at its input.
         if let Some(region) = entry.region {
             self.give_back(region);
@@ -291,7 +300,7 @@ impl Desk {
 
     /// Jobs that were offered and are neither ended nor retracted.
     pub fn len(&self) -> usize {
-        self.entries.iter().flatten().count()
+        self.occupied.count_ones() as usize
     }
 
     /// Whether there are none.
@@ -322,7 +331,13 @@ impl Desk {
     }
 
     fn entry(&self, slot: Slot) -> Option<Entry> {
-        self.entries[usize::from(slot.index)].filter(|entry| entry.number == slot.number)
+        self.occupant(slot.index.into(), slot.number)
+    }
+
+    /// The job of this number at this place, which may be none of ours.
+    fn occupant(&self, index: usize, number: u64) -> Option<Entry> {
+        let entry = *self.entries.get(index)?;
+        (self.occupied & 1 << index != 0 && entry.number == number).then_some(entry)
     }
 
     /// A region of the input file is free again, as we know ourselves.
