@@ -113,15 +113,16 @@ impl Desk {
         Ok((index, entry.job))
     }
 
+    /// A job is over. With an error it is still on the desk, so that it can be blamed.
     fn end(&mut self, index: usize, is_returned: bool) -> Result<(), Malformed> {
-        self.occupied &= !(1 << index);
-        let region = self.entries[index].region;
-        match (is_returned, region) {
+        match (is_returned, self.entries[index].region) {
             // A task that keeps some of its input returns it later.
-            (false, _) => Ok(()),
-            (true, Some(region)) => self.take_back(region),
-            (true, None) => Err(malformed("an input was returned that was not lent")),
+            (false, _) => {}
+            (true, Some(region)) => self.take_back(region)?,
+            (true, None) => return Err(malformed("an input was returned that was not lent")),
         }
+        self.occupied &= !(1 << index);
+        Ok(())
     }
 
     fn returned(&mut self, regions: &[u8]) -> Result<(), Malformed> {
