@@ -75,12 +75,18 @@ async fn spawned(measurement: &Measurement) -> Result<Figures, Failure> {
 }
 
 fn processes(count: usize, sandbox: SandboxPolicy) -> Result<ProcessPool, Failure> {
-    let builder = ProcessPool::builder().processes(count).sandbox(sandbox).max_wait(LONGEST_WAIT);
+    let builder =
+        ProcessPool::builder().processes(count).sandbox(sandbox).max_wait(LONGEST_WAIT).standing_wait(LONGEST_WAIT);
     builder.build().during("build the pool")
 }
 
 fn threads(count: usize) -> Result<ThreadPool, Failure> {
-    ThreadPool::builder().threads(count).max_wait(LONGEST_WAIT).build().during("build the pool")
+    ThreadPool::builder()
+        .threads(count)
+        .max_wait(LONGEST_WAIT)
+        .standing_wait(LONGEST_WAIT)
+        .build()
+        .during("build the pool")
 }
 
 async fn pinned_thread(measurement: &Measurement) -> Result<ThreadPool, Failure> {
