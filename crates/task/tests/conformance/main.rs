@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use phalanx_task::ProcessPool;
 use phalanx_task::conformance::{self, Harness, Power, Shape};
 use phalanx_thread::ThreadPool;
 
@@ -25,6 +26,31 @@ impl Harness for Threads {
     }
 }
 
+/// Job processes, in their sandbox where the kernel has one.
+struct Processes;
+
+/// Tasks that are queued in a process behind the one that runs.
+const AHEAD: usize = 8;
+
+impl Harness for Processes {
+    type Executor = ProcessPool;
+
+    fn build(&self, shape: &Shape) -> ProcessPool {
+        let pool = ProcessPool::builder().processes(shape.servers).queue_limit(shape.queue_limit).ahead(AHEAD);
+        let pool = pool.max_input(shape.max_bytes).max_output(shape.max_bytes);
+        pool.max_wait(shape.max_wait).standing_wait(shape.max_wait).build().unwrap()
+    }
+
+    fn has(&self, power: Power) -> bool {
+        use Power::{BoundsBytes, EndsWithItsHandle, Kills, KnowsItsTasks, PredictsWaits};
+        matches!(power, KnowsItsTasks | BoundsBytes | Kills | EndsWithItsHandle | PredictsWaits)
+    }
+
+    fn most_ahead(&self) -> usize {
+        AHEAD
+    }
+}
+
 fn main() {
     phalanx_task::init_with(conformance::registry()).expect("init");
     let words: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -34,6 +60,9 @@ fn main() {
     let mut reports = Vec::new();
     if is_wanted("thread") {
         reports.push(("thread", conformance::run("thread", &Threads, wanted)));
+    }
+    if is_wanted("process") {
+        reports.push(("process", conformance::run("process", &Processes, wanted)));
     }
     let passed: usize = reports.iter().map(|(_, report)| report.passed.len()).sum();
     let failed: Vec<_> =
