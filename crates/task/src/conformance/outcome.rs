@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::conformance::gate::{begun, end_of, ends_of, hold, is_over};
 use crate::conformance::tasks::{Add, Fail, Hold, Kind, Nested, Panic, Stranger};
 use crate::conformance::{Harness, Power, Shape};
-use crate::{Blob, Executor, Phase, Refusal, TaskError};
+use crate::{Blob, Crash, Ending, Executor, Phase, Refusal, TaskError};
 
 super::cases![
     a_task_gives_its_output,
     nested_values_come_back_as_they_went,
     a_task_fails_in_its_own_words,
     errors_of_every_kind_arrive_as_the_task_made_them,
+    an_error_of_megabytes_arrives_with_its_beginning,
     a_panic_is_an_error_with_its_words_and_its_place,
     a_panic_harms_nobody_else,
     a_task_that_nobody_registered_is_refused,
@@ -70,7 +71,7 @@ fn errors_of_every_kind_arrive_as_the_task_made_them<H: Harness>(harness: &H) {
     let executor = harness.build(&Shape::servers(1));
     let errors = [
         TaskError::failed(""),
-        TaskError::failed("long ".repeat(50_000)),
+        TaskError::failed("8 KiB   ".repeat(1024)),
         TaskError::TimedOut(Phase::Run),
         TaskError::Cancelled,
         TaskError::Refused(Refusal::Full { queued: 1, limit: 1 }),
@@ -78,6 +79,24 @@ fn errors_of_every_kind_arrive_as_the_task_made_them<H: Harness>(harness: &H) {
     ];
     for error in errors {
         assert_eq!(end_of(executor.submit(Fail(error.clone()))), Err(error));
+    }
+}
+
+fn an_error_of_megabytes_arrives_with_its_beginning<H: Harness>(harness: &H) {
+    let executor = harness.build(&Shape::servers(1));
+    let text = || "long words ".repeat(500_000);
+    let crash = Crash { ending: Ending::Malformed(text()), stderr_tail: text() };
+    let errors = [
+        TaskError::failed(text()),
+        TaskError::Panicked { message: text(), location: Some(text()) },
+        TaskError::Refused(Refusal::Unknown { task: text() }),
+        TaskError::Refused(Refusal::NotStarted { reason: text() }),
+        TaskError::Crashed(crash),
+    ];
+    for error in errors {
+        let arrived = end_of(executor.submit(Fail(error.clone()))).unwrap_err();
+        let beginning = |error: &TaskError| format!("{error:?}").chars().take(8000).collect::<String>();
+        assert_eq!(beginning(&arrived), beginning(&error));
     }
 }
 

@@ -24,7 +24,7 @@ use phalanx_thread::{JobError, catch_panic};
 pub(crate) use crate::desk::ROLE;
 
 use crate::desk::DeskEnds;
-use crate::{Confinement, Packed, Phase, Registry, TaskContext, TaskError, TaskId};
+use crate::{Confinement, Ending, Packed, Phase, Refusal, Registry, TaskContext, TaskError, TaskId};
 use host::JobHost;
 use seat::{Job, Seat};
 
@@ -88,6 +88,10 @@ fn run(
     drop(context);
     host.say_the_last_word();
     match result {
+        // It may have stopped half-way when it saw that; whatever it made, nobody shall take it for a result.
+        Ok(_) if job.deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+            Err(TaskError::TimedOut(Phase::Run))
+        }
         Ok(result) => result,
         Err(JobError::Panicked { message, location }) => Err(TaskError::Panicked { message, location }),
         Err(other) => Err(TaskError::failed(other)),
@@ -103,8 +107,13 @@ fn shortened(error: TaskError) -> TaskError {
         }
         TaskError::Crashed(mut crash) => {
             crash.stderr_tail = cut(crash.stderr_tail);
+            if let Ending::Malformed(what) = crash.ending {
+                crash.ending = Ending::Malformed(cut(what));
+            }
             TaskError::Crashed(crash)
         }
+        TaskError::Refused(Refusal::Unknown { task }) => Refusal::Unknown { task: cut(task) }.into(),
+        TaskError::Refused(Refusal::NotStarted { reason }) => Refusal::NotStarted { reason: cut(reason) }.into(),
         other => other,
     }
 }
