@@ -132,3 +132,38 @@ impl Task for Steps {
         Ok(())
     }
 }
+
+/// A task of one kind that is short, or not: by default it does nothing.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Moody {
+    pub(crate) sleeps_millis: u64,
+    pub(crate) crashes: bool,
+    pub(crate) number: u64,
+}
+
+impl Task for Moody {
+    const NAME: &'static str = "moody";
+    type Output = u64;
+
+    fn run(self, _: &TaskContext) -> Result<u64, TaskError> {
+        std::thread::sleep(Duration::from_millis(self.sleeps_millis));
+        if self.crashes {
+            std::process::abort();
+        }
+        Ok(self.number)
+    }
+}
+
+/// Holds so many bytes from then on; gives back the number of its process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Hoard(pub(crate) usize);
+
+impl Task for Hoard {
+    const NAME: &'static str = "hoard";
+    type Output = u32;
+
+    fn run(self, _: &TaskContext) -> Result<u32, TaskError> {
+        std::mem::forget(vec![1_u8; self.0]);
+        Ok(std::process::id())
+    }
+}

@@ -8,19 +8,22 @@
 #![allow(clippy::unwrap_used)]
 
 mod basics;
+mod blame;
 mod jobs;
+mod processes;
+mod rules;
 mod tools;
 
-use jobs::{Blocks, Crash, Echo, Panics, Sleep, Speak, Steps, Sum};
+use jobs::{Blocks, Crash, Echo, Hoard, Moody, Panics, Sleep, Speak, Steps, Sum};
 use phalanx_task::tasks;
 
 /// A test: what it promises, and the code that tries to break it.
 type Test = (&'static str, fn());
 
 fn main() {
-    phalanx_task::init_with(tasks![Blocks, Crash, Echo, Panics, Sleep, Speak, Steps, Sum]).expect("init");
+    phalanx_task::init_with(tasks![Blocks, Crash, Echo, Hoard, Moody, Panics, Sleep, Speak, Steps, Sum]).expect("init");
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let areas = [basics::TESTS];
+    let areas = [basics::TESTS, blame::TESTS, processes::TESTS, rules::TESTS];
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in areas.into_iter().flatten().filter(|(name, _)| name.contains(&wanted)) {
         match std::panic::catch_unwind(test) {

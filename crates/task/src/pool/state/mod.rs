@@ -164,6 +164,8 @@ enum Doors {
 struct Level {
     sandbox: Sandbox,
     line: Line<JobKey>,
+    /// Since when it has tasks, but no process and no room for one.
+    wanting_since: Option<Instant>,
 }
 
 pub(super) struct State<W: Work> {
@@ -198,7 +200,10 @@ impl<W: Work> State<W> {
         let level_of = |sandbox| sandboxes.iter().position(|its| *its == sandbox).unwrap_or(0);
         let mut state = State {
             kinds: Kinds::new(kinds.iter().map(|sandbox| level_of(*sandbox))),
-            levels: sandboxes.iter().map(|sandbox| Level { sandbox: *sandbox, line: Line::new(options) }).collect(),
+            levels: sandboxes
+                .iter()
+                .map(|sandbox| Level { sandbox: *sandbox, line: Line::new(options), wanting_since: None })
+                .collect(),
             jobs: Jobs::default(),
             seats: (0..rules.most).map(|_| None).collect(),
             staff: Staff::default(),

@@ -7,7 +7,7 @@ use crate::pool::Recycled;
 use crate::{Refusal, TaskError};
 
 use super::process::Process;
-use super::{Desks, Doors, Order, Place, Seat, Stage, State, Why, Work};
+use super::{Desks, Doors, Level, Order, Place, Seat, Stage, State, Why, Work};
 
 /// The pause after the first start that failed; it doubles with each,
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -103,8 +103,14 @@ impl<W: Work> State<W> {
         if self.doors != Doors::Open || self.staff.failures >= PATIENCE {
             return;
         }
-        for level in 0..self.levels.len() {
-            if self.lives() < self.rules.most && self.of_level(level) == 0 {
+        let mut without: Vec<_> = (0..self.levels.len()).filter(|level| self.of_level(*level) == 0).collect();
+        // Those for which tasks wait first, and of them who has waited longest.
+        without.sort_by_key(|level| {
+            let Level { line, wanting_since, .. } = &self.levels[*level];
+            (line.is_empty(), wanting_since.is_none(), *wanting_since)
+        });
+        for level in without {
+            if self.lives() < self.rules.most {
                 self.start(level, now);
             }
         }
@@ -120,6 +126,9 @@ impl<W: Work> State<W> {
         if starting >= self.levels[level].line.len() || self.start(level, now) {
             return;
         }
+        if self.of_level(level) == 0 {
+            self.levels[level].wanting_since.get_or_insert(now);
+        }
         if self.seats.iter().all(Option::is_some) {
             self.make_room_for(level);
         }
@@ -132,9 +141,7 @@ impl<W: Work> State<W> {
         }
         let has_none = self.of_level(level) == 0;
         let others = self.processes().filter(|(_, process)| {
-            process.level != level
-                && process.stage == Stage::Ready
-                && (has_none || process.is_idle() && self.of_level(process.level) > 1)
+            process.level != level && process.stage == Stage::Ready && (has_none || process.is_idle())
         });
         let gives_way =
             others.min_by_key(|(_, process)| (process.queue.len(), process.head_since)).map(|(seat, _)| seat);
@@ -152,6 +159,7 @@ impl<W: Work> State<W> {
         let Some(seat) = self.seats.iter().position(Option::is_none) else { return false };
         self.seats[seat] = Some(Process::starting(level, now));
         self.tally.started += 1;
+        self.levels[level].wanting_since = None;
         self.note(Some(now + LONGEST_START));
         self.orders.push(Order::Start { seat: Seat(seat), sandbox: self.levels[level].sandbox });
         true
