@@ -29,8 +29,8 @@ mod wire;
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use phalanx_shared::{MemoryFile, RingReceiver, RingSender};
@@ -85,7 +85,10 @@ impl Default for DeskLimits {
     fn default() -> DeskLimits {
         const BYTES: u64 = 512 * 1024 * 1024;
         const SPIN: Duration = Duration::from_micros(20);
-        let may_spin = phalanx_memory::usable_cores() > 1 && phalanx_memory::cpu_quota().is_none();
+        // Asked once: that takes some files to read, and is done for each process that is started.
+        static MAY_SPIN: OnceLock<bool> = OnceLock::new();
+        let may_spin =
+            *MAY_SPIN.get_or_init(|| phalanx_memory::usable_cores() > 1 && phalanx_memory::cpu_quota().is_none());
         DeskLimits { max_input: BYTES, max_output: BYTES, spin: if may_spin { SPIN } else { Duration::ZERO } }
     }
 }
