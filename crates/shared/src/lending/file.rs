@@ -149,7 +149,7 @@ mod tests {
             assert!(matches!(file.read_at(offset, len), Err(Error::OutOfBounds { .. })), "{len} at {offset}");
         }
         assert!(matches!(file.write_at(&[0; 97], 4000), Err(Error::OutOfBounds { .. })));
-        assert_eq!(file.read_at(4096, 0).unwrap(), []);
+        assert!(file.read_at(4096, 0).unwrap().is_empty());
     }
 
     #[test]
