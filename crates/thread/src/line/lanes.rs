@@ -8,7 +8,12 @@
 //!
 //! A job that is withdrawn (its caller is gone) leaves at once. Its empty place leaves when it is reached, or earlier when
 //! empty places outnumber jobs. Places are numbered, and what the line must know of a job stands in its place, so that to
-//! take one out under the lock touches nothing of the job itself, which lies in the cache of another core.
+//! take one out under the lock touches nothing of the job itself, which lies in the cache of another core:
+//!
+//! ```text
+//!   front │ those that came back or moved up │ places in a row                │ end
+//!         │ -2   -1   3   7                  │ 11   12   13 (withdrawn)   14  │ ◄── push
+//! ```
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,23 +36,24 @@ pub(crate) struct Waiting<J> {
     pub(crate) cost: u64,
     /// When it is too late for it.
     pub(crate) due: Nanos,
-    /// Whether somebody estimated it.
-    pub(crate) is_estimated: bool,
 }
 
+/// The place of a job that came back, or moved up when empty places were swept.
 #[derive(Debug)]
-struct Place<J> {
+struct Numbered<J> {
     /// Higher than that of every place before it, and never given twice.
     number: i64,
-    /// `None`: the job was withdrawn.
     waiting: Option<Waiting<J>>,
 }
 
+/// In each place `None` stands for a job that was withdrawn.
 #[derive(Debug)]
 struct Lane<J> {
-    places: VecDeque<Place<J>>,
-    /// Numbers of the next places: at the end from 1 upwards, in front from -1 downwards.
-    next_at_the_end: i64,
+    numbered: VecDeque<Numbered<J>>,
+    /// Those behind, whose numbers count on from `first`.
+    in_a_row: VecDeque<Option<Waiting<J>>>,
+    first: i64,
+    /// The number of the next place in front.
     next_in_front: i64,
     /// Places that are not empty, and the sum of their costs.
     waiting: usize,
@@ -128,12 +134,11 @@ impl<J> Lanes<J> {
     pub(crate) fn overdue(&self, now: Nanos, mut each: impl FnMut(Class, i64, &J)) -> Nanos {
         let mut earliest = NEVER;
         for (class, lane) in [(Class::Cheap, &self.cheap), (Class::Heavy, &self.heavy)] {
-            for place in &lane.places {
-                let Some(waiting) = &place.waiting else { continue };
+            for (number, waiting) in lane.all() {
                 if waiting.due > now {
                     earliest = earliest.min(waiting.due);
                 } else {
-                    each(class, place.number, &waiting.job);
+                    each(class, number, &waiting.job);
                 }
             }
         }
@@ -150,14 +155,14 @@ impl<J> Lanes<J> {
 
 impl<J> Lane<J> {
     fn new() -> Lane<J> {
-        Lane { places: VecDeque::new(), next_at_the_end: 1, next_in_front: -1, waiting: 0, cost: 0 }
+        let (numbered, in_a_row) = (VecDeque::new(), VecDeque::new());
+        Lane { numbered, in_a_row, first: 1, next_in_front: -1, waiting: 0, cost: 0 }
     }
 
     fn push(&mut self, waiting: Waiting<J>) -> i64 {
-        let number = self.next_at_the_end;
-        self.next_at_the_end += 1;
+        let number = self.first + self.in_a_row.len() as i64;
         self.enter(waiting.cost);
-        self.places.push_back(Place { number, waiting: Some(waiting) });
+        self.in_a_row.push_back(Some(waiting));
         number
     }
 
@@ -165,36 +170,44 @@ impl<J> Lane<J> {
         let number = self.next_in_front;
         self.next_in_front -= 1;
         self.enter(waiting.cost);
-        self.places.push_front(Place { number, waiting: Some(waiting) });
+        self.numbered.push_front(Numbered { number, waiting: Some(waiting) });
         number
     }
 
     fn pop(&mut self) -> Option<Waiting<J>> {
-        while let Some(place) = self.places.pop_front() {
-            if let Some(waiting) = place.waiting {
-                self.leave(waiting.cost);
-                return Some(waiting);
+        while let Some(place) = self.numbered.pop_front() {
+            if place.waiting.is_some() {
+                return self.leave(place.waiting);
+            }
+        }
+        while let Some(place) = self.in_a_row.pop_front() {
+            self.first += 1;
+            if place.is_some() {
+                return self.leave(place);
             }
         }
         None
     }
 
     fn withdraw(&mut self, number: i64) -> Option<Waiting<J>> {
-        let index = self.index_of(number)?;
-        let waiting = self.places.get_mut(index)?.waiting.take()?;
-        self.leave(waiting.cost);
+        let place = match usize::try_from(number - self.first) {
+            Ok(index) => self.in_a_row.get_mut(index)?,
+            Err(_) => {
+                let index = self.numbered.binary_search_by_key(&number, |place| place.number).ok()?;
+                &mut self.numbered.get_mut(index)?.waiting
+            }
+        };
+        let withdrawn = place.take();
+        let withdrawn = self.leave(withdrawn);
         self.sweep();
-        Some(waiting)
+        withdrawn
     }
 
-    /// Numbers count on from place to place, unless places between were swept or numbers jump from front to end.
-    fn index_of(&self, number: i64) -> Option<usize> {
-        let first = self.places.front()?.number;
-        let farthest = usize::try_from(number.checked_sub(first)?).ok()?;
-        match self.places.get(farthest) {
-            Some(place) if place.number == number => Some(farthest),
-            _ => self.places.binary_search_by_key(&number, |place| place.number).ok(),
-        }
+    /// All that wait, with their numbers.
+    fn all(&self) -> impl Iterator<Item = (i64, &Waiting<J>)> {
+        let numbered = self.numbered.iter().map(|place| (place.number, &place.waiting));
+        let in_a_row = (self.first..).zip(&self.in_a_row);
+        numbered.chain(in_a_row).filter_map(|(number, waiting)| Some((number, waiting.as_ref()?)))
     }
 
     fn enter(&mut self, cost: u64) {
@@ -202,15 +215,25 @@ impl<J> Lane<J> {
         self.cost = self.cost.saturating_add(cost);
     }
 
-    fn leave(&mut self, cost: u64) {
+    fn leave(&mut self, waiting: Option<Waiting<J>>) -> Option<Waiting<J>> {
+        let waiting = waiting?;
         self.waiting -= 1;
-        self.cost = self.cost.saturating_sub(cost);
+        self.cost = self.cost.saturating_sub(waiting.cost);
+        Some(waiting)
     }
 
-    /// Removes the empty places once they outnumber the jobs, so that the walk costs each of them a constant.
+    /// Removes the empty places once they outnumber the jobs, so that the walk costs each of them a constant. Those who
+    /// move up keep their numbers.
     fn sweep(&mut self) {
-        if self.places.len() - self.waiting > self.waiting + SPARE_PLACES {
-            self.places.retain(|place| place.waiting.is_some());
+        if self.numbered.len() + self.in_a_row.len() - self.waiting <= self.waiting + SPARE_PLACES {
+            return;
+        }
+        self.numbered.retain(|place| place.waiting.is_some());
+        for (number, waiting) in (self.first..).zip(self.in_a_row.drain(..)) {
+            self.first = number + 1;
+            if waiting.is_some() {
+                self.numbered.push_back(Numbered { number, waiting });
+            }
         }
     }
 }
@@ -227,7 +250,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn waiting(job: u32, cost: u64) -> Waiting<u32> {
-        Waiting { job, cost, due: NEVER, is_estimated: true }
+        Waiting { job, cost, due: NEVER }
     }
 
     fn pop(lanes: &mut Lanes<u32>) -> Option<u32> {
@@ -269,7 +292,7 @@ mod tests {
             let (class, number) = lanes.push(waiting(name, MS));
             assert!(lanes.withdraw(class, number).is_some());
             assert!(lanes.withdraw(class, number).is_none(), "withdrawn once");
-            assert!(lanes.cheap.places.len() <= SPARE_PLACES + 1);
+            assert!(lanes.cheap.in_a_row.len() + lanes.cheap.numbered.len() <= SPARE_PLACES + 1);
         }
         assert_eq!((lanes.len(), lanes.total_cost()), (0, 0));
     }

@@ -167,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn waiting(job: usize, due: Nanos) -> Waiting<usize> {
-        Waiting { job, cost: 1, due, is_estimated: true }
+        Waiting { job, cost: 1, due }
     }
 
     fn pop(levels: &mut Levels<usize>) -> Option<usize> {

@@ -46,14 +46,16 @@ mod refusal;
 mod standing;
 mod terms;
 mod time;
+mod whole;
 
 pub use key::Key;
 pub use keys_in_use::{KeyInUse, KeysInUse};
 pub use priority::Priority;
-pub use queue::Line;
 pub use refusal::Refusal;
 pub use terms::{AdmissionNumber, LineOptions, Popped, Refused, Run, Terms, Ticket};
+pub use whole::Line;
 
 pub(crate) use lanes::Waiting;
 pub(crate) use pace::Finished;
+pub(crate) use queue::Queue;
 pub(crate) use time::{DEAREST, NEVER, Nanos, cost_of, nanos};

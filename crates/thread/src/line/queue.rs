@@ -1,6 +1,6 @@
-//! [`Line`]: the levels, what is known of the speed, and the rules by which jobs are let in.
+//! [`Queue`]: the levels, what is known of the speed, and the rules by which jobs are let in. Times and costs are plain
+//! numbers here.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::line::admitted::Admitted;
@@ -11,30 +11,24 @@ use crate::line::pace::{Finished, Pace};
 use crate::line::priority::Priority;
 use crate::line::refusal::Refusal;
 use crate::line::standing::Standing;
-use crate::line::terms::{AdmissionNumber, LineOptions, Popped, Refused, Run, Terms, Ticket};
-use crate::line::time::{NEVER, Nanos, cost_of, nanos};
+use crate::line::terms::{AdmissionNumber, LineOptions};
+use crate::line::time::Nanos;
 
-/// A bounded line of jobs. See the [module](crate::line).
-pub struct Line<J> {
+pub(crate) struct Queue<J> {
     levels: Levels<J>,
     pace: Pace,
     standing: Standing,
     admitted: Admitted,
     /// How many run jobs when there is work for all.
     servers: usize,
-    /// Jobs that have left the line and not ended, and what they cost together.
+    /// Jobs that have left the queue and not ended, and what they cost together.
     running: usize,
     running_cost: u64,
-    /// Times that were given as such are counted from here.
-    epoch: Instant,
-    /// No job that waits is due before.
-    none_due_before: Nanos,
 }
 
-impl<J> Line<J> {
-    /// An empty one.
-    pub fn new(options: LineOptions) -> Line<J> {
-        Line {
+impl<J> Queue<J> {
+    pub(crate) fn new(options: LineOptions) -> Queue<J> {
+        Queue {
             levels: Levels::new(options.limit),
             pace: Pace::new(options.servers, options.cores),
             standing: Standing::new(options.max_wait, options.standing_wait),
@@ -42,145 +36,16 @@ impl<J> Line<J> {
             servers: options.servers,
             running: 0,
             running_cost: 0,
-            epoch: Instant::now(),
-            none_due_before: NEVER,
         }
     }
 
-    /// How many threads or processes there are, or could be had at once, from now on. Predictions are made with it.
-    pub fn set_servers(&mut self, servers: usize) {
+    pub(crate) fn set_servers(&mut self, servers: usize) {
         self.servers = servers;
     }
 
-    /// Appends a job, unless it is refused: as many wait as may, or it would wait for too long.
-    pub fn push(&mut self, job: J, terms: Terms, now: Instant) -> Result<Key, Refused<J>> {
-        let cost = self.cost_of(terms.cost);
-        if let Err(why) = self.admission(terms.priority, cost, now) {
-            return Err(Refused { job, why });
-        }
-        let due = terms.due.map_or(NEVER, |due| self.at(due));
-        self.none_due_before = self.none_due_before.min(due);
-        Ok(self.levels.push(terms.priority, Waiting { job, cost, due, is_estimated: terms.cost.is_some() }))
-    }
-
-    /// Puts a job back that did not run though it was [popped](Line::pop): before all of its priority and its class of
-    /// cost, and without asking whether there is room.
-    pub fn push_in_front(&mut self, job: J, ticket: Ticket) -> Key {
-        let Ticket { priority, cost, due, is_estimated } = ticket;
-        self.left_aside(cost);
-        self.none_due_before = self.none_due_before.min(due);
-        self.levels.push_in_front(priority, Waiting { job, cost, due, is_estimated })
-    }
-
-    /// The next job by the rule. From now on it counts as running.
-    pub fn pop(&mut self) -> Option<Popped<J>> {
-        let (priority, Waiting { job, cost, due, is_estimated }) = self.draw()?;
-        Some(Popped { job, ticket: Ticket { priority, cost, due, is_estimated } })
-    }
-
-    /// Takes a job out of the line that nobody wants any more, if it waits there.
-    pub fn withdraw(&mut self, key: Key) -> Option<J> {
-        self.levels.withdraw(key)
-    }
-
-    /// Takes all jobs out for which it is too late. Walks over all that wait, if any of them can be due.
-    pub fn overdue(&mut self, now: Instant) -> Vec<J> {
-        let now = self.at(now);
-        if now < self.none_due_before {
-            return Vec::new();
-        }
-        let mut keys = Vec::new();
-        self.none_due_before = self.levels.overdue(now, |key, _| keys.push(key));
-        keys.into_iter().filter_map(|key| self.levels.withdraw(key)).collect()
-    }
-
-    /// When to ask for [`overdue`](Line::overdue) jobs again; `None`: never, unless other jobs come. There may be none at
-    /// that time, since jobs leave.
-    pub fn next_due(&self) -> Option<Instant> {
-        let after = (self.none_due_before != NEVER).then(|| Duration::from_nanos(self.none_due_before))?;
-        self.epoch.checked_add(after)
-    }
-
-    /// Takes everything out.
-    pub fn take_all(&mut self) -> Vec<J> {
-        self.none_due_before = NEVER;
-        self.levels.take_all()
-    }
-
-    /// A job that was popped has ended.
-    pub fn finished(&mut self, ticket: Ticket, run: Run) {
-        let unestimated_run = (run.whole && !ticket.is_estimated).then_some(run.ran);
-        self.record(Finished { cost: ticket.cost, occupied: run.occupied, unestimated_run, whole: run.whole });
-    }
-
-    /// A job that was popped did not run, and will not.
-    pub fn left_unrun(&mut self, ticket: Ticket) {
-        self.left_aside(ticket.cost);
-    }
-
-    /// Lets in a job of this cost that is submitted a little later: it counts as waiting until it is
-    /// [forgotten](Line::forget), but for a quarter of a second at most.
-    pub fn admit(&mut self, cost: Duration, now: Instant) -> Result<AdmissionNumber, Refusal> {
-        let cost = cost_of(cost);
-        self.admission(Priority::DEFAULT, cost, now)?;
-        Ok(self.is_let_in(cost, now))
-    }
-
-    /// What was let in under this number is about to be pushed, or never will be.
-    pub fn forget(&mut self, number: AdmissionNumber) {
-        self.admitted.remove(number.0);
-    }
-
-    /// How long a job of this cost (without one: a heavy job) would wait if it came now, at the default priority: nothing
-    /// while a server is free, else the cost of all that waits and half of what runs, divided by the measured speed.
-    pub fn predicted_wait(&mut self, cost: Option<Duration>, now: Instant) -> Duration {
-        self.wait_of(Priority::DEFAULT, cost.map_or(u64::MAX, cost_of), now)
-    }
-
-    /// What a job without an estimate is taken to cost: the mean of what such jobs took lately.
-    pub fn usual_cost(&self) -> Duration {
-        Duration::from_nanos(self.pace.usual_cost())
-    }
-
-    /// How many jobs wait.
-    pub fn len(&self) -> usize {
-        self.levels.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.levels.is_empty()
-    }
-
-    /// How many may wait.
-    pub fn limit(&self) -> usize {
-        self.levels.limit()
-    }
-
-    /// How many wait of each priority, 0 to 9.
-    pub fn len_by_priority(&self) -> [usize; Priority::COUNT] {
-        self.levels.len_by_priority()
-    }
-
-    /// How many were popped and have not ended.
-    pub fn running(&self) -> usize {
-        self.running
-    }
-
-    fn at(&self, time: Instant) -> Nanos {
-        nanos(time.saturating_duration_since(self.epoch))
-    }
-
-    fn cost_of(&self, estimate: Option<Duration>) -> u64 {
-        estimate.map_or_else(|| self.pace.usual_cost(), cost_of)
-    }
-}
-
-/// The same for the thread pool, which counts times and costs by itself.
-impl<J> Line<J> {
-    /// What a job of this estimate counts for.
-    pub(crate) fn counted(&self, cost: Option<u64>) -> u64 {
-        cost.unwrap_or_else(|| self.pace.usual_cost())
+    /// What a job without an estimate counts for.
+    pub(crate) fn usual_cost(&self) -> u64 {
+        self.pace.usual_cost()
     }
 
     /// Whether a job is let in.
@@ -188,7 +53,7 @@ impl<J> Line<J> {
         if self.levels.is_full() {
             return Err(Refusal::Full { queued: self.levels.len(), limit: self.levels.limit() });
         }
-        let predicted = self.wait_of(priority, cost, now);
+        let predicted = self.predicted_wait(priority, cost, now);
         let limit = self.standing.limit(predicted, now);
         if predicted > limit {
             let retry_after = predicted.saturating_sub(limit / 2);
@@ -199,7 +64,7 @@ impl<J> Line<J> {
 
     /// Nothing while a server is free or can be had; else what waits ahead, what was let in, and on average half of what
     /// runs.
-    pub(crate) fn wait_of(&mut self, priority: Priority, cost: u64, now: Instant) -> Duration {
+    pub(crate) fn predicted_wait(&mut self, priority: Priority, cost: u64, now: Instant) -> Duration {
         let idle = self.servers.saturating_sub(self.running);
         let (admitted, admitted_cost) = self.admitted.sum(now);
         if idle > self.levels.len() + admitted {
@@ -214,13 +79,22 @@ impl<J> Line<J> {
         AdmissionNumber(self.admitted.add(cost, now))
     }
 
+    pub(crate) fn forget(&mut self, number: AdmissionNumber) {
+        self.admitted.remove(number.0);
+    }
+
     /// Appends a job that was let in.
-    pub(crate) fn append(&mut self, priority: Priority, waiting: Waiting<J>) -> Key {
+    pub(crate) fn push(&mut self, priority: Priority, waiting: Waiting<J>) -> Key {
         self.levels.push(priority, waiting)
     }
 
+    /// Puts a job before all of its priority and class.
+    pub(crate) fn push_in_front(&mut self, priority: Priority, waiting: Waiting<J>) -> Key {
+        self.levels.push_in_front(priority, waiting)
+    }
+
     /// The next job. From now on it counts as running.
-    pub(crate) fn draw(&mut self) -> Option<(Priority, Waiting<J>)> {
+    pub(crate) fn pop(&mut self) -> Option<(Priority, Waiting<J>)> {
         let next = self.levels.pop()?;
         self.running += 1;
         self.running_cost = self.running_cost.saturating_add(next.1.cost);
@@ -228,135 +102,49 @@ impl<J> Line<J> {
     }
 
     /// A job has ended.
-    pub(crate) fn record(&mut self, finished: Finished) {
-        self.left_aside(finished.cost);
+    pub(crate) fn finished(&mut self, finished: Finished) {
+        self.left_unrun(finished.cost);
         self.pace.record(finished);
     }
 
     /// A job of this cost does not run any more, and says nothing of the speed.
-    pub(crate) fn left_aside(&mut self, cost: u64) {
+    pub(crate) fn left_unrun(&mut self, cost: u64) {
         self.running -= 1;
         self.running_cost = self.running_cost.saturating_sub(cost);
     }
 
+    /// Takes a job out that waits; what the queue had of it, to be dropped outside of the lock.
+    pub(crate) fn withdraw(&mut self, key: Key) -> Option<J> {
+        self.levels.withdraw(key)
+    }
+
     /// Shows all for which it is too late; the earliest time among the others.
-    pub(crate) fn show_overdue(&self, now: Nanos, mut each: impl FnMut(&J)) -> Nanos {
-        self.levels.overdue(now, |_, job| each(job))
-    }
-}
-
-impl<J> fmt::Debug for Line<J> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("waiting", &self.len()).field("running", &self.running).finish_non_exhaustive()
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-    const WAIT: Duration = Duration::from_millis(500);
-
-    fn line(limit: usize) -> Line<&'static str> {
-        Line::new(LineOptions { servers: 1, cores: 1, limit, max_wait: WAIT, standing_wait: WAIT })
+    pub(crate) fn overdue(&self, now: Nanos, each: impl FnMut(Key, &J)) -> Nanos {
+        self.levels.overdue(now, each)
     }
 
-    fn push(line: &mut Line<&'static str>, job: &'static str) -> Key {
-        line.push(job, Terms::default(), Instant::now()).expect("there is room")
+    pub(crate) fn take_all(&mut self) -> Vec<J> {
+        self.levels.take_all()
     }
 
-    fn jobs(line: &mut Line<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| line.pop()).map(|next| next.job).collect()
+    pub(crate) fn len(&self) -> usize {
+        self.levels.len()
     }
 
-    #[test]
-    fn a_job_that_comes_back_goes_first_and_is_let_in_though_the_line_is_full() {
-        let mut line = line(2);
-        push(&mut line, "first");
-        let second = push(&mut line, "second");
-        let first = line.pop().unwrap();
-        push(&mut line, "third");
-        assert_eq!((line.len(), line.running()), (2, 1));
-        let again = line.push_in_front(first.job, first.ticket);
-        assert_eq!((line.len(), line.running()), (3, 0));
-        assert!(line.push("fourth", Terms::default(), Instant::now()).is_err());
-        assert_eq!(line.withdraw(second), Some("second"));
-        assert_eq!(line.withdraw(second), None);
-        assert_eq!(jobs(&mut line), ["first", "third"]);
-        assert_eq!(line.withdraw(again), None, "its place is gone");
+    pub(crate) fn is_empty(&self) -> bool {
+        self.levels.is_empty()
     }
 
-    #[test]
-    fn jobs_that_came_back_can_be_withdrawn_wherever_they_stand() {
-        let mut line = line(100);
-        let names = ["a", "b", "c", "d"];
-        for name in names {
-            push(&mut line, name);
-        }
-        let popped: Vec<_> = std::iter::from_fn(|| line.pop()).collect();
-        push(&mut line, "behind");
-        let keys: Vec<_> = popped.into_iter().rev().map(|next| line.push_in_front(next.job, next.ticket)).collect();
-        assert_eq!(line.withdraw(keys[1]), Some("c"));
-        assert_eq!(line.withdraw(keys[3]), Some("a"));
-        assert_eq!(jobs(&mut line), ["b", "d", "behind"]);
+    pub(crate) fn limit(&self) -> usize {
+        self.levels.limit()
     }
 
-    #[test]
-    fn what_is_overdue_leaves_the_line_and_the_next_time_is_known() {
-        let (mut line, now) = (line(10), Instant::now());
-        let due = |millis: u32| Terms { due: Some(now + MS * millis), ..Terms::default() };
-        assert_eq!(line.next_due(), None);
-        line.push("late", due(50), now).unwrap();
-        line.push("soon", due(10), now).unwrap();
-        push(&mut line, "whenever");
-        assert_eq!(line.next_due(), Some(now + MS * 10));
-        assert_eq!(line.overdue(now + MS * 9), [""; 0]);
-        assert_eq!(line.overdue(now + MS * 10), ["soon"]);
-        assert_eq!(line.next_due(), Some(now + MS * 50));
-        let late = line.pop().unwrap();
-        assert_eq!(line.overdue(now + MS * 50), [""; 0], "it runs");
-        assert_eq!(line.next_due(), None);
-        line.push_in_front(late.job, late.ticket);
-        assert_eq!(line.overdue(now + MS * 50), ["late"], "it waits again");
-        assert_eq!(jobs(&mut line), ["whenever"]);
+    pub(crate) fn len_by_priority(&self) -> [usize; Priority::COUNT] {
+        self.levels.len_by_priority()
     }
 
-    #[test]
-    fn nobody_is_let_in_who_would_wait_too_long_also_behind_those_who_were_let_in() {
-        let (mut line, now) = (line(100), Instant::now());
-        assert_eq!(line.predicted_wait(None, now), Duration::ZERO);
-        let heavy = Terms { cost: Some(MS * 400), ..Terms::default() };
-        line.push("runs", heavy, now).unwrap();
-        let running = line.pop().unwrap();
-        assert_eq!(line.predicted_wait(None, now), MS * 200, "half of what runs");
-        let number = line.admit(MS * 400, now).unwrap();
-        assert_eq!(line.predicted_wait(None, now), MS * 600);
-        let refused = line.push("too late", heavy, now).unwrap_err();
-        assert_eq!(refused.why, Refusal::TooLongWait { predicted: MS * 600, limit: WAIT, retry_after: MS * 350 });
-        line.forget(number);
-        line.push("instead", heavy, now).unwrap();
-        assert_eq!(line.predicted_wait(None, now), MS * 600);
-        line.left_unrun(running.ticket);
-        assert_eq!(line.predicted_wait(None, now), MS * 400);
-        line.set_servers(2);
-        assert_eq!(line.predicted_wait(None, now), Duration::ZERO, "one is free");
-    }
-
-    #[test]
-    fn jobs_without_an_estimate_cost_what_such_jobs_took() {
-        let (mut line, now) = (line(10), Instant::now());
-        for _ in 0..200 {
-            line.push("slow", Terms::default(), now).unwrap();
-            let next = line.pop().unwrap();
-            line.finished(next.ticket, Run { occupied: MS * 40, ran: MS * 40, whole: true });
-        }
-        let usual = line.usual_cost();
-        assert!((MS * 39..MS * 41).contains(&usual), "{usual:?}");
-        line.push("estimated", Terms { cost: Some(MS), ..Terms::default() }, now).unwrap();
-        let next = line.pop().unwrap();
-        assert_eq!(next.ticket.cost(), MS);
-        line.finished(next.ticket, Run { occupied: MS * 900, ran: MS * 900, whole: true });
-        assert_eq!(line.usual_cost(), usual, "what was estimated says nothing of what was not");
+    /// Jobs that were popped and have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.running
     }
 }

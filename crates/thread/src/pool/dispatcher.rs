@@ -105,14 +105,13 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     fn enqueue(&self, state: &mut State<J>, job: &J, cost: Option<u64>, now: Instant) -> Result<(), JobError> {
-        let is_estimated = cost.is_some();
-        let cost = state.line.counted(cost);
+        let cost = cost.unwrap_or_else(|| state.queue.usual_cost());
         state.admission(job.priority(), cost, now)?;
         if let Some(trouble) = state.staff.trouble() {
             return Err(JobError::NoThread { reason: trouble.to_string() });
         }
-        let waiting = Waiting { job: job.clone(), cost, due: job.due_in_queue(), is_estimated };
-        let key = state.line.append(job.priority(), waiting);
+        let waiting = Waiting { job: job.clone(), cost, due: job.due_in_queue() };
+        let key = state.queue.push(job.priority(), waiting);
         job.stands_at(key, cost);
         self.publish(state);
         Ok(())
@@ -123,13 +122,13 @@ impl<J: Entry> Dispatcher<J> {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.admission(Priority::DEFAULT, cost, now)?;
-        Ok(state.line.is_let_in(cost, now))
+        Ok(state.queue.is_let_in(cost, now))
     }
 
     /// What was let in under this number is about to be submitted, or never will be.
     pub(crate) fn forget_admitted(&self, number: AdmissionNumber) {
         let mut state = lock(&self.state);
-        state.line.forget(number);
+        state.queue.forget(number);
         let waiters = state.waiters.take();
         drop(state);
         waiters.wake();
@@ -215,7 +214,7 @@ impl<J: Entry> Dispatcher<J> {
     /// Takes a job out of the queue because nobody wants it any more; false if it is there no longer.
     pub(crate) fn withdraw(&self, job: &J) -> bool {
         let mut state = lock(&self.state);
-        let withdrawn = state.line.withdraw(job.key()).or_else(|| {
+        let withdrawn = state.queue.withdraw(job.key()).or_else(|| {
             let (job, cost) = if state.dealt > 0 { self.hands.withdraw(job)? } else { return None };
             state.left_a_hand(cost);
             Some(job)
@@ -232,7 +231,7 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn overdue(&self, now: Nanos, started: impl Fn(usize) -> Option<Nanos>) -> (Vec<J>, Nanos) {
         let mut overdue = Vec::new();
         let state = lock(&self.state);
-        let earliest = state.line.show_overdue(now, |job| overdue.push(job.clone()));
+        let earliest = state.queue.overdue(now, |_, job| overdue.push(job.clone()));
         let earliest = earliest.min(self.hands.overdue(now, started, &mut overdue));
         drop(state);
         (overdue, earliest)
@@ -258,7 +257,7 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     fn clear(&self, state: &mut State<J>) -> Vec<J> {
-        let mut jobs = state.line.take_all();
+        let mut jobs = state.queue.take_all();
         while let Some((job, cost)) = self.hands.steal() {
             state.left_a_hand(cost);
             jobs.push(job);
@@ -349,16 +348,16 @@ impl<J: Entry> Dispatcher<J> {
     pub(crate) fn load(&self) -> Load {
         let state = lock(&self.state);
         let (failed_starts, last_failure) = state.staff.failures();
-        let mut queued_by_priority = state.line.len_by_priority();
+        let mut queued_by_priority = state.queue.len_by_priority();
         let mut in_hands = 0;
         self.hands.waiting(|job| {
             queued_by_priority[job.priority().index()] += 1;
             in_hands += 1;
         });
         Load {
-            queued: state.line.len() + in_hands,
+            queued: state.queue.len() + in_hands,
             queued_by_priority,
-            running: state.line.running().saturating_sub(in_hands),
+            running: state.queue.running().saturating_sub(in_hands),
             threads: state.staff.alive(),
             lived: state.staff.lived(),
             failed_starts,
@@ -394,7 +393,7 @@ impl<J: Entry> Dispatcher<J> {
     }
 
     fn publish(&self, state: &State<J>) {
-        self.queued.store(state.line.len(), Ordering::Relaxed);
-        self.running.store(state.line.running(), Ordering::Relaxed);
+        self.queued.store(state.queue.len(), Ordering::Relaxed);
+        self.running.store(state.queue.running(), Ordering::Relaxed);
     }
 }
