@@ -108,7 +108,8 @@ pub enum Limit {
     Data,
     /// Bytes of the stack.
     Stack,
-    /// Bytes of a core dump.
+    /// Bytes of a core dump. Neither 0 nor 1 leaves one in a file. Where the kernel pipes dumps to a collecting program, 0 does
+    /// not keep it from that, and the end of the process waits for the program; exactly 1 does (`core(5)`, `fs/coredump.c`).
     Core,
     /// Seconds of processor time.
     ProcessorSeconds,

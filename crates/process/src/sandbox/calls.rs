@@ -470,6 +470,19 @@ mod tests {
     }
 
     #[test]
+    fn no_address_and_no_limit_goes_into_a_call_at_full() {
+        let address = |pointer: u64| [0, 0, 0, 0, pointer, 0];
+        assert_eq!(verdict(Sandbox::Full, SYS_sendto, address(0)), ALLOWED);
+        assert_eq!(verdict(Sandbox::Full, SYS_sendto, address(1 << 40)), refused(EPERM));
+        let limit = |pid: u64, new: u64| [pid, 0, new, 0, 0, 0];
+        assert_eq!(verdict(Sandbox::Full, SYS_prlimit64, limit(0, 0)), ALLOWED);
+        assert_eq!(verdict(Sandbox::Full, SYS_prlimit64, limit(0, 0x7fff_0000_0000)), refused(EPERM));
+        for level in [Sandbox::Full, Sandbox::NoNetwork] {
+            assert_eq!(verdict(level, SYS_prlimit64, limit(1, 0)), refused(EPERM));
+        }
+    }
+
+    #[test]
     fn full_makes_no_code_and_asks_for_nothing_by_path() {
         let protection = |bits: c_int| [0, 4096, bits as u64, 0, 0, 0];
         assert_eq!(verdict(Sandbox::Full, SYS_mmap, protection(PROT_READ | PROT_WRITE)), ALLOWED);

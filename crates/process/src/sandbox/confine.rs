@@ -11,8 +11,7 @@ use super::{Confinement, Sandbox, landlock, seccomp};
 /// The first descriptor that is no standard stream.
 const FIRST: u32 = 3;
 
-/// A limit of core dumps that means "none" also where a program collects them through a pipe: the kernel starts no collector
-/// at exactly 1, while at 0 it does, and the end of the process waits for it. No dump fits into one byte.
+/// A limit of core dumps that means "none" also where a program collects them through a pipe ([`Limit::Core`](crate::Limit)).
 const NO_CORE_DUMP: u64 = 1;
 
 /// What of the capabilities of root remains at [`Sandbox::NoNetwork`]: what files need.
@@ -70,13 +69,13 @@ fn close_others(kept: &[RawFd]) -> io::Result<()> {
     let mut kept: Vec<u32> = kept.iter().filter_map(|number| u32::try_from(*number).ok()).collect();
     kept.sort_unstable();
     let mut from = FIRST;
-    for number in kept {
-        if number > from {
-            close_range(from, number - 1)?;
+    for number in &kept {
+        if *number > from {
+            close_range(from, number - 1).or_else(|_| close_listed(&kept))?;
         }
         from = from.max(number + 1);
     }
-    close_range(from, u32::MAX)
+    close_range(from, u32::MAX).or_else(|_| close_listed(&kept))
 }
 
 fn close_range(first: u32, last: u32) -> io::Result<()> {
@@ -86,6 +85,20 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// The same where a filter does not know `close_range`.
+fn close_listed(kept: &[u32]) -> io::Result<()> {
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        open.extend(number.filter(|number| *number >= FIRST && !kept.contains(number)));
+    }
+    for number in open {
+        // SAFETY: as above. That of the list itself is closed by now: it gives EBADF.
+        unsafe { libc::close(number.cast_signed()) };
+    }
+    Ok(())
 }
 
 /// A process without capabilities may do so too. The death signal stays: rights only become fewer.

@@ -33,6 +33,10 @@
 //! | gain privileges by a file | no | no | no new privileges |
 //! | leave a core dump | no | no | `RLIMIT_CORE` |
 //!
+//! At `Full` there is nothing by path, so two things of the standard library fail though they mean a descriptor: `File::metadata`
+//! (the C library may ask by an empty path; ask by `fstat`), and `is_terminal` says no. Names of functions in a backtrace are
+//! missing, because the executable cannot be read.
+//!
 //! What it does **not** protect from: use of processor time and memory (limits and deadlines do that: [`Limit`](crate::Limit));
 //! side channels (time, caches, speculation); bugs of the kernel in the calls that remain; harm through the descriptors that
 //! were given, the standard streams among them; at `NoNetwork` harm by files (it may write what the user may write). Where the

@@ -17,6 +17,7 @@ use crate::{Test, attempt, ended, said, users};
 pub(crate) const TESTS: &[Test] = &[
     ("a full process has threads, memory, time and randomness", computing),
     ("a full process reads, writes and maps the files that it was given", given_files),
+    ("a full process reads a whole file with the standard library", whole_file),
     ("a full process talks over what it was given", given_channels),
     ("a full process that aborts, overflows its stack or panics dies as any other", dying),
 ];
@@ -52,6 +53,16 @@ fn given_files() {
     let mut found = [0; 2];
     rustix::io::pread(&file, &mut found, 100).unwrap();
     assert_eq!(found, [1, 2], "what it wrote did not arrive");
+}
+
+fn whole_file() {
+    let file = rustix::fs::memfd_create("test", MemfdFlags::CLOEXEC).unwrap();
+    rustix::io::pwrite(&file, &[7; 100_000], 0).unwrap();
+    for level in [Sandbox::Full, Sandbox::NoNetwork] {
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).unwrap();
+        let role = attempt(level, "read a whole file").descriptor("file", file.as_fd());
+        assert_eq!(said(role).trim_end(), "done", "{level}");
+    }
 }
 
 fn given_channels() {
@@ -181,6 +192,11 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
         // Beyond its end.
         rustix::io::pwrite(&file, &[1; 4096], 20_000).unwrap();
         same(found, [7; 4])
+    }),
+    ("read a whole file", |role| {
+        let mut bytes = Vec::new();
+        let read = std::fs::File::from(role.take("file").unwrap()).read_to_end(&mut bytes);
+        same((read.unwrap(), bytes.iter().all(|byte| *byte == 7)), (100_000, true))
     }),
     ("map a file to read", |role| map(role.take("file").unwrap(), rustix::mm::ProtFlags::READ)),
     ("map a file to write", |role| {

@@ -38,6 +38,9 @@ const BOTH: &[(&str, &str)] = &[
     ("read the parent's memory", "EPERM"),
     ("outlive the parent", "EPERM"),
     ("become root", "EPERM"),
+    ("slow the parent down", "EPERM"),
+    ("limit the parent", "EPERM"),
+    ("type into the terminal", "EPERM"),
 ];
 
 /// What is denied at full and free at no network.
@@ -188,6 +191,16 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("open the parent's memory", |_| outcome(std::fs::File::open(format!("/proc/{}/mem", parent())))),
     ("outlive the parent", |_| of_call(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) }.into())),
     ("become root", |_| of_call(unsafe { libc::syscall(libc::SYS_setresuid, 0, 0, 0) })),
+    ("slow the parent down", |_| {
+        // The type of the first argument is not the same everywhere.
+        of_call(unsafe { libc::syscall(libc::SYS_setpriority, 0, parent(), 19) })
+    }),
+    ("limit the parent", |_| {
+        let most = libc::rlimit { rlim_cur: 3, rlim_max: 3 };
+        let before = std::ptr::null_mut();
+        of_call(unsafe { libc::prlimit(parent(), libc::RLIMIT_NOFILE, &most, before) }.into())
+    }),
+    ("type into the terminal", |_| of_call(unsafe { libc::ioctl(0, libc::TIOCSTI, c"x".as_ptr()) }.into())),
     ("make a memory file", |_| {
         outcome(rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).map_err(Into::into))
     }),

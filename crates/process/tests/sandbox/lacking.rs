@@ -5,12 +5,13 @@ use std::os::fd::AsFd;
 use libc::{sock_filter, sock_fprog};
 use phalanx_process::{Confinement, ExitStatus, Role, Sandbox, SandboxPolicy, TakenRole, sandbox};
 
-use crate::{Test, attempt, ended, pipe, said, wait};
+use crate::{Test, attempt, ended, levels, pipe, said, wait};
 
 pub(crate) const TESTS: &[Test] = &[
     ("without Landlock a sandbox says so, and is refused where all of it is required", no_landlock),
     ("without seccomp a sandbox says so, and is refused where all of it is required", no_seccomp),
     ("with neither it says so twice", neither),
+    ("where a filter knows no close_range, descriptors that nobody gave are closed all the same", no_close_range),
     ("a whole sandbox is not refused", whole),
 ];
 
@@ -24,6 +25,10 @@ fn no_seccomp() {
 
 fn neither() {
     run_lacking("neither");
+}
+
+fn no_close_range() {
+    run_lacking("no close_range");
 }
 
 fn whole() {
@@ -48,6 +53,10 @@ fn run_lacking(what: &'static str) {
 
 pub(crate) fn play(_: TakenRole) {
     let what = std::env::args().nth(1).unwrap();
+    if what == "no close_range" {
+        lose(&[(libc::SYS_close_range, libc::EPERM)]);
+        return levels::descriptors();
+    }
     let (lacks_landlock, lacks_seccomp) = (what != "no seccomp", what != "no landlock");
     let denied: &[(libc::c_long, i32)] = match what.as_str() {
         "no landlock" => &[(libc::SYS_landlock_create_ruleset, libc::ENOSYS)],

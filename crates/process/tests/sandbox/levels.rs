@@ -72,7 +72,8 @@ fn seen_from_outside() {
     }
 }
 
-fn descriptors() {
+/// Also a test of a system without `close_range`.
+pub(crate) fn descriptors() {
     let (leaked, given) = pipe();
     // As a library does that knows no better.
     rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();

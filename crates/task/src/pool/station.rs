@@ -50,7 +50,8 @@ impl Outfit {
             .stdin(self.nothing.as_fd())
             .stdout(self.nothing.as_fd())
             .stderr(theirs.as_fd())
-            .rlimit(Limit::Core, 0)
+            // 1: nor does a collector of dumps hold up the news of a crash.
+            .rlimit(Limit::Core, 1)
             .rlimit(Limit::Data, self.data_limit)
             .rlimit(Limit::OpenFiles, self.open_files)
             .sandbox(sandbox)
