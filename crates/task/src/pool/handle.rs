@@ -110,7 +110,7 @@ impl ProcessPool {
             .map_err(|source| PoolError::system("create the keeper's epoll", source))?;
         std::thread::Builder::new()
             .name(format!("{}-keeper", builder.name))
-            .spawn(move || keeper.run())
+            .spawn(move || keeper.run_to_the_end())
             .map_err(|source| PoolError::system("start the keeper's thread", source))?;
         // From now on dropping it ends the keeper and all processes.
         let pool = ProcessPool { handle: Arc::new(Handle { inner }) };
@@ -172,17 +172,14 @@ impl ProcessPool {
             return Err(Refusal::TooBig { bytes, limit: inner.max_input }.into());
         }
         let SubmitOptions { priority, from_submit, from_start, idempotency_key, cost } = options;
-        let parcel = Arc::new(Parcel::new(kind, input, idempotency_key));
+        let key = match idempotency_key {
+            None => None,
+            Some(key) => Some(inner.keys.take(&key).ok_or(Refusal::Duplicate)?),
+        };
+        let parcel = Arc::new(Parcel::new(kind, input, key));
         let now = Instant::now();
         if let Some(crashes) = inner.poison.verdict(&parcel, now) {
             return Err(Refusal::Poison { crashes }.into());
-        }
-        let key_is_ours = match &parcel.key {
-            None => true,
-            Some(key) => inner.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()),
-        };
-        if !key_is_ours {
-            return Err(Refusal::Duplicate.into());
         }
         let due = from_submit.and_then(|time| now.checked_add(time));
         let terms = Terms { priority, cost: cost.or_else(|| task.cost()), due };
@@ -193,12 +190,7 @@ impl ProcessPool {
         inner.settle(guard);
         match taken {
             Ok(key) => Ok(Awaited { inner: inner.clone(), parcel, key, output: PhantomData }),
-            Err((_, refusal)) => {
-                if let Some(key) = &parcel.key {
-                    inner.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-                }
-                Err(refusal.into())
-            }
+            Err((_, refusal)) => Err(refusal.into()),
         }
     }
 }

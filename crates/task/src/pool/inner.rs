@@ -3,12 +3,13 @@
 //! One lock holds the state and the desks. Under it nothing is copied that is large, nobody is woken and nothing of the user is
 //! dropped: that is done in [`Inner::settle`], which gives the lock back.
 
-use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 use std::time::Instant;
+
+use phalanx_thread::line::KeysInUse;
 
 use crate::desk::{Answer, Hello};
 use crate::pool::builder::Listener;
@@ -16,7 +17,7 @@ use crate::pool::parcel::Parcel;
 use crate::pool::poison::Poison;
 use crate::pool::spin::{LONGEST, LOOKS_PER_READING, Looking};
 use crate::pool::state::{Ended, Seat, State};
-use crate::pool::table::{Answered, Jobs, Table, answered};
+use crate::pool::table::{Answered, Carried, Jobs, Table, answered};
 use crate::pool::{PoolEvent, PoolMetrics};
 use crate::{Confinement, Crash, Ending, Packed, Progress, ProgressCell, Registry, TaskError};
 
@@ -35,7 +36,7 @@ pub(super) struct Inner {
     pub(super) max_input: u64,
     pub(super) poison: Poison,
     /// Idempotency keys of tasks that are not over.
-    pub(super) keys: Mutex<HashSet<String>>,
+    pub(super) keys: KeysInUse,
     pub(super) confinements: Mutex<Vec<Confinement>>,
     pub(super) listener: Option<Listener>,
     pub(super) started: Instant,
@@ -54,6 +55,8 @@ pub(super) struct Floor {
     pub(super) hellos: Vec<(Seat, Hello)>,
     /// What tasks have said of their progress.
     heard: Vec<(Arc<ProgressCell>, Progress)>,
+    /// Whether there are answers that nobody has read and nobody will be rung for.
+    pub(super) is_unheard: bool,
     /// Who waits for the end of the pool, and until when.
     pub(super) draining: Vec<(Instant, Waker)>,
 }
@@ -68,6 +71,7 @@ impl Floor {
             is_keeper_awake: true,
             hellos: Vec::new(),
             heard: Vec::new(),
+            is_unheard: false,
             draining: Vec::new(),
         }
     }
@@ -91,7 +95,7 @@ impl Floor {
             }
         }
         // It talks without end: the others first.
-        self.state.note(Some(now));
+        self.is_unheard = true;
     }
 
     fn hear(&mut self, seat: Seat, answer: Answer, now: Instant) {
@@ -172,7 +176,7 @@ impl Inner {
             names,
             max_input,
             poison,
-            keys: Mutex::default(),
+            keys: KeysInUse::default(),
             confinements: Mutex::default(),
             listener,
             started,
@@ -215,6 +219,7 @@ impl Inner {
 
     /// Gives the floor back, and does what was decided on it: rings the keeper, tells the callers, copies large inputs.
     pub(super) fn settle<'i>(&'i self, mut guard: MutexGuard<'i, Floor>) {
+        let mut kept = Vec::new();
         loop {
             let floor = &mut *guard;
             let ended = floor.state.take_ended();
@@ -222,8 +227,10 @@ impl Inner {
             let carried = floor.table.take_carried();
             let spare = floor.state.spare_permits();
             let is_early = |due: Instant| floor.alarm.is_none_or(|alarm| due < alarm);
-            let is_wanted =
-                floor.state.has_orders() || !floor.hellos.is_empty() || floor.state.due().is_some_and(is_early);
+            let is_wanted = floor.state.has_orders()
+                || floor.is_unheard
+                || !floor.hellos.is_empty()
+                || floor.state.due().is_some_and(is_early);
             let must_ring = is_wanted && !floor.is_keeper_awake;
             floor.is_keeper_awake |= must_ring;
             drop(guard);
@@ -238,6 +245,8 @@ impl Inner {
             if carried.is_empty() && broken.is_empty() {
                 return;
             }
+            // Their last handles, perhaps; not to be dropped under the lock.
+            kept.extend(carried.iter().map(Carried::parcel));
             let filled: Vec<_> = carried.into_iter().map(|carried| (carried.fill(), carried)).collect();
             guard = self.lock();
             let floor = &mut *guard;
@@ -281,8 +290,8 @@ impl Inner {
             Some(Err(TaskError::Crashed(crash))) => end = Some(self.crashed(&parcel, crash)),
             Some(Err(error)) => end = Some(Err(error)),
         }
-        if let Some(key) = parcel.key.as_ref().filter(|_| is_over) {
-            self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if is_over {
+            parcel.is_over();
         }
         if let Some(end) = end {
             parcel.complete(end);

@@ -62,7 +62,16 @@ impl Keeper {
         Ok(Keeper { inner, outfit, epoll, stations, first: Some(first), serial: 0 })
     }
 
-    pub(super) fn run(mut self) {
+    /// Runs until the pool is over. A mistake of ours that ends this thread ends the pool as well: then all processes get their
+    /// parent-death signal, and nobody shall wait for them.
+    pub(super) fn run_to_the_end(self) {
+        let inner = self.inner.clone();
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run())).is_err() {
+            inner.give_up();
+        }
+    }
+
+    fn run(mut self) {
         let mut tokens = Vec::with_capacity(EVENTS);
         while let Some(alarm) = self.turn(&tokens) {
             tokens = self.sleep(alarm);
@@ -86,34 +95,28 @@ impl Keeper {
         loop {
             let mut guard = self.inner.lock();
             let floor = &mut *guard;
+            let now = Instant::now();
+            let is_due = floor.state.due().is_some_and(|due| due <= now);
+            if is_due || std::mem::take(&mut floor.is_unheard) {
+                floor.look(now);
+                floor.state.dispatch(&mut floor.table, now);
+            }
+            if is_due {
+                floor.state.tick(&mut floor.table, now);
+                floor.draining.iter().for_each(|(until, _)| floor.state.note(Some(*until)));
+            }
             let hellos = std::mem::take(&mut floor.hellos);
             let orders = floor.state.take_orders();
-            let now = Instant::now();
-            if hellos.is_empty() && orders.is_empty() {
-                if floor.state.is_over() && self.stations.iter().all(Option::is_none) {
-                    self.inner.settle(guard);
-                    return None;
-                }
-                if floor.state.due().is_none_or(|due| due > now) {
-                    floor.alarm = floor.state.due();
-                    floor.is_keeper_awake = false;
-                    let alarm = floor.alarm;
-                    self.inner.settle(guard);
-                    return Some(alarm);
-                }
-            }
-            if floor.state.due().is_some_and(|due| due <= now) {
-                floor.look(now);
-                floor.state.tick(&mut floor.table, now);
-                if orders.is_empty() && hellos.is_empty() && !floor.state.has_orders() && floor.hellos.is_empty() {
-                    let soonest = now + SHORTEST_SLEEP;
-                    floor.alarm = floor.state.due().map(|due| due.max(soonest));
-                    floor.is_keeper_awake = false;
-                    let alarm = floor.alarm;
-                    self.inner.settle(guard);
+            if hellos.is_empty() && orders.is_empty() && !floor.is_unheard {
+                let is_over = floor.state.is_over() && self.stations.iter().all(Option::is_none);
+                floor.alarm = floor.state.due();
+                floor.is_keeper_awake = is_over;
+                let alarm = floor.alarm.map(|alarm| alarm.max(now + SHORTEST_SLEEP));
+                self.inner.settle(guard);
+                if is_due {
                     self.wake_drainers();
-                    return Some(alarm);
                 }
+                return if is_over { None } else { Some(alarm) };
             }
             self.inner.settle(guard);
             hellos.into_iter().for_each(|(seat, hello)| self.greet(seat, hello));
@@ -325,13 +328,9 @@ impl Keeper {
         let floor = &mut *guard;
         let now = Instant::now();
         let is_over = floor.state.is_over();
-        let (woken, left) =
-            std::mem::take(&mut floor.draining).into_iter().partition(|(until, _)| is_over || *until <= now);
+        let all = std::mem::take(&mut floor.draining);
+        let (woken, left): (Vec<_>, Vec<_>) = all.into_iter().partition(|(until, _)| is_over || *until <= now);
         floor.draining = left;
-        let woken: Vec<_> = woken;
-        for (until, _) in &floor.draining {
-            floor.state.note(Some(*until));
-        }
         drop(guard);
         woken.into_iter().for_each(|(_, waker)| waker.wake());
     }

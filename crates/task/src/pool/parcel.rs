@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
+use phalanx_thread::line::KeyInUse;
+
 use crate::{Packed, ProgressCell, TaskError};
 
 pub(super) struct Parcel {
     /// Its number in the registry.
     pub(super) kind: usize,
     pub(super) input: Packed,
-    /// Its idempotency key.
-    pub(super) key: Option<String>,
+    /// Its idempotency key, until it is over.
+    key: Mutex<Option<KeyInUse>>,
     pub(super) progress: Arc<ProgressCell>,
     outcome: Mutex<Outcome>,
 }
@@ -23,8 +25,19 @@ enum Outcome {
 }
 
 impl Parcel {
-    pub(super) fn new(kind: usize, input: Packed, key: Option<String>) -> Parcel {
-        Parcel { kind, input, key, progress: ProgressCell::new(), outcome: Mutex::new(Outcome::Awaited(None)) }
+    pub(super) fn new(kind: usize, input: Packed, key: Option<KeyInUse>) -> Parcel {
+        Parcel {
+            kind,
+            input,
+            key: Mutex::new(key),
+            progress: ProgressCell::new(),
+            outcome: Mutex::new(Outcome::Awaited(None)),
+        }
+    }
+
+    /// Its process is free of it: its key may be used again.
+    pub(super) fn is_over(&self) {
+        drop(self.key.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Leaves the result and wakes the caller. Not under a lock.
@@ -57,14 +70,16 @@ impl Parcel {
     /// The result, or the waker stays for it.
     pub(super) fn take_or_wait(&self, waker: &Waker) -> Poll<Result<Packed, TaskError>> {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Outcome::Awaited(known) = &mut *outcome {
-            match known {
-                Some(known) if known.will_wake(waker) => {}
-                known => *known = Some(waker.clone()),
-            }
-            return Poll::Pending;
+        let Outcome::Awaited(known) = &mut *outcome else {
+            drop(outcome);
+            return self.take();
+        };
+        if known.as_ref().is_none_or(|known| !known.will_wake(waker)) {
+            let before = known.replace(waker.clone());
+            drop(outcome);
+            // What its drop does is not ours, so not under the lock.
+            drop(before);
         }
-        drop(outcome);
-        self.take()
+        Poll::Pending
     }
 }

@@ -50,6 +50,10 @@ pub(super) struct Carried {
 }
 
 impl Carried {
+    pub(super) fn parcel(&self) -> Arc<Parcel> {
+        self.parcel.clone()
+    }
+
     /// Copies the input. Not under a lock.
     pub(super) fn fill(&self) -> Result<(), DeskError> {
         self.room.fill(&self.parcel.input)

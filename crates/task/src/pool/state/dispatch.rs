@@ -11,6 +11,8 @@ use super::{Desks, JobKey, Offer, Offered, Place, Seat, Stage, State, Why, Work}
 
 /// A head that runs for longer than this lets those go that were queued behind it.
 pub(super) const HOLD_UP: Duration = Duration::from_millis(2);
+/// So often the keeper looks for answers though no bell was heard: a task may have broken the bell of its process.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl<W: Work> State<W> {
     /// Gives out what can be given out.
@@ -103,7 +105,7 @@ impl<W: Work> State<W> {
             process.head_since = now;
             self.share.begin();
         }
-        self.note_head(seat);
+        self.note_head(seat, now);
         true
     }
 
@@ -148,7 +150,7 @@ impl<W: Work> State<W> {
             placed.slot = Some(slot);
             if process.head() == Some(key) {
                 process.head_since = now;
-                self.note_head(seat);
+                self.note_head(seat, now);
             }
             return;
         }
@@ -209,7 +211,7 @@ impl<W: Work> State<W> {
     }
 
     /// Notes when something has to be done about the first task of a process, and those behind it.
-    pub(super) fn note_head(&mut self, seat: Seat) {
+    pub(super) fn note_head(&mut self, seat: Seat, now: Instant) {
         let Some(process) = &mut self.seats[seat.0] else { return };
         let Some(head) = process.head() else { return };
         let job = &self.jobs[head];
@@ -220,8 +222,9 @@ impl<W: Work> State<W> {
         }
         let kill = process.kill_at.map(|(at, _)| at);
         let deadline = if job.is_answered { None } else { job.deadline(since) };
-        let hold_up = (process.queue.len() > 1).then(|| since + HOLD_UP);
-        for due in [kill, deadline, hold_up] {
+        // Once it was tried there is nothing more to take back.
+        let hold_up = (process.queue.len() > 1).then(|| since + HOLD_UP).filter(|due| *due > now);
+        for due in [kill, deadline, hold_up, Some(now + LOOK_AGAIN)] {
             self.note(due);
         }
     }

@@ -74,6 +74,10 @@ impl<W: Work> State<W> {
                 self.wait_again(key);
             }
         }
+        if process.jobs == 0 && task.is_none() && !was_wanted {
+            // One that dies of nothing is no better than one that does not start.
+            self.staff.has_failed(format!("a fresh job process ended by {}", crash.ending), now);
+        }
         self.replenish(now);
         Some(Death { task, crash, was_wanted })
     }

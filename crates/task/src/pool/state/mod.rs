@@ -321,7 +321,7 @@ impl<W: Work> State<W> {
         if process.forget(key, now) {
             self.becomes_idle(seat, now);
         } else {
-            self.note_head(seat);
+            self.note_head(seat, now);
         }
         true
     }
@@ -342,6 +342,9 @@ impl<W: Work> State<W> {
         let began = process.head_since;
         let ran = now.saturating_duration_since(began);
         process.has_answered(now);
+        if process.jobs == 1 {
+            self.staff.has_succeeded();
+        }
         let is_idle = process.queue.is_empty();
         let job = &mut self.jobs[placed.key];
         self.tally.wait.record_time(began.saturating_duration_since(job.submitted));
@@ -356,7 +359,7 @@ impl<W: Work> State<W> {
         if is_idle {
             self.becomes_idle(seat, now);
         } else {
-            self.note_head(seat);
+            self.note_head(seat, now);
         }
         self.weigh_if_time(seat, now);
         Ok(())

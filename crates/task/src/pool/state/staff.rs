@@ -33,6 +33,23 @@ pub(super) struct Staff {
     last_failure: Option<String>,
 }
 
+impl Staff {
+    /// Gives the pause before the next one.
+    pub(super) fn has_failed(&mut self, reason: String, now: Instant) -> Duration {
+        self.failures += 1;
+        let pause = FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(16)).min(LONGEST_PAUSE);
+        let pause = if self.failures >= PATIENCE { LONGEST_PAUSE } else { pause };
+        self.not_before = Some(now + pause);
+        self.last_failure = Some(reason);
+        pause
+    }
+
+    /// A process has answered its first task: all is well.
+    pub(super) fn has_succeeded(&mut self) {
+        *self = Staff::default();
+    }
+}
+
 impl<W: Work> State<W> {
     /// A process has said hello.
     pub(in crate::pool) fn ready(&mut self, seat: Seat, desks: &mut impl Desks<W>, now: Instant) {
@@ -41,7 +58,8 @@ impl<W: Work> State<W> {
             process.stage = Stage::Ready;
             process.head_since = now;
             process.weighed = (0, now);
-            self.staff = Staff::default();
+            self.staff.last_failure = None;
+            self.staff.failures = self.staff.failures.min(PATIENCE - 1);
             if self.lives() > self.rules.least {
                 self.note(now.checked_add(self.rules.idle_timeout));
             }
@@ -53,13 +71,8 @@ impl<W: Work> State<W> {
     pub(in crate::pool) fn start_failed(&mut self, seat: Seat, reason: String, now: Instant) -> (u32, Duration) {
         self.seats[seat.0] = None;
         self.tally.failed_starts += 1;
-        let staff = &mut self.staff;
-        staff.failures += 1;
-        let pause = FIRST_PAUSE.saturating_mul(1 << (staff.failures - 1).min(16)).min(LONGEST_PAUSE);
-        let pause = if staff.failures >= PATIENCE { LONGEST_PAUSE } else { pause };
-        staff.not_before = Some(now + pause);
-        staff.last_failure = Some(reason.clone());
-        let failures = staff.failures;
+        let pause = self.staff.has_failed(reason.clone(), now);
+        let failures = self.staff.failures;
         if failures >= PATIENCE {
             self.refuse_waiting(&reason);
         }

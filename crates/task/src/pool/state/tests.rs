@@ -52,7 +52,7 @@ impl Desks<Fake> for World {
         if desk.jobs.len() >= self.room {
             return Offered::NoRoom;
         }
-        if offer.id % 5 == 0 {
+        if offer.id.is_multiple_of(5) {
             self.ways.push(Way { seat, serial: desk.serial, key: offer.key, id: offer.id });
             return Offered::Underway;
         }

@@ -35,7 +35,7 @@ impl<W: Work> State<W> {
         for level in 0..self.levels.len() {
             self.note(self.levels[level].line.next_due());
         }
-        (0..self.seats.len()).for_each(|seat| self.note_process(Seat(seat)));
+        (0..self.seats.len()).for_each(|seat| self.note_process(Seat(seat), now));
     }
 
     fn tick_process(&mut self, seat: Seat, desks: &mut impl Desks<W>, now: Instant) {
@@ -96,7 +96,7 @@ impl<W: Work> State<W> {
                 .any(|(other, its)| other != seat && its.level == process.level && its.stage == Stage::Ready)
     }
 
-    fn note_process(&mut self, seat: Seat) {
+    fn note_process(&mut self, seat: Seat, now: Instant) {
         let Some(process) = &self.seats[seat.0] else { return };
         let due = match process.stage {
             Stage::Starting => Some(process.head_since + LONGEST_START),
@@ -107,7 +107,7 @@ impl<W: Work> State<W> {
                 let dues: Vec<_> =
                     process.queue.iter().skip(1).filter_map(|placed| self.jobs[placed.key].due).collect();
                 dues.into_iter().for_each(|due| self.note(Some(due)));
-                self.note_head(seat);
+                self.note_head(seat, now);
                 return;
             }
             Stage::Doomed => None,
