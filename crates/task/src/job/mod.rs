@@ -6,7 +6,8 @@
 //!                                 └────────────────────────────────────────── progress ─────────────────────┘
 //! ```
 //!
-//! It trusts its owner and ends with it: by the kernel's signal, and because it looks for its parent when nothing comes. What a
+//! It trusts its owner and ends with it, and by no other signal than SIGKILL from outside: by the kernel's signal of its parent's
+//! death, and because it looks for its parent when nothing comes. What a
 //! task prints to standard output goes where the owner has pointed that (the pool: nowhere); standard error is the place for words.
 
 mod host;
@@ -18,7 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use phalanx_process::TakenRole;
+use phalanx_process::{Signal, Signals, TakenRole};
 use phalanx_thread::{JobError, catch_panic};
 
 pub(crate) use crate::desk::ROLE;
@@ -28,6 +29,9 @@ use crate::{Confinement, Ending, Packed, Phase, Refusal, Registry, TaskContext, 
 use host::JobHost;
 use seat::{Job, Seat};
 
+/// What a terminal or a service manager sends to all processes at once: it is for the owner, which may want to finish first.
+const IGNORED: &[Signal] =
+    &[Signal::Terminate, Signal::Interrupt, Signal::Quit, Signal::Hangup, Signal::User1, Signal::User2];
 /// Exit code of a job process that cannot go on: "internal error" of sysexits.h.
 const EXIT_BROKEN: i32 = 70;
 /// Characters of a message of an error that travel; the rest is cut off.
@@ -39,14 +43,18 @@ pub(crate) struct Broken(String);
 
 /// Plays the job process until its owner is gone. Never returns.
 pub(crate) fn serve(mut role: TakenRole, registry: &Registry) -> ! {
-    let ends = DeskEnds::taken(&mut role).map_err(Broken::of);
-    let confinement = phalanx_process::confinement().clone();
-    let broken = match ends.and_then(|ends| work(ends, registry, confinement)) {
+    let broken = match play_in(&mut role, registry) {
         Ok(never) => match never {},
         Err(broken) => broken,
     };
     eprintln!("phalanx: this job process ends: {broken}");
     phalanx_process::die_now(EXIT_BROKEN)
+}
+
+fn play_in(role: &mut TakenRole, registry: &Registry) -> Result<Never, Broken> {
+    let _ignored = Signals::take(IGNORED).map_err(Broken::of)?;
+    let ends = DeskEnds::taken(role).map_err(Broken::of)?;
+    work(ends, registry, phalanx_process::confinement().clone())
 }
 
 /// A job process as a thread, for tests: until its owner is gone, which it notices by nothing but a broken desk.

@@ -1,6 +1,6 @@
 //! What the owner knows when a job process has ended.
 
-use phalanx_process::ExitStatus;
+use phalanx_process::{ExitStatus, Signal};
 use phalanx_task::desk::Answer;
 use phalanx_task::{Blob, TaskError};
 
@@ -11,8 +11,24 @@ pub(crate) const TESTS: &[Test] = &[
     ("of_a_dead_process_it_is_known_which_job_had_begun", who_is_to_blame),
     ("answers_from_before_a_death_can_be_read_after_it", last_answers),
     ("a_job_behind_one_that_runs_can_be_taken_back_and_one_that_runs_be_cancelled", retract_and_cancel),
+    ("what_is_sent_to_all_processes_at_once_does_not_end_a_job", signals),
     ("a_process_that_lost_its_owners_end_does_not_disturb_anybody", desk_dropped),
 ];
+
+fn signals() {
+    let mut office = Office::open();
+    for signal in [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Quit, Signal::User1, Signal::User2] {
+        let running = office.place(&Does::RunUntilCancelled);
+        wait_until(|| office.desk.has_begun(running));
+        office.process.kill(signal).unwrap();
+        assert!(office.desk.cancel(running));
+        assert_eq!(office.ended().1, Err(TaskError::Cancelled), "{signal}");
+        // Asleep.
+        office.process.kill(signal).unwrap();
+        office.run(&Does::TellWhereItIs).unwrap();
+    }
+    assert_eq!(office.process.try_wait().unwrap(), None);
+}
 
 const ABORTED: i32 = 6;
 
