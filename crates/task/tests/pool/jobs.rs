@@ -167,3 +167,16 @@ impl Task for Hoard {
         Ok(std::process::id())
     }
 }
+
+/// Tries to build a pool in a job process; gives back what came of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Nested;
+
+impl Task for Nested {
+    const NAME: &'static str = "nested";
+    type Output = String;
+
+    fn run(self, _: &TaskContext) -> Result<String, TaskError> {
+        Ok(phalanx_task::ProcessPool::builder().build().map_or_else(|error| error.to_string(), |_| "a pool".to_owned()))
+    }
+}

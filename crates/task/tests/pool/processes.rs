@@ -6,7 +6,7 @@ use std::time::Duration;
 use phalanx_task::{Executor, PoolError, ProcessPool, Refusal, Sandbox, SandboxPolicy, TaskError};
 
 use crate::Test;
-use crate::jobs::{Hoard, Sleep, Speak, Sum};
+use crate::jobs::{Hoard, Nested, Sleep, Speak, Sum};
 use crate::tools::{LONG, lives, pool, run, until, wait};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a dropped pool leaves no process", dropped),
     ("a pool that drains finishes what it has", drain),
     ("a drain that takes too long ends what runs", drain_late),
+    ("a job process builds no pool", nested),
     ("wrong settings are refused with their names", settings),
 ];
 
@@ -152,6 +153,11 @@ fn drain_late() {
     assert_eq!(wait(runs), Err(TaskError::Cancelled));
     assert_eq!(wait(waits), Err(TaskError::Refused(Refusal::ShuttingDown)));
     until("no process is left", || pool.metrics().processes == 0);
+}
+
+fn nested() {
+    let error = wait(pool(1).submit(Nested)).unwrap();
+    assert!(error.contains("a job process starts no pools"), "{error}");
 }
 
 fn settings() {

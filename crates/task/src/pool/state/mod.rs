@@ -21,11 +21,11 @@ mod staff;
 #[cfg(test)]
 mod tests;
 mod ticks;
+mod views;
 
 use std::time::{Duration, Instant};
 
 use phalanx_process::Sandbox;
-use phalanx_shared::Permit;
 use phalanx_thread::line::{AdmissionNumber, Line, LineOptions, Run, Terms};
 
 use crate::pool::metrics::Tally;
@@ -402,62 +402,6 @@ impl<W: Work> State<W> {
 
     pub(super) fn forget_admitted(&mut self, number: AdmissionNumber) {
         self.levels[0].line.forget(number);
-    }
-
-    /// How long a heavy task would wait if it came now.
-    pub(super) fn predicted_wait(&mut self, now: Instant) -> Duration {
-        self.levels.iter_mut().map(|level| level.line.predicted_wait(None, now)).max().unwrap_or_default()
-    }
-
-    /// Tasks that wait for a process.
-    pub(super) fn queued(&self) -> usize {
-        self.levels.iter().map(|level| level.line.len()).sum()
-    }
-
-    /// Tasks that processes have.
-    pub(super) fn placed(&self) -> usize {
-        self.seats.iter().flatten().map(|process| process.queue.len()).sum()
-    }
-
-    /// The process of the only task in flight, if there is just one.
-    pub(super) fn only_seat(&self) -> Option<Seat> {
-        if self.jobs.len() != 1 {
-            return None;
-        }
-        self.processes().find(|(_, process)| !process.queue.is_empty() && !process.is_loading).map(|(seat, _)| seat)
-    }
-
-    /// Permits that are not needed; to be dropped without the lock.
-    pub(super) fn spare_permits(&mut self) -> Vec<Permit> {
-        self.share.spare()
-    }
-
-    pub(super) fn ran_without_permit(&self) -> u64 {
-        self.share.without_permit()
-    }
-
-    #[cfg(test)]
-    fn share_running(&self) -> usize {
-        self.share.running
-    }
-
-    /// How many processes there are at least and at most, and how many tasks may wait.
-    pub(super) fn bounds(&self) -> (usize, usize, usize) {
-        (self.rules.least, self.rules.most, self.rules.queue_limit)
-    }
-
-    pub(super) fn seats(&self) -> usize {
-        self.seats.len()
-    }
-
-    /// Tasks that the process of this seat has answered.
-    pub(super) fn jobs_of(&self, seat: Seat) -> u64 {
-        self.seats[seat.0].as_ref().map_or(0, |process| process.jobs)
-    }
-
-    /// Whether a process of this seat has tasks, so that an answer may come.
-    pub(super) fn may_answer(&self, seat: Seat) -> bool {
-        self.seats[seat.0].as_ref().is_some_and(|process| !process.queue.is_empty())
     }
 
     /// Tasks whose callers are to be told, without the lock.

@@ -1,0 +1,65 @@
+//! What can be asked of the state.
+
+use std::time::{Duration, Instant};
+
+use phalanx_shared::Permit;
+
+use super::{Seat, State, Work};
+
+impl<W: Work> State<W> {
+    /// How long a heavy task would wait if it came now.
+    pub(in crate::pool) fn predicted_wait(&mut self, now: Instant) -> Duration {
+        self.levels.iter_mut().map(|level| level.line.predicted_wait(None, now)).max().unwrap_or_default()
+    }
+
+    /// Tasks that wait for a process.
+    pub(in crate::pool) fn queued(&self) -> usize {
+        self.levels.iter().map(|level| level.line.len()).sum()
+    }
+
+    /// Tasks that processes have.
+    pub(in crate::pool) fn placed(&self) -> usize {
+        self.seats.iter().flatten().map(|process| process.queue.len()).sum()
+    }
+
+    /// The process of the only task in flight, if there is just one.
+    pub(in crate::pool) fn only_seat(&self) -> Option<Seat> {
+        if self.jobs.len() != 1 {
+            return None;
+        }
+        self.processes().find(|(_, process)| !process.queue.is_empty() && !process.is_loading).map(|(seat, _)| seat)
+    }
+
+    /// Permits that are not needed; to be dropped without the lock.
+    pub(in crate::pool) fn spare_permits(&mut self) -> Vec<Permit> {
+        self.share.spare()
+    }
+
+    pub(in crate::pool) fn ran_without_permit(&self) -> u64 {
+        self.share.without_permit()
+    }
+
+    #[cfg(test)]
+    pub(super) fn share_running(&self) -> usize {
+        self.share.running
+    }
+
+    /// How many processes there are at least and at most, and how many tasks may wait.
+    pub(in crate::pool) fn bounds(&self) -> (usize, usize, usize) {
+        (self.rules.least, self.rules.most, self.rules.queue_limit)
+    }
+
+    pub(in crate::pool) fn seats(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Tasks that the process of this seat has answered.
+    pub(in crate::pool) fn jobs_of(&self, seat: Seat) -> u64 {
+        self.seats[seat.0].as_ref().map_or(0, |process| process.jobs)
+    }
+
+    /// Whether a process of this seat has tasks, so that an answer may come.
+    pub(in crate::pool) fn may_answer(&self, seat: Seat) -> bool {
+        self.seats[seat.0].as_ref().is_some_and(|process| !process.queue.is_empty())
+    }
+}
