@@ -47,6 +47,8 @@ pub(super) enum Test {
     Is(u32, u32),
     /// Of the bits of the mask, the lower half has these and no others.
     Masked { argument: u32, mask: u32, bits: u32 },
+    /// The lower half lacks at least one of these bits.
+    NotAll(u32, u32),
     /// A null pointer.
     IsNull(u32),
 }
@@ -117,6 +119,9 @@ impl Test {
             Test::Is(argument, value) => vec![load(lower(argument)), jump(JUMP_IF_EQUAL, value, 0, refusal)],
             Test::Masked { argument, mask, bits } => {
                 vec![load(lower(argument)), jump(AND, mask, 0, 0), jump(JUMP_IF_EQUAL, bits, 0, refusal)]
+            }
+            Test::NotAll(argument, bits) => {
+                vec![load(lower(argument)), jump(AND, bits, 0, 0), jump(JUMP_IF_EQUAL, bits, refusal, 0)]
             }
             Test::IsNull(argument) => vec![
                 load(lower(argument)),
@@ -238,12 +243,14 @@ mod tests {
             Test::IsNull(1),
             Test::Masked { argument: 2, mask: 0xf0, bits: 0x30 },
             Test::Is(3, 9),
+            Test::NotAll(4, 5),
         ];
         let program = program(vec![(10, Verdict::If(tests))], otherwise, 600);
         let verdict = |arguments: [u64; 4]| {
             let [a, b, c, d] = arguments;
-            run(&program, 10, [a, b, c, d, 1, 1])
+            run(&program, 10, [a, b, c, d, 6, 1])
         };
+        assert_eq!(run(&program, 10, [3, 0, 0x30, 9, 7, 1]), refused(libc::EPERM));
         for first in [3, 5, 7] {
             assert_eq!(verdict([first, 0, 0x3f, 9]), ALLOWED);
         }

@@ -344,9 +344,12 @@ pub(super) fn calls(level: Sandbox, own_pid: u32) -> Vec<(u32, Verdict)> {
             only_if(SYS_ioprio_set, &[Test::Is(0, IOPRIO_WHO_PROCESS), Test::Is(1, 0)]);
         }
         _ => {
-            let not_executable = [Test::Masked { argument: 2, mask: PROT_EXEC as u32, bits: 0 }];
-            only_if(SYS_mmap, &not_executable);
-            only_if(SYS_mprotect, &not_executable);
+            let not_executable = Test::Masked { argument: 2, mask: PROT_EXEC as u32, bits: 0 };
+            only_if(SYS_mprotect, &[not_executable]);
+            // RLIMIT_DATA counts neither of these two.
+            let not_shared_without_file = Test::NotAll(3, (MAP_SHARED | MAP_ANONYMOUS) as u32);
+            let not_a_stack = Test::NotAll(3, MAP_GROWSDOWN as u32);
+            only_if(SYS_mmap, &[not_executable, not_shared_without_file, not_a_stack]);
             only_if(SYS_fcntl, &[Test::OneOf(1, OWN_FCNTL)]);
             // `send`: without an address.
             only_if(SYS_sendto, &[Test::IsNull(4)]);
@@ -487,6 +490,18 @@ mod tests {
         let protection = |bits: c_int| [0, 4096, bits as u64, 0, 0, 0];
         assert_eq!(verdict(Sandbox::Full, SYS_mmap, protection(PROT_READ | PROT_WRITE)), ALLOWED);
         assert_eq!(verdict(Sandbox::Full, SYS_mprotect, protection(PROT_READ | PROT_EXEC)), refused(EPERM));
+        let mapped = |flags: c_int| verdict(Sandbox::Full, SYS_mmap, [0, 4096, 3, flags as u64, 0, 0]);
+        for flags in [MAP_SHARED, MAP_PRIVATE | MAP_ANONYMOUS, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE]
+        {
+            assert_eq!(mapped(flags), ALLOWED, "{flags:x}");
+        }
+        for flags in [
+            MAP_SHARED | MAP_ANONYMOUS,
+            MAP_SHARED_VALIDATE | MAP_ANONYMOUS,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN,
+        ] {
+            assert_eq!(mapped(flags), refused(EPERM), "{flags:x}");
+        }
         assert_eq!(verdict(Sandbox::NoNetwork, SYS_mprotect, protection(PROT_EXEC)), ALLOWED);
         for number in [SYS_openat, SYS_newfstatat, SYS_statx, SYS_readlinkat, SYS_chdir, SYS_unlinkat, SYS_truncate] {
             assert_eq!(verdict(Sandbox::Full, number, [0; 6]), refused(EPERM), "{number}");

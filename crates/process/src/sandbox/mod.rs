@@ -25,7 +25,8 @@
 //! | signal another process, trace it, read its memory, take its descriptors | no | no | seccomp, Landlock |
 //! | signal itself (`abort`) | yes | yes | |
 //! | map or make memory executable | no | yes | seccomp |
-//! | change its limits, priority, processors | no | its own, downwards | seccomp, no capabilities |
+//! | memory that `RLIMIT_DATA` does not count: shared without a file, growing stacks | no | yes | seccomp |
+//! | change its limits, priority, processors | no | its own, as far as anybody may | seccomp, no capabilities |
 //! | change its user, session, death signal, name space, root | no | no | seccomp, no capabilities |
 //! | `ioctl` | no | a few harmless ones | seccomp |
 //! | memory files, shared memory of System V, message queues | no | memory files | seccomp |
@@ -37,11 +38,18 @@
 //! (the C library may ask by an empty path; ask by `fstat`), and `is_terminal` says no. Names of functions in a backtrace are
 //! missing, because the executable cannot be read.
 //!
-//! What it does **not** protect from: use of processor time and memory (limits and deadlines do that: [`Limit`](crate::Limit));
-//! side channels (time, caches, speculation); bugs of the kernel in the calls that remain; harm through the descriptors that
-//! were given, the standard streams among them; at `NoNetwork` harm by files (it may write what the user may write). Where the
-//! kernel lacks Landlock (before 5.13, or not in `lsm=`) `Full` still denies all of the table. `NoNetwork` then lets the process
-//! write into other processes of the same user through `/proc`, so give it another user, or [`SandboxPolicy::Require`].
+//! What it does **not** protect from:
+//!
+//! - use of processor time and memory: deadlines and limits do that ([`Limit`](crate::Limit)). Bombs end at `RLIMIT_DATA`, but
+//!   code that an attacker took over can hold more than that, and start more threads than are good for others; where that
+//!   matters, bound both with a [control group](crate::Role::cgroup);
+//! - side channels (time, caches, speculation), and bugs of the kernel in the calls that remain;
+//! - harm through the descriptors that were given, the standard streams among them;
+//! - at `NoNetwork`, harm by files: it may write what the user may write.
+//!
+//! Where the kernel lacks Landlock (before 5.13, or not in `lsm=`) `Full` still denies all of the table. `NoNetwork` then lets
+//! the process write into other processes of the same user through `/proc`, so give it another user, or
+//! [`SandboxPolicy::Require`].
 //!
 //! # Degraded, never in silence
 //!

@@ -55,6 +55,7 @@ const FILES: &[&str] = &[
     "make a memory file",
     "make a pair of stream sockets",
     "make memory executable",
+    "share memory without a file",
     "lower a limit",
 ];
 
@@ -207,6 +208,12 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     ("make memory executable", |_| {
         let both = libc::PROT_READ | libc::PROT_EXEC;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, both, flags, -1, 0) };
+        of_call(if mapped == libc::MAP_FAILED { -1 } else { 0 })
+    }),
+    ("share memory without a file", |_| {
+        let both = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
         let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, both, flags, -1, 0) };
         of_call(if mapped == libc::MAP_FAILED { -1 } else { 0 })
     }),
