@@ -12,6 +12,7 @@ mod blame;
 mod jobs;
 mod processes;
 mod rules;
+mod storm;
 mod tools;
 
 use jobs::{Blocks, Crash, Echo, Hoard, Moody, Nested, Panics, Sleep, Speak, Steps, Sum};
@@ -24,7 +25,7 @@ fn main() {
     phalanx_task::init_with(tasks![Blocks, Crash, Echo, Hoard, Moody, Nested, Panics, Sleep, Speak, Steps, Sum])
         .expect("init");
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let areas = [basics::TESTS, blame::TESTS, processes::TESTS, rules::TESTS];
+    let areas = [basics::TESTS, blame::TESTS, processes::TESTS, rules::TESTS, storm::TESTS];
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in areas.into_iter().flatten().filter(|(name, _)| name.contains(&wanted)) {
         match std::panic::catch_unwind(test) {
