@@ -2,6 +2,9 @@
 
 use crate::{Submission, SubmitOptions, Task};
 
+/// Pools never try again by themselves.
+pub(crate) const FIRST_ATTEMPT: u32 = 1;
+
 /// A place where tasks run: a [`ThreadPool`](phalanx_thread::ThreadPool), a `ProcessPool`, a queue.
 ///
 /// A refusal (full, poison, shutting down) is the submission's result: it is there at once.

@@ -7,13 +7,11 @@ use std::time::Instant;
 
 use phalanx_thread::{JobContext, JobError, ThreadPool};
 
+use crate::executor::FIRST_ATTEMPT;
 use crate::{
     Executor, Host, Pending, Phase, Progress, ProgressCell, Refusal, Submission, SubmitOptions, Task, TaskContext,
     TaskError, TaskId, span,
 };
-
-/// Pools never try again by themselves.
-const FIRST_ATTEMPT: u32 = 1;
 
 /// Runs tasks on its threads. A task that panics costs nobody anything; one that crashes takes the process with it, and one that
 /// does not look at [`TaskContext::is_cancelled`] keeps its thread after its caller was answered: for such there are process

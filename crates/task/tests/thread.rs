@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use phalanx_task::{Blob, Executor, Refusal, Task, TaskContext, TaskError};
@@ -49,13 +47,12 @@ fn input_and_output_are_moved_and_never_serialised_or_copied() {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Talk;
+struct Nothing;
 
-impl Task for Talk {
-    const NAME: &'static str = "talk";
+impl Task for Nothing {
+    const NAME: &'static str = "nothing";
     type Output = ();
     fn run(self, _: &TaskContext) -> Result<(), TaskError> {
-        tracing::info!("from inside");
         Ok(())
     }
 }
@@ -63,37 +60,9 @@ impl Task for Talk {
 #[test]
 fn without_a_thread_a_task_is_refused_with_the_reason() {
     let pool = ThreadPool::builder().threads(1).init(|| Err::<(), _>("no model")).build().unwrap();
-    let refused = pool.submit(Talk).wait(GIVE_UP);
+    let refused = pool.submit(Nothing).wait(GIVE_UP);
     assert!(
         matches!(&refused, Err(TaskError::Refused(Refusal::NotStarted { reason })) if reason.contains("no model")),
         "{refused:?}"
     );
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn what_a_task_logs_is_in_its_span_inside_of_its_callers() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
-    let pool = ThreadPool::builder().threads(1).build().unwrap();
-    let submission = tracing::info_span!("request", number = 7).in_scope(|| pool.submit(Talk));
-    let id = submission.id();
-    submission.wait(GIVE_UP).unwrap();
-    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let expected = format!("request{{number=7}}:task{{name=\"talk\" id={id} attempt=1}}: thread: from inside");
-    assert!(lines.contains(&expected), "{lines}\n{expected}");
 }

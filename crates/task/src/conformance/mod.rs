@@ -154,7 +154,7 @@ pub fn run<H: Harness>(executor: &str, harness: &H, wanted: &str) -> Report {
 
 impl Shape {
     /// So many at once, and room for all that wait.
-    pub(crate) fn servers(servers: usize) -> Shape {
+    pub fn servers(servers: usize) -> Shape {
         let max_wait = Duration::from_secs(100_000);
         Shape { servers, queue_limit: 20_000, max_wait, max_bytes: 512 << 20 }
     }

@@ -25,7 +25,7 @@ use phalanx_thread::{JobError, catch_panic};
 pub(crate) use crate::desk::ROLE;
 
 use crate::desk::DeskEnds;
-use crate::{Confinement, Ending, Packed, Phase, Refusal, Registry, TaskContext, TaskError, TaskId};
+use crate::{Confinement, Ending, Packed, Phase, Refusal, Registry, TaskContext, TaskError, TaskId, span};
 use host::JobHost;
 use seat::{Job, Seat};
 
@@ -92,7 +92,8 @@ fn run(
     let name = names.get(usize::from(job.task)).copied().unwrap_or_default();
     let host = Arc::new(JobHost::new(seat, job));
     let context = TaskContext::new(name, TaskId::from(job.id), job.attempt, host.clone());
-    let result = catch_panic(|| registry.run(name, input, &context));
+    let span = span::named(name, context.id(), job.attempt);
+    let result = catch_panic(|| span.in_scope(|| registry.run(name, input, &context)));
     drop(context);
     host.say_the_last_word();
     match result {

@@ -22,7 +22,8 @@ use crate::pool::state::{NewJob, Rules, Share, State};
 use crate::pool::station::Outfit;
 use crate::pool::table::Table;
 use crate::pool::{PoolError, PoolMetrics};
-use crate::{Executor, Packed, Refusal, SandboxPolicy, Submission, SubmitOptions, Task, TaskError, TaskId};
+use crate::executor::FIRST_ATTEMPT;
+use crate::{Executor, Packed, Refusal, SandboxPolicy, Submission, SubmitOptions, Task, TaskError, TaskId, span};
 
 /// How long building a pool waits for the first process.
 const FIRST_HELLO: Duration = Duration::from_secs(10);
@@ -176,7 +177,7 @@ impl ProcessPool {
             None => None,
             Some(key) => Some(inner.keys.take(&key).ok_or(Refusal::Duplicate)?),
         };
-        let parcel = Arc::new(Parcel::new(kind, input, key));
+        let parcel = Arc::new(Parcel::new(kind, input, key, span::of::<T>(id, FIRST_ATTEMPT)));
         let now = Instant::now();
         if let Some(crashes) = inner.poison.verdict(&parcel, now) {
             return Err(Refusal::Poison { crashes }.into());

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 use phalanx_thread::line::KeyInUse;
+use tracing::Span;
 
 use crate::{Packed, ProgressCell, TaskError};
 
@@ -18,20 +19,24 @@ pub(super) struct Parcel {
 }
 
 enum Outcome {
-    /// The caller's waker, once it has asked.
-    Awaited(Option<Waker>),
+    /// The caller's waker, once it has asked. The span lasts until the result is there; the process that runs the task is
+    /// in one of its own.
+    Awaited {
+        waker: Option<Waker>,
+        span: Span,
+    },
     There(Result<Packed, TaskError>),
     Taken,
 }
 
 impl Parcel {
-    pub(super) fn new(kind: usize, input: Packed, key: Option<KeyInUse>) -> Parcel {
+    pub(super) fn new(kind: usize, input: Packed, key: Option<KeyInUse>, span: Span) -> Parcel {
         Parcel {
             kind,
             input,
             key: Mutex::new(key),
             progress: ProgressCell::new(),
-            outcome: Mutex::new(Outcome::Awaited(None)),
+            outcome: Mutex::new(Outcome::Awaited { waker: None, span }),
         }
     }
 
@@ -44,33 +49,34 @@ impl Parcel {
     pub(super) fn complete(&self, result: Result<Packed, TaskError>) {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match &*outcome {
-            Outcome::Awaited(_) => std::mem::replace(&mut *outcome, Outcome::There(result)),
+            Outcome::Awaited { .. } => std::mem::replace(&mut *outcome, Outcome::There(result)),
             // It has one already.
             Outcome::There(_) | Outcome::Taken => return,
         };
         drop(outcome);
         self.progress.end();
-        if let Outcome::Awaited(Some(waker)) = before {
-            waker.wake();
+        if let Outcome::Awaited { waker, span } = before {
+            drop(span);
+            waker.into_iter().for_each(Waker::wake);
         }
     }
 
     /// The result, if it is there and was not taken.
     pub(super) fn take(&self) -> Poll<Result<Packed, TaskError>> {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*outcome, Outcome::Awaited(_)) {
+        if matches!(*outcome, Outcome::Awaited { .. }) {
             return Poll::Pending;
         }
         match std::mem::replace(&mut *outcome, Outcome::Taken) {
             Outcome::There(result) => Poll::Ready(result),
-            Outcome::Awaited(_) | Outcome::Taken => Poll::Ready(Err(TaskError::Cancelled)),
+            Outcome::Awaited { .. } | Outcome::Taken => Poll::Ready(Err(TaskError::Cancelled)),
         }
     }
 
     /// The result, or the waker stays for it.
     pub(super) fn take_or_wait(&self, waker: &Waker) -> Poll<Result<Packed, TaskError>> {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        let Outcome::Awaited(known) = &mut *outcome else {
+        let Outcome::Awaited { waker: known, .. } = &mut *outcome else {
             drop(outcome);
             return self.take();
         };

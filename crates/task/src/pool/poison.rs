@@ -99,7 +99,7 @@ mod tests {
     use crate::Packed;
 
     fn input(kind: usize, bytes: &[u8]) -> Parcel {
-        Parcel::new(kind, Packed { bytes: bytes.to_vec(), blobs: Vec::new() }, None)
+        Parcel::new(kind, Packed { bytes: bytes.to_vec(), blobs: Vec::new() }, None, tracing::Span::none())
     }
 
     #[test]

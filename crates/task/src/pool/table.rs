@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::executor::FIRST_ATTEMPT;
 use crate::desk::{self, Answer, Desk, DeskError, Malformed, Output, Room, Slot};
 use crate::pool::parcel::Parcel;
 use crate::pool::state::{Desks, JobKey, Offer, Offered, Seat, Work};
@@ -161,7 +162,7 @@ impl Desks<Jobs> for Table {
 
 fn offer<'o>(id: u64, name: &'static str, deadline: Option<Instant>, parcel: &'o Parcel) -> desk::Offer<'o> {
     // A pool never tries again what has begun.
-    desk::Offer { job: id, task: name, attempt: 1, deadline, input: &parcel.input }
+    desk::Offer { job: id, task: name, attempt: FIRST_ATTEMPT, deadline, input: &parcel.input }
 }
 
 fn outcome(offered: Result<desk::Offered, DeskError>) -> Offered<Slot> {

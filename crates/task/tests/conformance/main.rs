@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod spans;
+
 use phalanx_task::ProcessPool;
 use phalanx_task::conformance::{self, Harness, Power, Shape};
 use phalanx_thread::ThreadPool;
@@ -52,7 +54,7 @@ impl Harness for Processes {
 }
 
 fn main() {
-    phalanx_task::init_with(conformance::registry()).expect("init");
+    phalanx_task::init_with(spans::registered(conformance::registry())).expect("init");
     let words: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let executor = words.iter().find(|word| matches!(word.as_str(), "thread" | "process"));
     let wanted = words.iter().find(|word| Some(*word) != executor).map_or("", String::as_str);
@@ -64,6 +66,7 @@ fn main() {
     if is_wanted("process") {
         reports.push(("process", conformance::run("process", &Processes, wanted)));
     }
+    reports.push(("both", spans::run(wanted)));
     let passed: usize = reports.iter().map(|(_, report)| report.passed.len()).sum();
     let failed: Vec<_> =
         reports.iter().flat_map(|(name, report)| report.failed.iter().map(move |case| (name, case))).collect();
