@@ -21,7 +21,9 @@ pub enum PoolError {
     },
     /// [`SandboxPolicy::Require`](crate::SandboxPolicy::Require), and the sandbox is not whole here.
     Sandbox {
-        /// What is missing, and why.
+        /// The level that a task asks for.
+        level: crate::Sandbox,
+        /// What it has not here, and why.
         missing: String,
     },
     /// Not even one process could be started.
@@ -56,9 +58,10 @@ impl fmt::Display for PoolError {
             }
             PoolError::NoTasks => f.write_str("no task is registered; name them: init_with(tasks![…])"),
             PoolError::Setting { name, problem } => write!(f, "{name}: {problem}"),
-            PoolError::Sandbox { missing } => write!(
+            PoolError::Sandbox { level, missing } => write!(
                 f,
-                "the sandbox is required, and {missing}; use a newer kernel, or SandboxPolicy::Prefer to run with what there is"
+                "the sandbox \"{level}\" is required, and has no {missing}; use a newer kernel, or SandboxPolicy::Prefer to run \
+                 with what there is"
             ),
             PoolError::Start { reason } => write!(f, "no process could be started: {reason}"),
             PoolError::System { attempt, source } => write!(f, "{attempt}: {source}"),

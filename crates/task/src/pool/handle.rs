@@ -6,10 +6,12 @@ use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use phalanx_process::sandbox::available;
 use phalanx_process::{Confinement, Sandbox};
 use phalanx_thread::line::Terms;
 use rustix::event::EventfdFlags;
 
+use crate::executor::FIRST_ATTEMPT;
 use crate::pool::admission::Admission;
 use crate::pool::builder::Builder;
 use crate::pool::drain::{self, Drain, Leftover};
@@ -22,7 +24,6 @@ use crate::pool::state::{NewJob, Rules, Share, State};
 use crate::pool::station::Outfit;
 use crate::pool::table::Table;
 use crate::pool::{PoolError, PoolMetrics};
-use crate::executor::FIRST_ATTEMPT;
 use crate::{Executor, Packed, Refusal, SandboxPolicy, Submission, SubmitOptions, Task, TaskError, TaskId, span};
 
 /// How long building a pool waits for the first process.
@@ -68,6 +69,9 @@ impl ProcessPool {
             SandboxPolicy::Prefer | SandboxPolicy::Require => registry.sandbox(name).unwrap_or_default(),
         };
         let levels: Vec<_> = names.iter().map(level).collect();
+        if builder.sandbox == SandboxPolicy::Require {
+            check_sandboxes(&levels)?;
+        }
         let (cores, now) = (phalanx_memory::usable_cores(), Instant::now());
         let rules = Rules {
             least: size.least,
@@ -193,6 +197,17 @@ impl ProcessPool {
             Ok(key) => Ok(Awaited { inner: inner.clone(), parcel, key, output: PhantomData }),
             Err((_, refusal)) => Err(refusal.into()),
         }
+    }
+}
+
+/// Whether every level is whole on this machine. The processes look once more, each for itself.
+fn check_sandboxes(levels: &[Sandbox]) -> Result<(), PoolError> {
+    let incomplete = levels.iter().map(|level| available(*level)).find(|confinement| !confinement.is_complete());
+    match incomplete {
+        Some(confinement) => {
+            Err(PoolError::Sandbox { level: confinement.level, missing: confinement.missing.join("; ") })
+        }
+        None => Ok(()),
     }
 }
 

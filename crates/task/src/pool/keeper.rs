@@ -307,7 +307,6 @@ impl Keeper {
             guard.state.forget_start(seat);
             return self.inner.settle(guard);
         }
-        let is_refused = refusal.is_some();
         let reason = match (refusal, why) {
             (Some(refusal), _) => refusal,
             (None, Some(Why::Silent)) => "it said nothing for 10 s".to_owned(),
@@ -316,9 +315,6 @@ impl Keeper {
                 None => format!("it ended before its first word by {}", crash.ending),
             },
         };
-        if is_refused && self.outfit.policy == SandboxPolicy::Require {
-            self.tell_builder(Err(PoolError::Sandbox { missing: reason.clone() }));
-        }
         self.could_not_start(seat, reason);
     }
 

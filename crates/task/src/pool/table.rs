@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::executor::FIRST_ATTEMPT;
 use crate::desk::{self, Answer, Desk, DeskError, Malformed, Output, Room, Slot};
+use crate::executor::FIRST_ATTEMPT;
 use crate::pool::parcel::Parcel;
 use crate::pool::state::{Desks, JobKey, Offer, Offered, Seat, Work};
 use crate::{Refusal, TaskError};

@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a task runs at its sandbox level", levels),
     ("one process serves all levels in turn", levels_in_one_place),
     ("what is active is told before the first task", confinement),
+    ("a sandbox that is required is whole or there is no pool", sandbox_required),
     ("without a sandbox processes are denied nothing", sandbox_off),
     ("a pool whose processes cannot start is not built", cannot_start),
     ("tasks end when no process can be started and run when that is over", start_failures),
@@ -88,6 +89,21 @@ fn confinement() {
     let pool = pool(1);
     assert_eq!(pool.confinement()[0].level, Sandbox::Full);
     assert_eq!(pool.confinement()[0], phalanx_process::sandbox::available(Sandbox::Full));
+}
+
+fn sandbox_required() {
+    let incomplete = [Sandbox::Full, Sandbox::NoNetwork]
+        .into_iter()
+        .any(|level| !phalanx_process::sandbox::available(level).is_complete());
+    match ProcessPool::builder().processes(2).sandbox(SandboxPolicy::Require).build() {
+        Ok(pool) => {
+            assert!(!incomplete);
+            until("both levels are there", || pool.confinement().len() == 2);
+            assert!(pool.confinement().iter().all(|confinement| confinement.is_complete()));
+        }
+        Err(PoolError::Sandbox { missing, .. }) => assert!(incomplete && !missing.is_empty()),
+        Err(other) => panic!("{other}"),
+    }
 }
 
 fn sandbox_off() {
