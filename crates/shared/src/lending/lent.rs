@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use rustix::mm::{MapFlags, ProtFlags};
 
 use super::{MemoryFile, end_within};
@@ -14,7 +15,7 @@ use crate::error::system;
 /// Told the offset of a region of which nobody holds anything any more.
 type Returned = dyn Fn(u64) + Send + Sync;
 
-/// A memory file of a process that we trust, mapped for reading.
+/// A memory file of a process that we trust, mapped for reading: [`MemoryFile::read_only_descriptor`] of it.
 ///
 /// **Only for files of a process that keeps the rule:** it never writes to a region between the message that lends it
 /// and our word that it is returned. A file of anybody else is read with [`MemoryFile::read_at`].
@@ -78,9 +79,14 @@ impl Lent {
     /// Maps a file. `returned` is called with the offset of each region that nobody holds any more, on the thread that let go
     /// of it last; it must not panic.
     pub fn map(file: OwnedFd, returned: impl Fn(u64) + Send + Sync + 'static) -> Result<Lent, Error> {
+        let refused = |why| Error::Refused { expected: "lent memory", why };
         let file = MemoryFile::from_descriptor(file)?;
+        let mode = rustix::fs::fcntl_getfl(&file).map_err(|source| system("look at lent memory", source))?;
+        if mode.contains(OFlags::RDWR) {
+            return Err(refused("it came with a descriptor to write: pass `read_only_descriptor()`"));
+        }
         let len = usize::try_from(file.len()).ok().filter(|len| *len > 0);
-        let len = len.ok_or(Error::Refused { expected: "memory file of fixed length", why: "it is empty" })?;
+        let len = len.ok_or(refused("it is empty"))?;
         // SAFETY: a fresh mapping at an address that the kernel chooses; it aliases no Rust object. The file is sealed against
         // shrinking (checked above), so every byte of the mapping stays accessible.
         let address =
@@ -196,7 +202,9 @@ mod tests {
     }
 
     #[test]
-    fn what_could_lose_its_pages_is_not_mapped() {
+    fn what_could_lose_its_pages_or_be_written_here_is_not_mapped() {
+        let writable = MemoryFile::create("test", 4096).unwrap().descriptor().unwrap();
+        assert!(matches!(Lent::map(writable, |_| ()), Err(Error::Refused { .. })));
         let file = rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
         rustix::fs::ftruncate(&file, 4096).unwrap();
         assert!(matches!(Lent::map(file, |_| ()), Err(Error::Refused { .. })));
