@@ -22,14 +22,15 @@ mod staff;
 mod tests;
 mod ticks;
 mod views;
+mod words;
 
 use std::time::{Duration, Instant};
 
 use phalanx_process::Sandbox;
-use phalanx_thread::line::{AdmissionNumber, Line, LineOptions, Run, Terms};
+use phalanx_thread::line::{AdmissionNumber, Line, LineOptions, Run};
 
+use crate::pool::Killed;
 use crate::pool::metrics::Tally;
-use crate::pool::{Killed, Recycled};
 use crate::{Phase, Refusal, TaskError};
 
 use self::jobs::{Job, Jobs, Place};
@@ -39,117 +40,10 @@ use self::staff::Staff;
 
 pub(super) use self::jobs::JobKey;
 pub(super) use self::share::Share;
+pub(super) use self::words::{Desks, Ended, NewJob, Offer, Offered, Order, Rules, Seat, Why, Work};
 
 /// How long a cancelled task may go on before its process is killed.
 const CANCEL_GRACE: Duration = Duration::from_millis(100);
-
-/// A place for one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Seat(pub(super) usize);
-
-/// What the state hands around without looking at it.
-pub(super) trait Work {
-    /// A task and its caller.
-    type Payload: Clone;
-    /// What a process answers.
-    type Output;
-    /// Where a task stands at a desk.
-    type Slot: Copy;
-}
-
-/// What was decided once, by the builder.
-#[derive(Debug, Clone)]
-pub(super) struct Rules {
-    pub(super) least: usize,
-    pub(super) most: usize,
-    pub(super) cores: usize,
-    pub(super) queue_limit: usize,
-    pub(super) max_wait: Duration,
-    pub(super) standing_wait: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) max_jobs: Option<u64>,
-    pub(super) max_memory: u64,
-    pub(super) kill_grace: Duration,
-    pub(super) ahead: usize,
-}
-
-/// The desks of the processes, as the state needs them.
-pub(super) trait Desks<W: Work> {
-    /// Puts a task on the desk of a seat.
-    fn offer(&mut self, seat: Seat, offer: Offer<'_, W>) -> Offered<W::Slot>;
-    /// Takes a task back: false if it was begun before.
-    fn retract(&mut self, seat: Seat, slot: W::Slot) -> bool;
-    /// Tells a running task to stop.
-    fn cancel(&mut self, seat: Seat, slot: W::Slot);
-    /// Whether a task was begun and is not over.
-    fn has_begun(&self, seat: Seat, slot: W::Slot) -> bool;
-}
-
-/// A task on its way to a desk.
-pub(super) struct Offer<'o, W: Work> {
-    pub(super) key: JobKey,
-    pub(super) id: u64,
-    pub(super) payload: &'o W::Payload,
-    pub(super) deadline: Option<Instant>,
-}
-
-/// What became of an offer.
-#[derive(Debug)]
-pub(super) enum Offered<S> {
-    Placed(S),
-    /// It is large, and is copied without the lock; [`State::carried`] tells the outcome.
-    Underway,
-    NoRoom,
-    Refused(Refusal),
-    /// The desk is broken.
-    Malformed(String),
-}
-
-/// A task as it comes in.
-pub(super) struct NewJob<P> {
-    pub(super) id: u64,
-    pub(super) payload: P,
-    pub(super) kind: usize,
-    pub(super) terms: Terms,
-    pub(super) from_start: Option<Duration>,
-}
-
-/// A task whose caller is to be told.
-#[derive(Debug)]
-pub(super) struct Ended<P, O> {
-    pub(super) payload: P,
-    /// What its caller is told; nothing if that has been done before.
-    pub(super) result: Option<Result<O, TaskError>>,
-    /// Whether its process is free of it.
-    pub(super) is_over: bool,
-}
-
-/// What the keeper has to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Order {
-    Start { seat: Seat, sandbox: Sandbox },
-    Kill { seat: Seat, why: Why },
-    Weigh { seat: Seat },
-}
-
-/// Why a process is killed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Why {
-    /// Its task did not stop.
-    Stop {
-        kind: usize,
-        id: u64,
-        why: Killed,
-    },
-    Recycle {
-        jobs: u64,
-        why: Recycled,
-    },
-    Malformed,
-    /// It did not say hello in time.
-    Silent,
-    Closing,
-}
 
 /// Whether tasks are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
