@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::request::{Refusals, RequestIds};
 use crate::store::Store;
-use crate::work::Pool;
+use crate::work::Work;
 use bytes::Bytes;
 use http::HeaderValue;
 use phalanx::Worker;
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
-    pub(crate) pool: Pool,
+    pub(crate) work: Work,
     pub(crate) sample: OnceCell<Bytes>,
     draining: AtomicBool,
 }
@@ -42,7 +42,7 @@ impl Deref for App {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, worker: &Worker, pool: Pool) -> Result<Self, getrandom::Error> {
+    pub(crate) fn new(config: Config, worker: &Worker, work: Work) -> Result<Self, getrandom::Error> {
         Ok(App(Arc::new(Shared {
             worker: worker.clone(),
             worker_id: HeaderValue::from(worker.id().get()),
@@ -56,7 +56,7 @@ impl App {
                 job_bytes: config.job_memory_bytes,
                 ..Limits::default()
             },
-            pool,
+            work,
             sample: OnceCell::new(),
             draining: AtomicBool::new(false),
             config,

@@ -6,7 +6,7 @@ mod operation;
 pub(crate) mod quantity;
 mod settings;
 
-pub(crate) use choice::{Account, Affinity, Distribution, HealthGate};
+pub(crate) use choice::{Account, Affinity, Distribution, HealthGate, Isolation, Sandboxing};
 pub(crate) use operation::{LogFile, Operation, Recycling};
 pub(crate) use settings::{LogFormat, LogLevel, Settings};
 
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Longest time in line under a lasting overload: what nobody notices beside the work itself.
 const STANDING_WAIT: Duration = Duration::from_millis(100);
+/// Where pictures are decoded if nothing is said.
+const DEFAULT_ISOLATION: Isolation = Isolation::Process;
 /// Where the server listens if nothing is said.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:3000";
 /// Folder for stored results.
@@ -35,6 +37,9 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<String>,
     pub(crate) workers: u32,
     pub(crate) threads: u32,
+    pub(crate) isolation: Isolation,
+    pub(crate) sandboxing: Sandboxing,
+    pub(crate) job_processes: u32,
     pub(crate) store: PathBuf,
     pub(crate) store_limit_bytes: u64,
     pub(crate) log_format: LogFormat,
@@ -110,6 +115,9 @@ impl Config {
             },
             workers,
             threads: within("threads", settings.threads, machine.cores.max(1), 1..=1024)?,
+            isolation: settings.isolate.unwrap_or(DEFAULT_ISOLATION),
+            sandboxing: settings.sandbox.unwrap_or(Sandboxing::Prefer),
+            job_processes: within("job-processes", settings.job_processes, machine.cores.max(1), 1..=1024)?,
             store,
             store_limit_bytes: size("store-limit", settings.store_limit, GIB, KIB..=u64::MAX)?,
             log_format: settings.log_format.unwrap_or(LogFormat::Auto),
@@ -188,7 +196,8 @@ mod tests {
     fn nothing_typed_means_the_documented_defaults() {
         let config = Config::check(Settings::default(), MACHINE).unwrap();
         assert_eq!(config.listen, ["127.0.0.1:3000"]);
-        assert_eq!((config.workers, config.threads), (2, 2));
+        assert_eq!((config.workers, config.threads, config.job_processes), (2, 2, 2));
+        assert_eq!((config.isolation, config.sandboxing), (DEFAULT_ISOLATION, Sandboxing::Prefer));
         assert_eq!(config.store, Path::new("phalanx-data"));
         assert_eq!(config.store_limit_bytes, GIB);
         assert_eq!(config.body.bytes, 25 * MIB);
@@ -211,6 +220,7 @@ mod tests {
         for (settings, name) in [
             (Settings { workers: Some(0), ..Settings::default() }, "workers"),
             (Settings { threads: Some(5000), ..Settings::default() }, "threads"),
+            (Settings { job_processes: Some(0), ..Settings::default() }, "job-processes"),
             (Settings { body_limit: Some(ByteSize(3)), ..Settings::default() }, "body-limit"),
             (Settings { job_deadline: Some(Span(Duration::ZERO)), ..Settings::default() }, "job-deadline"),
             (Settings { max_megapixels: Some(9999), ..Settings::default() }, "max-megapixels"),

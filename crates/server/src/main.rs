@@ -9,7 +9,6 @@ mod body;
 mod cluster;
 mod config;
 mod ctl;
-mod heavy_work;
 mod logs;
 mod memory;
 mod numbers;
@@ -22,6 +21,7 @@ mod routes;
 mod serve;
 mod start;
 mod store;
+mod tasks;
 mod work;
 
 use arguments::{Arguments, Mode};
@@ -30,7 +30,8 @@ use start::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let outcome = phalanx::init().map_err(|error| Failure::Other(error.to_string())).and_then(|_| {
+    let begun = phalanx::init_with(tasks::registry());
+    let outcome = begun.map_err(|error| Failure::Other(error.to_string())).and_then(|()| {
         match Arguments::try_parse().map(Arguments::mode) {
             Ok(Mode::Serve(serve)) => serve::run(&serve),
             Ok(Mode::Ctl(ctl)) => ctl::run(&ctl),

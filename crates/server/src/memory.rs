@@ -3,6 +3,8 @@
 use crate::problem::{Code, Problem};
 use bytes::Bytes;
 use phalanx::memory::{Budget, Exhausted, Reservation};
+use phalanx::shared::Blob;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Memory is free again when other requests end, which takes well under a second each.
@@ -32,19 +34,51 @@ pub(crate) fn refused(exhausted: &Exhausted) -> Problem {
     }
 }
 
+/// Memory charged to the budget that several hold together: a request, and the task that works for it. It is given back
+/// when the last of them lets go, so a task whose client is gone keeps its part until it has really stopped.
+#[derive(Clone)]
+pub(crate) struct Charge(Arc<Mutex<Reservation>>);
+
+impl Charge {
+    pub(crate) fn new(reservation: Reservation) -> Charge {
+        Charge(Arc::new(Mutex::new(reservation)))
+    }
+
+    /// Gives back what exceeds `bytes`.
+    pub(crate) fn shrink_to(&self, bytes: u64) {
+        self.reservation().shrink_to(bytes);
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.reservation().bytes()
+    }
+
+    fn reservation(&self) -> MutexGuard<'_, Reservation> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes and what they are charged to.
+struct Charged<B> {
+    bytes: B,
+    _charge: Charge,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Charged<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
+/// The source of a task: holds the charge until the last handle on it is gone.
+pub(crate) fn charged_source(bytes: Vec<u8>, charge: &Charge) -> Blob {
+    Blob::from_owner(Charged { bytes, _charge: charge.clone() })
+}
+
 /// Bytes that stay charged to the budget until the last of them is sent or dropped: a client that reads slowly holds
 /// its part of the budget.
-pub(crate) fn charged(bytes: Vec<u8>, reservation: Reservation) -> Bytes {
-    struct Charged {
-        bytes: Vec<u8>,
-        _reservation: Reservation,
-    }
-    impl AsRef<[u8]> for Charged {
-        fn as_ref(&self) -> &[u8] {
-            &self.bytes
-        }
-    }
-    Bytes::from_owner(Charged { bytes, _reservation: reservation })
+pub(crate) fn charged(blob: Blob, charge: Charge) -> Bytes {
+    Bytes::from_owner(Charged { bytes: blob, _charge: charge })
 }
 
 #[cfg(test)]
@@ -62,11 +96,22 @@ mod tests {
     #[test]
     fn bytes_are_charged_until_their_last_piece_is_gone() {
         let budget = Budget::new(100);
-        let bytes = charged(vec![7; 60], reserve(&budget, 60).unwrap());
+        let bytes = charged(vec![7; 60].into(), Charge::new(reserve(&budget, 60).unwrap()));
         let piece = bytes.slice(50..);
         drop(bytes);
         assert_eq!((budget.free(), &piece[..2]), (40, &[7, 7][..]));
         drop(piece);
+        assert_eq!(budget.free(), 100);
+    }
+
+    #[test]
+    fn a_task_whose_client_is_gone_keeps_its_charge_until_it_ends() {
+        let budget = Budget::new(100);
+        let request = Charge::new(reserve(&budget, 60).unwrap());
+        let task = charged_source(vec![7; 10], &request);
+        drop(request);
+        assert_eq!(budget.free(), 40);
+        drop(task);
         assert_eq!(budget.free(), 100);
     }
 }

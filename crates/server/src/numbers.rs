@@ -3,8 +3,8 @@
 //! A number is taken if its *value* is a whole number from 0 to 2^53 − 1. So `10.0` and `1e1` are taken as 10: JSON makes
 //! no difference, and neither do the clients that write them.
 
-use crate::heavy_work::LARGEST_NUMBER;
 use crate::problem::{Code, Problem};
+use crate::tasks::LARGEST_NUMBER;
 use serde_json::Value;
 
 /// Most numbers in one request.

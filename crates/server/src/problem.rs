@@ -29,6 +29,8 @@ pub(crate) enum Code {
     UnsupportedPicture,
     /// 422: it begins like a picture and cannot be decoded.
     UnreadablePicture,
+    /// 422: a process died of decoding it.
+    CrashedDecoder,
     /// 500
     Internal,
     /// 503: the server is full.
@@ -77,6 +79,9 @@ impl Code {
             Code::UnreadablePicture => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unreadable-picture", "The picture cannot be decoded", false)
             }
+            Code::CrashedDecoder => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "picture-crashed-decoder", "The picture crashed its decoder", false)
+            }
             Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed", true),
             Code::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is full", true),
             Code::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "This worker is about to stop", true),
@@ -106,7 +111,7 @@ impl Problem {
     }
 
     /// Tells the limit that was passed, so that a client can act on it.
-    pub(crate) fn limit(mut self, limit: u64, unit: &'static str) -> Self {
+    pub(crate) fn limit(mut self, limit: u64, unit: &str) -> Self {
         self.members.insert("limit".into(), limit.into());
         self.members.insert("unit".into(), unit.into());
         self
@@ -161,7 +166,7 @@ impl From<phalanx::image::Error> for Problem {
         let detail = error.to_string();
         match error {
             Error::UnknownFormat | Error::Unsupported { .. } => Problem::new(Code::UnsupportedPicture, detail),
-            Error::TooLarge { what, limit, .. } => Problem::new(Code::PictureTooLarge, detail).limit(limit, what),
+            Error::TooLarge { what, limit, .. } => Problem::new(Code::PictureTooLarge, detail).limit(limit, &what),
             Error::Damaged { .. } => Problem::new(Code::UnreadablePicture, detail),
             Error::InvalidTransform { .. } => Problem::new(Code::BadParameter, detail),
             Error::Cancelled => Problem::new(Code::DeadlinePassed, detail),

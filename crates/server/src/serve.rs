@@ -8,7 +8,7 @@ use crate::config::{Config, Settings};
 use crate::logs;
 use crate::routes::router;
 use crate::start::{self, Failure};
-use crate::work::Pool;
+use crate::work::Work;
 use phalanx::{Event, ListenAddress, Tls, Worker};
 use std::io::{IsTerminal, Write};
 
@@ -26,14 +26,14 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
 async fn serve(worker: Worker) -> Result<(), AnyError> {
     let config = Config::check(Settings::from_snapshot(worker.settings())?, start::machine())?;
     let logs = logs::start(config.log_format, config.log_level);
-    let outcome = work(worker, config).await;
+    let outcome = serve_with(worker, config).await;
     // The process ends right after this: the last lines have to be out.
     drop(logs);
     outcome
 }
 
-async fn work(worker: Worker, config: Config) -> Result<(), AnyError> {
-    let pool = Pool::new(&config, &worker)?;
+async fn serve_with(worker: Worker, config: Config) -> Result<(), AnyError> {
+    let work = Work::new(&config, &worker)?;
     let server = worker
         .http()
         .header_timeout(config.header_timeout)
@@ -44,7 +44,7 @@ async fn work(worker: Worker, config: Config) -> Result<(), AnyError> {
         Some(files) => server.tls(Tls::from_files(&files.certificate, &files.key)?),
         None => server,
     };
-    let app = App::new(config, &worker, pool)?;
+    let app = App::new(config, &worker, work)?;
     let draining = app.clone();
     let leaving = worker.clone();
     tokio::spawn(async move {

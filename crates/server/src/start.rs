@@ -1,13 +1,16 @@
 //! What is checked before the first worker starts, so that a wrong machine or setting is one clear line.
 
-use crate::config::{Config, ConfigError, Machine};
+use crate::config::{Config, ConfigError, Isolation, Machine, Sandboxing};
 use crate::store::Store;
+use phalanx::process::{Sandbox, sandbox};
 use std::process::ExitCode;
 
 /// Descriptors that a worker needs besides its connections: listeners, channels, logs, files that are being read.
 const DESCRIPTORS_BESIDES_CONNECTIONS: u64 = 128;
 /// Exit code when no server is there to be asked (`EX_UNAVAILABLE` of sysexits.h).
 const EXIT_UNAVAILABLE: u8 = 69;
+/// Exit code where no restart will help (`EX_CONFIG` of sysexits.h).
+const EXIT_NO_RESTART: u8 = 78;
 /// Exit code for a wrong setting (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
 
@@ -69,7 +72,24 @@ pub(crate) fn machine() -> Machine {
 /// Everything that the workers will need from the machine. Only the primary asks.
 pub(crate) fn check(config: &Config) -> Result<(), Failure> {
     enough_descriptors(config.max_connections).map_err(Failure::Other)?;
+    whole_sandbox(config)?;
     Store::prepare(&config.store).map_err(Failure::Other)
+}
+
+/// With `--sandbox require`, whether this kernel (and the container around us) has all of it.
+fn whole_sandbox(config: &Config) -> Result<(), Failure> {
+    if (config.isolation, config.sandboxing) != (Isolation::Process, Sandboxing::Require) {
+        return Ok(());
+    }
+    let here = sandbox::available(Sandbox::Full);
+    if here.is_complete() {
+        return Ok(());
+    }
+    let line = format!(
+        "--sandbox require, and here the sandbox would be: {here} ({}); use a newer kernel, or --sandbox prefer to run with what there is",
+        here.missing.join("; ")
+    );
+    Err(Failure::Ended(line, EXIT_NO_RESTART))
 }
 
 /// Raises the soft limit of open files to the hard one; workers inherit it.

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::pictures::jpeg;
+use harness::pictures::{SLOW_PATH, jpeg, slow_photo};
 use harness::{Server, wait_until};
 use std::fmt::Write as _;
 
@@ -78,16 +78,15 @@ fn a_client_gone_in_the_middle_of_its_body_is_forgotten() {
 #[test]
 fn the_work_of_a_client_that_is_gone_is_cancelled() {
     let server = Server::start_with(&["--workers", "1", "--job-deadline", "1h", "--max-wait", "1h"]);
-    let busy = |server: &Server| server.get("/readyz").json()["pool"]["running"].as_u64().unwrap();
     let mut connection = server.connect();
     let body = numbers(1000);
     connection.write(
         format!("POST /process HTTP/1.1\r\nhost: test\r\n{NUMBERS}content-length: {}\r\n\r\n", body.len()).as_bytes(),
     );
     connection.write(&body);
-    wait_until("the work to begin", || busy(&server) == 1);
+    wait_until("the work to begin", || server.busy() == 1);
     connection.hang_up();
-    wait_until("the work to end", || busy(&server) == 0);
+    wait_until("the work to end", || server.busy() == 0);
     wait_until("the log line", || server.log().contains("the client is gone before its answer"));
 }
 
@@ -95,7 +94,7 @@ fn the_work_of_a_client_that_is_gone_is_cancelled() {
 fn the_deadline_stops_the_work_with_504() {
     let server = Server::start_with(&["--job-deadline", "200ms"]);
     server.post("/process", NUMBERS, &numbers(1000)).is_problem(504, "deadline-passed");
-    wait_until("the thread to be free", || server.get("/readyz").json()["pool"]["running"] == 0);
+    wait_until("the thread to be free", || server.busy() == 0);
     assert_eq!(server.post("/process", NUMBERS, &numbers(1)).status, 200);
 }
 
@@ -128,12 +127,12 @@ fn too_much_work_is_503_with_retry_after_and_livez_answers() {
 #[test]
 fn a_full_server_refuses_before_it_reads_the_body() {
     let server = Server::start_with(&["--workers", "1", "--max-wait", "1ms", "--job-deadline", "1h"]);
-    let body = numbers(1000);
-    let head = format!("POST /process HTTP/1.1\r\nhost: test\r\n{NUMBERS}content-length: {}\r\n\r\n", body.len());
+    let body = slow_photo();
+    let head = format!("POST {SLOW_PATH} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
     let mut busy = server.connect();
     busy.write(head.as_bytes());
     busy.write(&body);
-    wait_until("the work to begin", || server.get("/readyz").json()["pool"]["running"] == 1);
+    wait_until("the work to begin", || server.busy() == 1);
     for announces in
         ["content-length: 20000000", "transfer-encoding: chunked", "expect: 100-continue\r\ncontent-length: 2000000"]
     {

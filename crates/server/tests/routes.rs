@@ -178,7 +178,7 @@ fn the_page_the_sample_and_the_probes_answer() {
 
     assert_eq!(server.get("/livez").status, 200);
     let ready = server.get("/readyz").json();
-    assert_eq!((&ready["status"], &ready["decoders"]["sandbox"]), (&"ready".into(), &"none".into()));
+    assert_eq!((&ready["status"], &ready["decoders"]["isolate"]), (&"ready".into(), &harness::isolation().into()));
 
     let sample = server.get("/sample.jpg");
     let (width, height, format) = sample.picture().unwrap();

@@ -37,6 +37,30 @@ pub(crate) enum Affinity {
     Pin,
 }
 
+/// Where pictures of strangers are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub(crate) enum Isolation {
+    // On the CPU threads of the workers.
+    Thread,
+    // In job processes.
+    Process,
+}
+
+/// What becomes of the sandbox of job processes where the kernel lacks a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub(crate) enum Sandboxing {
+    // The server starts with what there is, and says what is missing.
+    Prefer,
+    // It does not start.
+    Require,
+    // Nothing is denied.
+    Off,
+}
+
 /// What a new worker must pass before the old one leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]

@@ -1,7 +1,7 @@
 //! What can be set, and where: one definition makes the flag, the environment variable and the key in the file.
 
 use super::ConfigError;
-use super::choice::{Account, Affinity, Distribution, HealthGate};
+use super::choice::{Account, Affinity, Distribution, HealthGate, Isolation, Sandboxing};
 use super::file;
 use super::quantity::{ByteSize, Span};
 use clap::{Args, ValueEnum};
@@ -27,6 +27,18 @@ pub(crate) struct Settings {
     /// CPU threads in each worker; all workers together never run more jobs than there are cores [default: usable cores]
     #[arg(long, value_name = "N", env = "PHALANX_THREADS", hide_env = true)]
     pub(crate) threads: Option<u32>,
+
+    /// Where pictures are decoded: in job processes, which may crash and are denied files and network, or on threads of the workers [default: process]
+    #[arg(long, value_name = "PLACE", env = "PHALANX_ISOLATE", hide_env = true, help_heading = "Isolation")]
+    pub(crate) isolate: Option<Isolation>,
+
+    /// Whether the server starts where the kernel lacks a part of the sandbox of job processes; `off` runs them without [default: prefer]
+    #[arg(long, value_name = "POLICY", env = "PHALANX_SANDBOX", hide_env = true, help_heading = "Isolation")]
+    pub(crate) sandbox: Option<Sandboxing>,
+
+    /// Most job processes of each worker; one is kept ready, idle others end after 30 s [default: usable cores]
+    #[arg(long, value_name = "N", env = "PHALANX_JOB_PROCESSES", hide_env = true, help_heading = "Isolation")]
+    pub(crate) job_processes: Option<u32>,
 
     /// Folder for stored results; made if it is not there [default: ./phalanx-data]
     #[arg(long, value_name = "DIR", env = "PHALANX_STORE", hide_env = true)]
@@ -251,6 +263,9 @@ impl Settings {
             listen: if self.listen.is_empty() { lower.listen } else { self.listen },
             workers: self.workers.or(lower.workers),
             threads: self.threads.or(lower.threads),
+            isolate: self.isolate.or(lower.isolate),
+            sandbox: self.sandbox.or(lower.sandbox),
+            job_processes: self.job_processes.or(lower.job_processes),
             store: self.store.or(lower.store),
             store_limit: self.store_limit.or(lower.store_limit),
             control: self.control.or(lower.control),

@@ -7,13 +7,14 @@ use super::stored::PICTURE_POLICY;
 use crate::accept::Accept;
 use crate::app::App;
 use crate::body::{Picture, announced_length};
-use crate::memory::{charged, reserve};
+use crate::memory::{Charge, charged, charged_source, refused};
 use crate::parameters::{Answer, Parameters, Transparency};
 use crate::problem::{Code, Problem};
 use crate::query::pairs;
 use crate::receive::{Received, receive};
 use crate::request::WorkTime;
 use crate::store::{ImageId, StoreError};
+use crate::tasks::{MadePicture, MakePicture};
 use crate::work::Cost;
 use axum::Json;
 use axum::body::Body;
@@ -25,9 +26,10 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
-use phalanx::image::{self, Format, Scratch, Timings};
-use phalanx::thread::JobContext;
+use phalanx::image::{self, Format, Plan};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 /// A finished picture.
 struct Made {
@@ -35,7 +37,6 @@ struct Made {
     width: u32,
     height: u32,
     format: Format,
-    stages: Timings,
 }
 
 /// Where it is now.
@@ -43,7 +44,7 @@ enum Outcome {
     /// In memory, charged to the budget until it is sent.
     Picture(Bytes),
     /// In the store.
-    Stored { id: ImageId, bytes: usize },
+    Stored { id: ImageId, bytes: u64 },
 }
 
 /// `POST /upload`: answers JSON with the path, unless the picture itself is asked for.
@@ -96,41 +97,45 @@ async fn make(
 ) -> Result<(Made, WorkTime), Problem> {
     let mut pairs = pairs(query)?;
     Parameters::new(&pairs)?;
-    let admission = app.pool.admit(Cost::of_body(announced_length(headers)))?;
+    let admission = app.work.admit_picture(Cost::of_body(announced_length(headers)))?;
     let Received { picture, fields } = receive(app, headers, body).await?;
     pairs.extend(fields);
     let parameters = Parameters::new(&pairs)?;
     let answer = parameters.answer.unwrap_or(usual);
-    let Picture { bytes: source, header, reservation } = picture;
+    let Picture { bytes: source, header, mut reservation } = picture;
     let transparency = if header.has_alpha { Transparency::Transparent } else { Transparency::Opaque };
     // Who asks for JSON says nothing about pictures.
     let accept = if answer == Answer::Stored && accept.picture().is_none() { &Accept::anything() } else { accept };
     let transform = parameters.transform(accept, transparency)?;
     let plan = image::plan(&header, &transform, &app.limits)?;
-    let mut memory = reserve(&app.budget, plan.estimated_bytes)?;
-    let cost = Cost::of_picture(&plan);
-    let store = (answer == Answer::Stored).then(|| app.store.clone());
-    let work = move |job: &JobContext| -> Result<Made, Problem> {
-        let process = |scratch: &mut Scratch| image::process(&source, &plan, scratch, &|| job.is_cancelled());
-        let result = job.with_scratch(process);
-        // The original is gone here, whatever comes next.
-        drop((source, reservation));
-        let image::Picture { bytes, width, height, format, timings: stages, .. } = result?;
-        let length = bytes.len();
-        let outcome = match store {
-            Some(store) => Outcome::Stored { id: job.wait(|| store.put(format, &bytes))?, bytes: length },
-            None => {
-                memory.shrink_to(length as u64);
-                Outcome::Picture(charged(bytes, memory))
-            }
-        };
-        Ok(Made { outcome, width, height, format, stages })
-    };
+    reservation.try_grow(plan.estimated_bytes).map_err(|exhausted| refused(&exhausted))?;
+    let charge = Charge::new(reservation);
+    let source = charged_source(source, &charge);
     drop(admission);
-    let (made, time) = app.pool.run(cost, work).await?;
-    let made = made?;
-    let time = WorkTime { stages: Some(made.stages), ..time };
-    Ok((made, time))
+    let task = MakePicture { source, transform, limits: app.limits.clone() };
+    let (made, time) = app.work.make_picture(Cost::of_picture(&plan), task).await?;
+    let MadePicture { bytes, stages } = made?;
+    let Plan { width, height, format, .. } = plan;
+    let length = bytes.len() as u64;
+    if length > charge.bytes() || Format::sniff(&bytes) != Some(format) {
+        tracing::error!(bytes = length, "a decoder gave something else than what was planned");
+        return Err(Problem::new(Code::Internal, "the decoder did not make what was planned; it is logged"));
+    }
+    charge.shrink_to(length);
+    let outcome = match answer {
+        Answer::Picture => Outcome::Picture(charged(bytes, charge)),
+        Answer::Stored => Outcome::Stored { id: store(app, format, charged(bytes, charge)).await?, bytes: length },
+    };
+    Ok((Made { outcome, width, height, format }, WorkTime { stages: Some(stages), ..time }))
+}
+
+/// Stores a result off the event loop. The worker does it itself: where pictures are decoded there are no files.
+async fn store(app: &App, format: Format, bytes: Bytes) -> Result<ImageId, Problem> {
+    let store = Arc::clone(&app.store);
+    let stored = spawn_blocking(move || store.put(format, &bytes)).await;
+    let stored =
+        stored.map_err(|error| Problem::new(Code::Internal, format!("the result cannot be stored: {error}")))?;
+    Ok(stored?)
 }
 
 impl From<StoreError> for Problem {
@@ -156,7 +161,7 @@ fn name(format: Format) -> &'static str {
 }
 
 /// JSON about a stored picture. Paths are relative to this server, because it cannot know under which name it is reached.
-fn told(made: &Made, id: ImageId, bytes: usize, message: Option<&str>) -> Value {
+fn told(made: &Made, id: ImageId, bytes: u64, message: Option<&str>) -> Value {
     let path = path(id);
     let mut body = json!({
         "id": id.to_string(), "path": path, "url": path,

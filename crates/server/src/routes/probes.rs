@@ -42,8 +42,8 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Problem> 
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "worker": app.worker.id().get(),
-        "decoders": { "lane": "worker threads", "sandbox": "none", "read": ["jpeg", "png", "webp", "gif"], "write": ["jpeg", "png", "webp"] },
-        "pool": app.pool.state(),
+        "decoders": app.work.decoders(),
+        "pool": app.work.state(),
         "memory": { "limit_bytes": app.budget.limit(), "reserved_bytes": app.budget.reserved() },
         "limits": {
             "body_bytes": app.config.body.bytes,

@@ -3,9 +3,9 @@
 use crate::app::App;
 use crate::body::BodyReader;
 use crate::config::BodyLimits;
-use crate::heavy_work;
 use crate::numbers::{self, LARGEST_BODY_BYTES};
 use crate::problem::Problem;
+use crate::tasks::HeavyWork;
 use crate::work::Cost;
 use axum::Json;
 use axum::body::Body;
@@ -16,14 +16,12 @@ use serde_json::json;
 
 pub(crate) async fn post(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     // Numbers cannot be counted before they are read: at least one more must fit in.
-    let admission = app.pool.admit(Cost::numbers(1))?;
+    let admission = app.work.admit(Cost::numbers(1))?;
     let limits = BodyLimits { bytes: LARGEST_BODY_BYTES.min(app.config.body.bytes), ..app.config.body };
     let numbers = numbers::parse(&BodyReader::new(&headers, body, limits)?.whole().await?)?;
     let cost = Cost::numbers(numbers.len());
     drop(admission);
-    let (result, time) =
-        app.pool.run(cost, move |job| heavy_work::process(&numbers, &mut || job.is_cancelled())).await?;
-    let result = result.map_err(|heavy_work::Stopped| app.pool.deadline_passed())?;
+    let (result, time) = app.work.run(cost, HeavyWork { numbers }).await?;
     let mut response = Json(json!({ "result": result })).into_response();
     response.extensions_mut().insert(time);
     Ok(response)

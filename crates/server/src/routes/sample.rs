@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::tasks::Sample;
 use crate::work::Cost;
 use axum::body::Body;
 use axum::extract::State;
@@ -17,8 +18,8 @@ const HEIGHT: u32 = 3000;
 pub(crate) async fn get(State(app): State<App>) -> Result<Response, Problem> {
     let make = async || -> Result<Bytes, Problem> {
         let cost = Cost::of_sample(u64::from(WIDTH) * u64::from(HEIGHT));
-        let (bytes, _) = app.pool.run(cost, |_| phalanx::image::sample_jpeg(WIDTH, HEIGHT)).await?;
-        Ok(bytes.into())
+        let (blob, _) = app.work.run(cost, Sample { width: WIDTH, height: HEIGHT }).await?;
+        Ok(Bytes::from_owner(blob))
     };
     let bytes = app.sample.get_or_try_init(make).await?.clone();
     let mut response = Body::from(bytes).into_response();

@@ -27,6 +27,11 @@ pub(crate) struct Server {
     folder: tempfile::TempDir,
 }
 
+/// Where pictures are decoded if the test does not say it: `tests/on_threads.rs` runs the tests of other files once more.
+pub(crate) fn isolation() -> &'static str {
+    if env!("CARGO_CRATE_NAME") == "on_threads" { "thread" } else { "process" }
+}
+
 /// What a server that did not start left behind.
 pub(crate) struct Refusal {
     pub(crate) status: ExitStatus,
@@ -35,7 +40,7 @@ pub(crate) struct Refusal {
 }
 
 impl Server {
-    /// Two workers with one thread each on a free port, and its own store.
+    /// Two workers with one thread and one job process each on a free port, and its own store.
     pub(crate) fn start() -> Server {
         Self::start_with(&[])
     }
@@ -62,7 +67,13 @@ impl Server {
         if !flags.contains(&"--workers") {
             command.args(["--workers", "2"]);
         }
+        if !flags.contains(&"--isolate") {
+            command.args(["--isolate", isolation()]);
+        }
         command.arg("--store").arg(folder.path().join("store")).args(flags);
+        if !flags.contains(&"--job-processes") {
+            command.args(["--job-processes", "1"]);
+        }
         prepare(folder.path(), &mut command);
         let log = fs::File::create(folder.path().join("log")).expect("a log file");
         let mut primary = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the binary starts");
@@ -185,6 +196,13 @@ impl Server {
             "POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
         );
         self.connect().send(&head, body)
+    }
+
+    /// Tasks that run in the worker that answers, on threads and in job processes.
+    pub(crate) fn busy(&self) -> u64 {
+        let ready = self.get("/readyz").json();
+        let running = |pool: &serde_json::Value| pool["running"].as_u64();
+        running(&ready["pool"]).expect("a number") + running(&ready["decoders"]["jobs"]).unwrap_or(0)
     }
 
     /// What the server logged so far.

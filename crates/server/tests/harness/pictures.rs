@@ -39,6 +39,14 @@ pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
     png_of(width, height, png::ColorType::Rgb, png::BitDepth::Eight, &vec![90; width as usize * height as usize * 3])
 }
 
+/// One that keeps a job busy for a while, however fast the machine is, if it is sent to [`SLOW_PATH`].
+pub(crate) fn slow_photo() -> Vec<u8> {
+    jpeg(4000, 3000)
+}
+
+/// Encoding a large WebP takes long: a second on a fast machine.
+pub(crate) const SLOW_PATH: &str = "/v1/images?w=3400&format=webp";
+
 fn png_of(width: u32, height: u32, color: png::ColorType, depth: png::BitDepth, pixels: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);

@@ -1,24 +1,44 @@
-//! The number loop of `POST /process`: a million dependent steps for each number, whose cost is their purpose.
+//! [`HeavyWork`]: the number loop of `POST /process`, a million dependent steps for each number, whose cost is their purpose.
 //!
 //! One chain of steps leaves most of a core idle, because each step waits for the one before (3 ms a number on the
 //! machine of BENCHMARKS.md). Chains of *different* numbers do not depend on each other, so several run interleaved on
 //! one thread and the processor overlaps them (0.6 ms a number with eight). No step is left out.
 
+use super::Timed;
+use phalanx::{Task, TaskContext, TaskError};
+use serde::{Deserialize, Serialize};
+
 /// Steps for each number.
-pub(crate) const STEPS: u32 = 1_000_000;
+const STEPS: u32 = 1_000_000;
 /// Steps between two looks at the clock: about 50 µs.
 const STEPS_BETWEEN_CHECKS: u32 = 10_000;
 /// The largest integer that a JSON number holds exactly everywhere (2^53 − 1).
 pub(crate) const LARGEST_NUMBER: u64 = (1 << 53) - 1;
 
+/// The loop for each of these numbers, none of which may be larger than [`LARGEST_NUMBER`] (then 17 times the number still fits).
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HeavyWork {
+    pub(crate) numbers: Vec<u64>,
+}
+
+impl Task for HeavyWork {
+    const NAME: &'static str = "heavy-work";
+    type Output = Timed<Vec<u64>>;
+
+    fn run(self, cx: &TaskContext) -> Result<Self::Output, TaskError> {
+        Timed::measure(|| {
+            let results = process(&self.numbers, &mut || cx.is_cancelled());
+            results.map_err(|Stopped| cx.check().err().unwrap_or(TaskError::Cancelled))
+        })
+    }
+}
+
 /// The work was stopped before its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Stopped;
+struct Stopped;
 
 /// Runs the loop for each number; `stop` is asked every 10 000 steps.
-///
-/// The numbers must not be larger than [`LARGEST_NUMBER`] (then 17 times the number still fits).
-pub(crate) fn process(numbers: &[u64], stop: &mut impl FnMut() -> bool) -> Result<Vec<u64>, Stopped> {
+fn process(numbers: &[u64], stop: &mut impl FnMut() -> bool) -> Result<Vec<u64>, Stopped> {
     let mut results = numbers.to_vec();
     for group in results.chunks_mut(8) {
         match group.len() {

@@ -1,0 +1,87 @@
+//! [`MakePicture`]: an uploaded picture becomes a smaller one. The task that runs parsers over bytes of strangers.
+//!
+//! The worker has read the header of the picture before: a few hundred bytes, by code of our own without `unsafe`, because a
+//! bomb must be refused before it costs anything. What it decided is not sent along: the task reads the header again (some
+//! microseconds), so that a plan is only ever made from the bytes that it is for. What comes back is the bytes and nothing
+//! that the worker knows already: a decoder that was taken over cannot lie about size or format.
+
+use super::Timed;
+use phalanx::image::{self, Error, Limits, Scratch, Timings, Transform};
+use phalanx::task::Blob;
+use phalanx::{Task, TaskContext, TaskError};
+use serde::{Deserialize, Serialize};
+
+/// The source, and what is to be made of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MakePicture {
+    pub(crate) source: Blob,
+    pub(crate) transform: Transform,
+    pub(crate) limits: Limits,
+}
+
+/// A finished picture.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MadePicture {
+    pub(crate) bytes: Blob,
+    pub(crate) stages: Timings,
+}
+
+impl Task for MakePicture {
+    const NAME: &'static str = "picture";
+    /// What is wrong with the picture is a result like any other: the client is told in the words of the image crate.
+    type Output = Timed<Result<MadePicture, Error>>;
+
+    fn run(self, cx: &TaskContext) -> Result<Self::Output, TaskError> {
+        let make = |scratch: &mut Scratch| -> Result<MadePicture, Error> {
+            let plan = image::plan(&image::probe(&self.source)?, &self.transform, &self.limits)?;
+            let picture = image::process(&self.source, &plan, scratch, &|| cx.is_cancelled())?;
+            Ok(MadePicture { bytes: picture.bytes.into(), stages: picture.timings })
+        };
+        Timed::measure(|| match cx.with_scratch(make) {
+            Err(Error::Cancelled) => Err(cx.check().err().unwrap_or(TaskError::Cancelled)),
+            made => Ok(made),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx::image::{Background, Fit, Output, Quality, Rotate};
+    use phalanx::task::Packed;
+
+    #[test]
+    fn a_wish_and_its_answer_are_the_same_after_a_journey() {
+        let transform = Transform::original_size()
+            .width(300)
+            .height(200)
+            .fit(Fit::Cover)
+            .dpr(1.5)
+            .background(Background::WHITE)
+            .rotate(Rotate::Half)
+            .flop()
+            .output(Output::WebP { quality: Quality::new(33).unwrap() });
+        let limits = Limits { source_pixels: 7, ..Limits::default() };
+        let task = MakePicture { source: vec![7; 10_000].into(), transform: transform.clone(), limits: limits.clone() };
+        let there: MakePicture = Packed::of(&task).unwrap().unpack().unwrap();
+        assert_eq!((there.source, there.transform, there.limits), (task.source, transform, limits));
+
+        for error in [
+            Error::UnknownFormat,
+            Error::Unsupported { what: "lossless JPEG".into() },
+            Error::TooLarge { what: "scans of the JPEG file".into(), value: 101, limit: 100 },
+            Error::Damaged { what: "cut".into() },
+        ] {
+            let answer: Result<MadePicture, Error> = Err(error.clone());
+            let here: Result<MadePicture, Error> = Packed::of(&answer).unwrap().unpack().unwrap();
+            assert_eq!(here.unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn a_quality_that_nobody_could_ask_for_does_not_arrive() {
+        let mut packed = Packed::of(&Quality::new(33).unwrap()).unwrap();
+        packed.bytes = vec![101];
+        assert!(packed.unpack::<Quality>().is_err());
+    }
+}
