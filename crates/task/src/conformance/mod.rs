@@ -48,7 +48,7 @@ mod runtimes;
 mod tasks;
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Executor, Registry};
 
@@ -145,8 +145,10 @@ pub fn run<H: Harness>(executor: &str, harness: &H, wanted: &str) -> Report {
             println!("test {executor}: {name} ... not promised");
             continue;
         }
+        let begun = Instant::now();
         let kept = std::panic::catch_unwind(AssertUnwindSafe(|| run(harness))).is_ok();
-        println!("test {executor}: {name} ... {}", if kept { "ok" } else { "FAILED" });
+        let word = if kept { "ok" } else { "FAILED" };
+        println!("test {executor}: {name} ... {word} ({} ms)", begun.elapsed().as_millis());
         if kept { &mut report.passed } else { &mut report.failed }.push(name);
     }
     report
