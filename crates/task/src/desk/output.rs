@@ -7,11 +7,9 @@ use phalanx_shared::{Blob, MemoryFile};
 
 use super::board::{Board, OUTPUTS};
 use super::parcel::{Parcel, read_table};
+use super::regions::Cold;
 use super::{Malformed, malformed};
 use crate::Packed;
-
-/// What was read of an output that was larger goes back to the system.
-const KEPT_WARM: u64 = 16 * 1024 * 1024;
 
 /// The file that a job process writes its outputs to, as the owner sees it: never mapped, read within bounds.
 #[derive(Debug)]
@@ -117,9 +115,10 @@ impl Output {
 
 impl Drop for Lying {
     fn drop(&mut self) {
-        if self.parcel.region_bytes > KEPT_WARM {
+        let Parcel { region, region_bytes, .. } = self.parcel;
+        if let Some(cold) = Cold::part_of(region, region + region_bytes) {
             // Memory that stays until the process ends is all that a refusal means.
-            let _ = self.file.file.forget(self.parcel.region, self.parcel.region_bytes);
+            let _ = self.file.file.forget(cold.offset, cold.bytes);
         }
         // Before the job process may use it again, so that its next announcement finds the bit down.
         self.file.announced.fetch_and(!(1 << self.number), Ordering::AcqRel);

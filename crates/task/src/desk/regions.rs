@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 const PAGE_BYTES: u64 = 4096;
 /// More are never in use at one time: what a process keeps of its inputs for ever must not make each search long.
 const MOST_REGIONS: usize = 1024;
-/// So much of a file stays warm when nothing lies there.
+/// So much of a file, from its start, stays warm when nothing lies there.
 const KEPT_WARM: u64 = 16 * 1024 * 1024;
 
 /// The regions of one file.
@@ -15,8 +15,6 @@ pub(crate) struct Regions {
     bytes: u64,
     /// Where each begins, and where it ends.
     used: BTreeMap<u64, u64>,
-    /// Pages from here on were never used, or were given back.
-    touched: u64,
 }
 
 /// Bytes of a file whose memory is to be given back.
@@ -26,13 +24,21 @@ pub(crate) struct Cold {
     pub(crate) bytes: u64,
 }
 
+impl Cold {
+    /// What of these bytes lies beyond what stays warm.
+    pub(super) fn part_of(start: u64, end: u64) -> Option<Cold> {
+        let offset = start.max(KEPT_WARM);
+        (end > offset).then(|| Cold { offset, bytes: end - offset })
+    }
+}
+
 /// There is no such region.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotUsed;
 
 impl Regions {
     pub(crate) fn new(bytes: u64) -> Regions {
-        Regions { bytes, used: BTreeMap::new(), touched: 0 }
+        Regions { bytes, used: BTreeMap::new() }
     }
 
     /// Takes `bytes` (not zero); where they begin, or `None` if there is no such room now.
@@ -50,21 +56,13 @@ impl Regions {
         }
         let end = start.checked_add(bytes).filter(|end| *end <= self.bytes)?;
         self.used.insert(start, end);
-        self.touched = self.touched.max(end);
         Some(start)
     }
 
-    /// Gives a region back. Above what is in use, not more than a little stays warm: the rest is returned, if there is any.
+    /// Gives a region back; and what of it should not stay in memory, if there is any.
     pub(crate) fn give_back(&mut self, start: u64) -> Result<Option<Cold>, NotUsed> {
-        self.used.remove(&start).ok_or(NotUsed)?;
-        let top = self.used.last_key_value().map_or(0, |(_, end)| *end);
-        let warm = top.max(KEPT_WARM);
-        if self.touched <= warm {
-            return Ok(None);
-        }
-        let cold = Cold { offset: warm, bytes: self.touched - warm };
-        self.touched = warm;
-        Ok(Some(cold))
+        let end = self.used.remove(&start).ok_or(NotUsed)?;
+        Ok(Cold::part_of(start, end))
     }
 
     /// How many are in use.
@@ -97,10 +95,10 @@ mod tests {
         let end = large + (100 << 20);
         assert_eq!(regions.give_back(large), Ok(Some(Cold { offset: KEPT_WARM, bytes: end - KEPT_WARM })));
         assert_eq!(regions.give_back(small), Ok(None));
-        let large = regions.take(20 << 20).unwrap();
-        let above = regions.take(1).unwrap();
-        assert_eq!(regions.give_back(large), Ok(None), "something lies above");
-        assert!(regions.give_back(above).unwrap().is_some());
+        let large = regions.take(KEPT_WARM).unwrap();
+        let above = regions.take(5000).unwrap();
+        assert_eq!(regions.give_back(above), Ok(Some(Cold { offset: KEPT_WARM, bytes: 8192 })));
+        assert_eq!(regions.give_back(large), Ok(None));
     }
 
     proptest! {

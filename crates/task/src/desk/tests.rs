@@ -307,6 +307,23 @@ fn outputs_that_nobody_reads_make_the_job_process_wait_and_too_large_ones_are_re
 }
 
 #[test]
+fn memory_of_outputs_is_given_back_when_they_were_read() {
+    let max_output = 64 * MIB as u64;
+    let mut office = Office::open(DeskLimits { max_output, ..small() });
+    for _ in 0..4 {
+        office.place(&Does::GiveBack(10 * MIB));
+    }
+    let unread: Vec<Answer> = (0..4).map(|_| office.answer()).collect();
+    let used = || rustix::fs::fstat(&office.desk.output.file).unwrap().st_blocks as usize * 512;
+    assert!(used() >= 40 * MIB);
+    for answer in unread {
+        let Answer::Ended { result: Ok(output), .. } = answer else { panic!("no output") };
+        assert_eq!(output.read().unwrap().blobs[0].len(), 10 * MIB);
+    }
+    assert!(used() <= 17 * MIB, "{} bytes stay", used());
+}
+
+#[test]
 fn the_bell_rings_for_who_has_armed_it() {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut office = Office::open(small());
