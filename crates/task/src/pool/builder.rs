@@ -31,7 +31,7 @@ const DEFAULT_DATA_LIMIT: u64 = 1 << 30;
 const DEFAULT_OPEN_FILES: u64 = 64;
 /// Input and output of a task.
 const DEFAULT_MAX_BYTES: u64 = 512 << 20;
-/// One crash may be bad luck, two may be; see DESIGN.
+/// One crash may be bad luck, and so may two.
 const DEFAULT_POISON_AFTER: u32 = 3;
 /// What a task has between its deadline and the kill.
 const DEFAULT_KILL_GRACE: Duration = Duration::from_millis(10);

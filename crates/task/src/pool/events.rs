@@ -84,6 +84,8 @@ pub enum Recycled {
     },
     /// It did not give back the memory of its inputs, so that there was no room for the next.
     Inputs,
+    /// It did not begin a task for two seconds: somebody has stopped it, or a task before has broken it.
+    Stuck,
     /// It had nothing to do for a while.
     Idle,
     /// It made room for a process of another sandbox level.
@@ -131,6 +133,7 @@ impl fmt::Display for Recycled {
             Recycled::Jobs => f.write_str("as many as a process may run"),
             Recycled::Memory { resident } => write!(f, "it held {resident} bytes of memory"),
             Recycled::Inputs => f.write_str("it kept its inputs"),
+            Recycled::Stuck => f.write_str("it did not begin the next one"),
             Recycled::Idle => f.write_str("it had nothing to do"),
             Recycled::OtherLevel => f.write_str("a task needed a process of another sandbox level"),
         }

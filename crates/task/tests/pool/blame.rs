@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("tasks queued behind one that takes long are taken back", behind_a_long_one),
     ("an input that crashed three times is refused and another one runs", poison),
     ("a process killed from outside costs its task alone", killed_from_outside),
+    ("a task that a stopped process does not begin is run by another one", stopped),
     ("events tell of starts, crashes and poison", events),
 ];
 
@@ -81,6 +82,17 @@ fn killed_from_outside() {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     assert!(matches!(wait(task), Err(TaskError::Crashed(crash)) if crash.ending == Ending::Signal(9)));
     assert_eq!(wait(next).unwrap().0, 2);
+}
+
+fn stopped() {
+    let pool = pool(1);
+    let (_, first) = wait(pool.submit(Sum(vec![1]))).unwrap();
+    let pid = rustix::process::Pid::from_raw(first.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let (sum, second) = wait(pool.submit(Sum(vec![2]))).unwrap();
+    assert_eq!(sum, 2);
+    assert_ne!(first, second);
+    assert_eq!((pool.metrics().crashed, pool.metrics().dispatched_again), (0, 1));
 }
 
 fn events() {

@@ -1,6 +1,6 @@
 //! What the clock brings: deadlines, kills, heads that hold others up, processes that idle or do not start.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::pool::Recycled;
 use crate::{Phase, TaskError};
@@ -9,6 +9,10 @@ use super::dispatch::HOLD_UP;
 use super::jobs::Job;
 use super::staff::LONGEST_START;
 use super::{Desks, Killed, Seat, Stage, State, Why, Work};
+
+/// How long a process may take to begin its first task, once it is at its desk. On a machine under heavy load it is tens of
+/// milliseconds.
+const LONGEST_WAY: Duration = Duration::from_secs(2);
 
 impl<J> Job<J> {
     /// When it has to be done, if it is the first of its process since then.
@@ -62,10 +66,23 @@ impl<W: Work> State<W> {
             return;
         }
         self.stop_late(seat, desks, now);
+        if self.is_stuck(seat, desks, now) {
+            self.tally.recycled += 1;
+            let jobs = self.seats[seat.0].as_ref().map_or(0, |process| process.jobs);
+            self.kill(seat, Why::Recycle { jobs, why: Recycled::Stuck });
+            return;
+        }
         let Some(process) = &self.seats[seat.0] else { return };
         if process.queue.len() > 1 && now >= process.head_since + HOLD_UP {
             self.take_back(seat, desks);
         }
+    }
+
+    /// Whether a process has not begun its first task for long: it is stopped, or a task before has broken it.
+    fn is_stuck(&self, seat: Seat, desks: &impl Desks<W>, now: Instant) -> bool {
+        let Some(process) = &self.seats[seat.0] else { return false };
+        let Some(slot) = process.queue.front().and_then(|placed| placed.slot) else { return false };
+        now.saturating_duration_since(process.head_since) >= LONGEST_WAY && !desks.has_begun(seat, slot)
     }
 
     /// Stops the tasks of a process whose deadlines have passed.
