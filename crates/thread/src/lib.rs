@@ -103,7 +103,7 @@
 //! | that all end with one word | [`Cancellation`] |
 //! | of which two of one name must not run at a time | [`JobBuilder::spawn_once`] |
 //!
-//! **How it decides** (the [`line`] in front of the threads, which other executors use too). Jobs carry an estimate of their cost (or get the mean of what such jobs took). The pool measures
+//! **How it decides** (the [`line`](mod@line) in front of the threads, which other executors use too). Jobs carry an estimate of their cost (or get the mean of what such jobs took). The pool measures
 //! how fast it works estimates off, in wall-clock time, and refuses what would wait longer than `max_wait` in a burst,
 //! or longer than `standing_wait` once the queue has not emptied for a while; it learns by itself that estimates are
 //! wrong by a factor, or that other processes took the cores. A job of a higher [`Priority`] goes first, but of 42 starts
