@@ -87,6 +87,7 @@ mod scoreboard;
 #[cfg(test)]
 mod second_process;
 mod segment;
+mod spinner;
 mod wait_async;
 
 pub use blob::Blob;
@@ -98,3 +99,4 @@ pub use permits::{Generation, Owner, Permit, Permits, SlotIndex};
 pub use ring::{Freed, RingReader, RingWriter};
 pub use scoreboard::{Buckets, ClusterField, ClusterPage, Field, Histogram, Slot, SlotHistogram, Snapshot, Totals};
 pub use segment::{Segment, SharedWord};
+pub use spinner::Spinner;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use phalanx_shared::{Owner, Permits};
+use phalanx_shared::{Owner, Permits, Spinner};
 use rustix::thread::CpuSet;
 
 use crate::line::{KeysInUse, LineOptions};
@@ -17,7 +17,7 @@ use crate::pool::error::Error;
 use crate::pool::handle::ThreadPool;
 use crate::pool::init::Init;
 use crate::pool::share::CoreShare;
-use crate::pool::spin::{FOR_A_RESULT, Spinner};
+use crate::pool::spin::FOR_A_RESULT;
 use crate::pool::staff::Size;
 use crate::pool::start::Outfit;
 use crate::sync::Apart;

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use phalanx_shared::Spinner;
+
 use crate::line::{Finished, KeysInUse, NEVER, Nanos, Refusal, nanos};
 use crate::panic;
 use crate::pool::clock::{Keeper, Watched};
@@ -16,7 +18,7 @@ use crate::pool::init::{self, Init};
 use crate::pool::job::{End, Job, Ran};
 use crate::pool::metrics::{Counters, Metrics, ThreadRecord};
 use crate::pool::share::CoreShare;
-use crate::pool::spin::{FOR_A_JOB, Spinner};
+use crate::pool::spin::FOR_A_JOB;
 use crate::pool::staff::Size;
 use crate::pool::start::Outfit;
 use crate::sync::checked::Bed;
