@@ -93,7 +93,11 @@ impl Stderr {
     pub(super) fn into_tail(mut self) -> String {
         self.flush();
         let tail = if self.tail.is_empty() { &self.previous } else { &self.tail };
-        String::from_utf8_lossy(tail).into_owned()
+        let mut text = harmless(tail);
+        let surplus = text.len().saturating_sub(TAIL);
+        let from = (surplus..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.drain(..from);
+        text
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -131,8 +135,14 @@ impl Stderr {
         if line.last() != Some(&b'\n') {
             line.push(b'\n');
         }
-        write_if_possible(&self.prefix, &line);
+        write_if_possible(&self.prefix, harmless(&line).as_bytes());
     }
+}
+
+/// As text that commands no terminal: whoever sent the input of a task may have chosen these bytes.
+fn harmless(bytes: &[u8]) -> String {
+    let is_command = |c: char| c.is_control() && c != '\n' && c != '\t';
+    String::from_utf8_lossy(bytes).replace(is_command, "\u{FFFD}")
 }
 
 /// Writes a line to our own standard error unless that would block: the keeper has other things to do.

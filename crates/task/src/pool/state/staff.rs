@@ -122,12 +122,25 @@ impl<W: Work> State<W> {
             let Level { line, wanting_since, .. } = &self.levels[*level];
             (line.is_empty(), wanting_since.is_none(), *wanting_since)
         });
+        let waits = |state: &State<W>, level: usize| !state.levels[level].line.is_empty();
+        // A spare process gives way to tasks that wait, or the two would take the place from each other for ever.
+        let is_somebody_waiting = (0..self.levels.len()).any(|level| waits(self, level));
         for level in without {
-            if self.lives() < self.rules.most {
+            if self.lives() < self.rules.most && (waits(self, level) || !is_somebody_waiting) {
                 self.start(level, now);
             }
         }
-        while self.lives() < self.rules.least && self.start(0, now) {}
+        while self.lives() < self.rules.least && self.start(self.most_wanted(), now) {}
+    }
+
+    /// The level for which most tasks wait that no starting process is meant for.
+    fn most_wanted(&self) -> usize {
+        let wanted = |level: &usize| self.levels[*level].line.len().saturating_sub(self.starting(*level));
+        (0..self.levels.len()).rev().max_by_key(wanted).unwrap_or_default()
+    }
+
+    fn starting(&self, level: usize) -> usize {
+        self.processes().filter(|(_, its)| its.level == level && its.stage == Stage::Starting).count()
     }
 
     /// Tasks of this level wait, and nobody is free: one more, if that is possible and none comes already.
@@ -135,8 +148,7 @@ impl<W: Work> State<W> {
         if self.doors == Doors::GivenUp {
             return;
         }
-        let starting = self.processes().filter(|(_, its)| its.level == level && its.stage == Stage::Starting).count();
-        if starting >= self.levels[level].line.len() || self.start(level, now) {
+        if self.starting(level) >= self.levels[level].line.len() || self.start(level, now) {
             return;
         }
         if self.of_level(level) == 0 {
