@@ -29,7 +29,8 @@ impl<W: Work> State<W> {
             let Some(popped) = self.levels[level].line.pop() else { return };
             let key = popped.job;
             let job = &mut self.jobs[key];
-            if is_ahead && (job.from_start.is_some() || !self.kinds.is_short(job.kind)) {
+            let may_wait_there = job.from_start.is_none() && job.deaths == 0 && self.kinds.is_short(job.kind);
+            if is_ahead && !may_wait_there {
                 job.place = Place::Waiting(self.levels[level].line.push_in_front(key, popped.ticket));
                 return;
             }

@@ -50,10 +50,14 @@ impl<W: Work> State<W> {
         if !process.queue.is_empty() {
             self.share.end();
         }
+        let has_culprit = process
+            .queue
+            .front()
+            .is_some_and(|head| is_malformed || head.slot.is_some_and(|slot| desks.has_begun(seat, slot)));
         let mut task = None;
         for (index, placed) in process.queue.iter().enumerate().rev() {
             let key = placed.key;
-            if index == 0 && (is_malformed || placed.slot.is_some_and(|slot| desks.has_begun(seat, slot))) {
+            if index == 0 && has_culprit {
                 task = Some((placed.kind, placed.id));
                 self.end(key, Err(TaskError::Crashed(crash.clone())));
                 continue;
@@ -63,7 +67,8 @@ impl<W: Work> State<W> {
                 continue;
             }
             let job = &mut self.jobs[key];
-            job.deaths += 1;
+            // Who was only queued behind the one that killed the process has nothing to do with it.
+            job.deaths += u32::from(!has_culprit);
             if job.deaths >= MOST_DEATHS {
                 let reason = format!("{MOST_DEATHS} processes died before they began it, the last by {}", crash.ending);
                 self.end(key, Err(Refusal::NotStarted { reason }.into()));
