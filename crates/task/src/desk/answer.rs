@@ -1,5 +1,7 @@
 //! [`Answer`]: what a job process says, held against what the owner knows.
 
+use std::time::Duration;
+
 use super::wire::{self, Hello, Reader, Which};
 use super::{Desk, Malformed, Output, malformed};
 use crate::{Progress, TaskError};
@@ -22,6 +24,8 @@ pub enum Answer {
         job: u64,
         /// What came of it.
         result: Result<Output, TaskError>,
+        /// How long it ran, as the job process says: a hint.
+        ran: Duration,
     },
 }
 
@@ -89,7 +93,7 @@ impl Desk {
         let (index, job) = self.begun(&which)?;
         let output = self.output.announce(which.output, parcel, message.rest())?;
         self.end(index, which.is_returned)?;
-        Ok(Answer::Ended { job, result: Ok(output) })
+        Ok(Answer::Ended { job, result: Ok(output), ran: which.ran() })
     }
 
     fn failed(&mut self, mut message: Reader<'_>) -> Result<Answer, Malformed> {
@@ -98,7 +102,7 @@ impl Desk {
         let error: TaskError =
             postcard::from_bytes(message.rest()).map_err(|_| malformed("an error that cannot be read"))?;
         self.end(index, which.is_returned)?;
-        Ok(Answer::Ended { job, result: Err(error) })
+        Ok(Answer::Ended { job, result: Err(error), ran: which.ran() })
     }
 
     /// The place and number of a job that is on the desk and has begun.

@@ -55,7 +55,7 @@ impl Liar {
 
     fn which(&self, job: usize) -> Which {
         let Slot { index, number } = self.slots[job];
-        Which { slot: index, output: NO_OUTPUT, is_returned: false, number }
+        Which { slot: index, output: NO_OUTPUT, is_returned: false, ran_ns: 0, number }
     }
 
     fn say_done(&mut self, which: Which, parcel: Parcel, body: &[u8]) {
@@ -234,8 +234,9 @@ fn messages() -> impl Strategy<Value = Vec<u8>> {
             body_in_region,
         },
     );
-    let which = (prop_oneof![0..4_u8, any::<u8>()], any::<u8>(), any::<bool>(), number)
-        .prop_map(|(slot, output, is_returned, number)| Which { slot, output: output % 20, is_returned, number });
+    let which = (prop_oneof![0..4_u8, any::<u8>()], any::<u8>(), any::<bool>(), number).prop_map(
+        |(slot, output, is_returned, number)| Which { slot, output: output % 20, is_returned, ran_ns: 0, number },
+    );
     let rest = prop::collection::vec(any::<u8>(), 0..100);
     let nearly = (prop_oneof![Just(DONE), Just(PROGRESS), Just(FAILED)], which, parcel, rest, any::<bool>()).prop_map(
         |(kind, which, mut parcel, rest, is_consistent)| {
@@ -268,7 +269,7 @@ proptest! {
             liar.say(&message);
             loop {
                 match liar.desk.next_answer() {
-                    Ok(Some(Answer::Ended { job, result })) => {
+                    Ok(Some(Answer::Ended { job, result, .. })) => {
                         prop_assert!((100..103).contains(&job) && ended.insert(job));
                         if let Ok(output) = result
                             && let Ok(packed) = output.read()

@@ -118,7 +118,7 @@ impl Office {
     fn ended(&mut self) -> (u64, Result<Packed, TaskError>) {
         loop {
             match self.answer() {
-                Answer::Ended { job, result } => return (job, result.map(|output| output.read().unwrap())),
+                Answer::Ended { job, result, .. } => return (job, result.map(|output| output.read().unwrap())),
                 Answer::Progress { progress, .. } => self.progress.push(progress),
                 other => panic!("{other:?}"),
             }

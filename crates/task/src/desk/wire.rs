@@ -5,13 +5,15 @@
 //!                         OFFER   │ slot, task, attempt, number, job, deadline │ parcel │ body
 //!   from the job process  HELLO   │ postcard of Hello
 //!                         PROGRESS│ slot, number │ done │ total
-//!                         DONE    │ slot, output, returned, number │ parcel │ body
-//!                         FAILED  │ slot, returned, number │ postcard of TaskError
+//!                         DONE    │ slot, output, returned, run time, number │ parcel │ body
+//!                         FAILED  │ slot, returned, run time, number │ postcard of TaskError
 //!                         RETURNED│ where regions begin …
 //! ```
 //!
 //! What comes from a job process is only looked at here, not believed: lengths are compared with what is there, and all else is
 //! held against what the owner knows (`mod.rs`).
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +81,8 @@ pub(crate) struct Which {
     pub(crate) output: u8,
     /// Whether the region of its input is free again.
     pub(crate) is_returned: bool,
+    /// How long it ran, in nanoseconds; the largest number stands for all longer times.
+    pub(crate) ran_ns: u32,
     pub(crate) number: u64,
 }
 
@@ -109,8 +113,13 @@ impl OfferHead {
 
 impl Which {
     pub(crate) fn write(&self, kind: u8, message: &mut Vec<u8>) {
-        message.extend_from_slice(&[kind, self.slot, self.output, u8::from(self.is_returned), 0, 0, 0, 0]);
+        message.extend_from_slice(&[kind, self.slot, self.output, u8::from(self.is_returned)]);
+        message.extend_from_slice(&self.ran_ns.to_ne_bytes());
         message.extend_from_slice(&self.number.to_ne_bytes());
+    }
+
+    pub(crate) fn ran(&self) -> Duration {
+        Duration::from_nanos(self.ran_ns.into())
     }
 
     /// Says in a message that was written already that the region of the input is free again.
@@ -122,8 +131,9 @@ impl Which {
 
     /// `message` begins behind its kind.
     pub(crate) fn read(message: &mut Reader<'_>) -> Option<Which> {
-        let [slot, output, returned, _, _, _, _] = message.array()?;
-        Some(Which { slot, output, is_returned: returned == 1, number: message.word()? })
+        let [slot, output, returned] = message.array()?;
+        let ran_ns = u32::from_ne_bytes(message.array()?);
+        Some(Which { slot, output, is_returned: returned == 1, ran_ns, number: message.word()? })
     }
 }
 
@@ -182,7 +192,7 @@ mod tests {
         let mut reader = Reader::new(&message);
         assert_eq!((reader.byte(), OfferHead::read(&mut reader), reader.rest()), (Some(OFFER), Some(offer), &[][..]));
 
-        let which = Which { slot: 1, output: NO_OUTPUT, is_returned: true, number: 1 << 60 };
+        let which = Which { slot: 1, output: NO_OUTPUT, is_returned: true, ran_ns: 5, number: 1 << 60 };
         message.clear();
         which.write(DONE, &mut message);
         let mut reader = Reader::new(&message);
@@ -192,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_cut_off_is_not_read() {
         let mut message = Vec::new();
-        Which { slot: 1, output: 2, is_returned: false, number: 3 }.write(DONE, &mut message);
+        Which { slot: 1, output: 2, is_returned: false, ran_ns: 0, number: 3 }.write(DONE, &mut message);
         for len in 1..message.len() {
             assert_eq!(Which::read(&mut Reader::new(&message[1..len])), None);
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::seat::{Job, Seat};
-use super::voice::Voice;
+use super::voice::{Hurry, Voice};
 use crate::desk::Board;
 use crate::desk::protocol::{NO_OUTPUT, PROGRESS, Which};
 use crate::{Host, Progress};
@@ -52,12 +52,12 @@ impl JobHost {
 
     fn tell(&self, progress: Progress) {
         let mut message = Vec::with_capacity(32);
-        let which = Which { slot: self.slot, output: NO_OUTPUT, is_returned: false, number: self.number };
+        let which = Which { slot: self.slot, output: NO_OUTPUT, is_returned: false, ran_ns: 0, number: self.number };
         which.write(PROGRESS, &mut message);
         message.extend_from_slice(&progress.done.to_ne_bytes());
         message.extend_from_slice(&progress.total.to_ne_bytes());
         // If the owner cannot be told, neither can it be told the result.
-        let _ = self.voice.say(&message);
+        let _ = self.voice.say(&message, Hurry::Now);
     }
 }
 

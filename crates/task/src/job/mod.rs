@@ -74,8 +74,9 @@ fn work(ends: DeskEnds, registry: &Registry, confinement: Confinement) -> Result
     seat.hello(&names, confinement)?;
     loop {
         let Some((job, input)) = seat.next()? else { continue };
+        let begun = Instant::now();
         let result = run(&seat, registry, &names, &job, input);
-        seat.answer(&job, result)?;
+        seat.answer(&job, result, begun.elapsed())?;
     }
 }
 

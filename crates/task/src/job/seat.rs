@@ -6,13 +6,18 @@ use std::time::{Duration, Instant};
 use phalanx_shared::{Blob, Error, Lent, MemoryFile, RingReceiver, RingSender};
 
 use super::outputs::{NotLaid, Outputs};
-use super::voice::{PATIENCE, Voice};
+use super::voice::{Hurry, LONGEST_DEBT, PATIENCE, Voice};
 use super::{Broken, shortened};
 use crate::desk::protocol::{
     DONE, FAILED, HELLO, NO_OUTPUT, OFFER, OfferHead, Parcel, Reader, WELCOME, Welcome, Which, read_table, write_table,
 };
 use crate::desk::{Board, DeskEnds, Hello, from_shared};
 use crate::{Confinement, Packed, TaskError};
+
+/// A task that ran shorter than this is followed by another one soon, or its owner looks for its answer.
+const SHORT: Duration = Duration::from_micros(20);
+/// Looks for a job between two looks at the clock.
+const LOOKS: u32 = 16;
 
 /// See the module.
 #[derive(Debug)]
@@ -26,6 +31,10 @@ pub(super) struct Seat {
     message: Vec<u8>,
     /// The answer that is made.
     answer: Vec<u8>,
+    /// Whether the last run of each task was short, by their numbers.
+    short: Vec<bool>,
+    /// Whether looking for the owner, and for its next job, is allowed.
+    may_look: bool,
 }
 
 /// A job that was taken.
@@ -66,6 +75,8 @@ impl Seat {
             outputs: Outputs::new(output, welcome.max_output),
             message,
             answer: Vec::new(),
+            short: Vec::new(),
+            may_look: welcome.spin_ns > 0,
         })
     }
 
@@ -80,15 +91,17 @@ impl Seat {
     pub(super) fn hello(&self, tasks: &[&'static str], confinement: Confinement) -> Result<(), Broken> {
         let tasks = tasks.iter().map(ToString::to_string).collect();
         let hello = Hello { pid: std::process::id(), tasks, confinement };
-        self.voice.say(&postcard::to_extend(&hello, vec![HELLO]).map_err(Broken::of)?)
+        self.voice.say(&postcard::to_extend(&hello, vec![HELLO]).map_err(Broken::of)?, Hurry::Now)
     }
 
     /// Waits for a job, and takes it. `None` if there is nothing to do now: it was taken back, or none came.
     pub(super) fn next(&mut self) -> Result<Option<(Job, Packed)>, Broken> {
-        match self.jobs.recv(&mut self.message, PATIENCE) {
-            Ok(_) => {}
-            Err(Error::TimedOut { .. }) => return self.voice.check_owner().map(|()| None),
-            Err(error) => return Err(Broken::of(error)),
+        if !self.is_there_soon()? {
+            match self.jobs.recv(&mut self.message, PATIENCE) {
+                Ok(_) => {}
+                Err(Error::TimedOut { .. }) => return self.voice.check_owner().map(|()| None),
+                Err(error) => return Err(Broken::of(error)),
+            }
         }
         let mut message = Reader::new(&self.message);
         let head = match message.byte() {
@@ -98,6 +111,9 @@ impl Seat {
         let head = head.ok_or_else(|| Broken("its owner sent what is no offer".into()))?;
         if !self.board.begin(head.slot.into(), head.number) {
             return Ok(None);
+        }
+        if !self.short.get(usize::from(head.task)).copied().unwrap_or_default() {
+            self.voice.ring_if_owed()?;
         }
         self.voice.tell_later();
         let input = self.input(&head.parcel, message.rest()).ok_or_else(|| Broken("an input makes no sense".into()))?;
@@ -111,6 +127,28 @@ impl Seat {
             region: head.parcel.needs_region().then_some(head.parcel.region),
         };
         Ok(Some((job, input)))
+    }
+
+    /// While a bell is owed: whether the next job came in time. If not, the bell was rung.
+    fn is_there_soon(&mut self) -> Result<bool, Broken> {
+        if !self.voice.owes()? {
+            return Ok(false);
+        }
+        let until = Instant::now() + LONGEST_DEBT;
+        loop {
+            for _ in 0..LOOKS {
+                if self.jobs.try_recv(&mut self.message).map_err(Broken::of)?.is_some() {
+                    return Ok(true);
+                }
+                std::hint::spin_loop();
+            }
+            if !self.voice.owes()? {
+                return Ok(false);
+            }
+            if Instant::now() >= until {
+                return self.voice.ring_if_owed().map(|()| false);
+            }
+        }
     }
 
     fn input(&self, parcel: &Parcel, inline: &[u8]) -> Option<Packed> {
@@ -130,13 +168,14 @@ impl Seat {
         Some(Packed { bytes: bytes.to_vec(), blobs })
     }
 
-    /// Says what came of a job.
-    pub(super) fn answer(&mut self, job: &Job, result: Result<Packed, TaskError>) -> Result<(), Broken> {
+    /// Says what came of a job that has run for so long.
+    pub(super) fn answer(&mut self, job: &Job, result: Result<Packed, TaskError>, ran: Duration) -> Result<(), Broken> {
         let laid = match &result {
             Ok(output) => self.outputs.lay(output, &self.board, &self.voice),
             Err(error) => Err(NotLaid::Refused(error.clone())),
         };
-        let mut which = Which { slot: job.slot, output: NO_OUTPUT, is_returned: false, number: job.number };
+        let ran_ns = u32::try_from(ran.as_nanos()).unwrap_or(u32::MAX);
+        let mut which = Which { slot: job.slot, output: NO_OUTPUT, is_returned: false, ran_ns, number: job.number };
         let mut answer = std::mem::take(&mut self.answer);
         answer.clear();
         match laid {
@@ -160,8 +199,18 @@ impl Seat {
         if self.voice.tell_now(job.region)? {
             Which::mark_returned(&mut answer);
         }
-        let said = self.voice.say(&answer);
+        let hurry = self.hurry(job, ran);
+        let said = self.voice.say(&answer, hurry);
         self.answer = answer;
         said
+    }
+
+    fn hurry(&mut self, job: &Job, ran: Duration) -> Hurry {
+        let (task, is_short) = (usize::from(job.task), ran < SHORT);
+        if self.short.len() <= task {
+            self.short.resize(task + 1, false);
+        }
+        self.short[task] = is_short;
+        if is_short && self.may_look { Hurry::Soon } else { Hurry::Now }
     }
 }

@@ -4,14 +4,14 @@
 //! dropped: that is done in [`Inner::settle`], which gives the lock back.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use phalanx_thread::line::KeysInUse;
 
-use crate::desk::{Answer, Hello};
+use crate::desk::{Answer, Desk, Hello};
 use crate::pool::builder::Listener;
 use crate::pool::parcel::Parcel;
 use crate::pool::poison::Poison;
@@ -23,11 +23,15 @@ use crate::{Confinement, Crash, Ending, Packed, Progress, ProgressCell, Registry
 
 /// Answers of one process that are read before another one has its turn.
 const MOST_ANSWERS: usize = 256;
+/// How long answers are left to a caller that was woken, before the keeper reads them.
+const LEFT_FOR: Duration = Duration::from_millis(1);
 
 pub(super) struct Inner {
     floor: Mutex<Floor>,
     /// Threads that wait for the floor.
     wanted: AtomicUsize,
+    /// Whether the keeper has left answers to the caller that it has woken.
+    is_left: AtomicBool,
     /// Wakes the keeper.
     ringer: OwnedFd,
     pub(super) registry: &'static Registry,
@@ -47,6 +51,8 @@ pub(super) struct Floor {
     pub(super) state: State<Jobs>,
     pub(super) table: Table,
     looking: Looking,
+    /// Who has tasks when somebody comes to attend: their bells are not armed until he goes.
+    attended: Vec<Seat>,
     /// When the keeper wakes up by itself; nothing: not before it is rung for.
     pub(super) alarm: Option<Instant>,
     /// Whether the keeper is awake, or was rung for.
@@ -67,6 +73,7 @@ impl Floor {
             state,
             table,
             looking: Looking::new(cores),
+            attended: Vec::new(),
             alarm: None,
             is_keeper_awake: true,
             hellos: Vec::new(),
@@ -98,6 +105,35 @@ impl Floor {
         self.is_unheard = true;
     }
 
+    /// A bell was rung: reads the answers of a process as far as the first one that somebody waits for. True if there may be
+    /// more: they are his, for he is awake now, and to wake each of many callers from here would take a system call each.
+    pub(super) fn hear_bell(&mut self, seat: Seat, now: Instant) -> bool {
+        for _ in 0..MOST_ANSWERS {
+            match self.table.next_answer_or_arm(seat) {
+                Ok(Some(answer)) => {
+                    let is_awaited = match &answer {
+                        Answer::Ended { job, .. } => {
+                            self.state.running(seat, *job).is_some_and(|parcel| parcel.is_awaited())
+                        }
+                        _ => false,
+                    };
+                    self.hear(seat, answer, now);
+                    if is_awaited && self.state.may_answer(seat) {
+                        self.state.note(Some(now + LEFT_FOR));
+                        return true;
+                    }
+                }
+                Ok(None) => return false,
+                Err(what) => {
+                    self.state.malformed(seat, what.0);
+                    return false;
+                }
+            }
+        }
+        self.is_unheard = true;
+        false
+    }
+
     fn hear(&mut self, seat: Seat, answer: Answer, now: Instant) {
         match answer {
             Answer::Hello(hello) => self.hellos.push((seat, hello)),
@@ -106,7 +142,8 @@ impl Floor {
                     self.heard.push((parcel.progress.clone(), progress));
                 }
             }
-            Answer::Ended { job, result } => {
+            Answer::Ended { job, result, ran } => {
+                self.state.said_it_ran(seat, ran);
                 let serial = self.table.serial(seat).unwrap_or_default();
                 if let Err(what) = self.state.answered(seat, job, answered(seat, serial, result), now) {
                     self.state.malformed(seat, what);
@@ -115,44 +152,74 @@ impl Floor {
         }
     }
 
-    /// Looks for the answer of the only task in flight for a while, if that is worth it and nobody else wants the floor.
-    fn look_for_a_while(&mut self, wanted: &AtomicUsize) {
-        let Some(seat) = self.state.only_seat().filter(|_| self.looking.is_worth_it()) else { return };
-        let until = Instant::now() + LONGEST;
-        if let Some(desk) = self.table.desk(seat) {
-            desk.disarm();
+    /// Reads all answers, those too that come in a while if that is worth it. Bells are armed at the end, once.
+    fn attend(&mut self, wanted: &AtomicUsize) {
+        let mut attended = std::mem::take(&mut self.attended);
+        attended.extend((0..self.state.seats()).map(Seat).filter(|seat| self.state.may_answer(*seat)));
+        if !self.skim(&attended) {
+            self.look_for_a_while(&attended, wanted);
         }
-        let found = loop {
-            match self.look_often(seat) {
-                Ok(None) => {}
-                Ok(Some(answer)) => {
-                    self.hear(seat, answer, Instant::now());
-                    if !self.state.may_answer(seat) {
-                        break true;
+        let now = Instant::now();
+        // Also of those who have nothing to do any more: the next task may be given to them.
+        attended.drain(..).for_each(|seat| self.look_at(seat, now));
+        self.attended = attended;
+        self.state.dispatch(&mut self.table, now);
+    }
+
+    /// Reads what processes have answered, without arming their bells. True if a task is over.
+    fn skim(&mut self, attended: &[Seat]) -> bool {
+        let (mut is_over, mut now) = (false, None);
+        for seat in attended.iter().copied() {
+            for _ in 0..MOST_ANSWERS {
+                if !self.state.may_answer(seat) {
+                    break;
+                }
+                match self.table.desk(seat).map(Desk::next_answer) {
+                    Some(Ok(Some(answer))) => {
+                        is_over |= matches!(answer, Answer::Ended { .. });
+                        self.hear(seat, answer, *now.get_or_insert_with(Instant::now));
+                    }
+                    None | Some(Ok(None)) => break,
+                    Some(Err(what)) => {
+                        self.state.malformed(seat, what.0);
+                        break;
                     }
                 }
-                Err(what) => {
-                    self.state.malformed(seat, what);
-                    break true;
-                }
+            }
+        }
+        is_over
+    }
+
+    /// Looks for the next answer for a while, if that is worth it and nobody else wants the floor.
+    fn look_for_a_while(&mut self, attended: &[Seat], wanted: &AtomicUsize) {
+        if !self.state.may_look_for_a_while() || !self.looking.is_worth_it() {
+            return;
+        }
+        let until = Instant::now() + LONGEST;
+        for seat in attended {
+            if let Some(desk) = self.table.desk(*seat) {
+                desk.disarm();
+            }
+        }
+        let found = loop {
+            if self.skim_often(attended) {
+                break true;
             }
             if wanted.load(Ordering::Relaxed) > 0 || Instant::now() >= until {
                 break false;
             }
         };
         self.looking.ended(found);
-        self.look_at(seat, Instant::now());
     }
 
-    fn look_often(&mut self, seat: Seat) -> Result<Option<Answer>, String> {
-        let Some(desk) = self.table.desk(seat) else { return Ok(None) };
+    fn skim_often(&mut self, attended: &[Seat]) -> bool {
         for _ in 0..LOOKS_PER_READING {
-            if let Some(answer) = desk.next_answer().map_err(|what| what.0)? {
-                return Ok(Some(answer));
+            if self.skim(attended) {
+                return true;
             }
             std::hint::spin_loop();
         }
-        Ok(None)
+        false
     }
 }
 
@@ -171,6 +238,7 @@ impl Inner {
         Inner {
             floor: Mutex::new(floor),
             wanted: AtomicUsize::new(0),
+            is_left: AtomicBool::new(false),
             ringer,
             registry,
             names,
@@ -209,12 +277,26 @@ impl Inner {
     /// bells armed.
     pub(super) fn attend(&self) {
         let Some(mut guard) = self.try_lock() else { return };
+        guard.attend(&self.wanted);
+        self.settle(guard);
+    }
+
+    /// The keeper has woken this caller for one answer, and has left it the others that were there.
+    pub(super) fn read_what_is_left(&self) {
+        if !self.is_left.load(Ordering::Relaxed) || !self.is_left.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut guard = self.lock();
         let floor = &mut *guard;
         let now = Instant::now();
         floor.look(now);
-        floor.look_for_a_while(&self.wanted);
         floor.state.dispatch(&mut floor.table, now);
         self.settle(guard);
+    }
+
+    /// The keeper leaves the answers that are there to a caller that it wakes.
+    pub(super) fn leave_the_rest(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
     }
 
     /// Gives the floor back, and does what was decided on it: rings the keeper, tells the callers, copies large inputs.

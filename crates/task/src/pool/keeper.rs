@@ -124,18 +124,26 @@ impl Keeper {
         }
     }
 
-    /// Reads the answers of those who rang and of all that may have some.
+    /// Reads the first answers of those who rang; all there are, if there is another reason to be awake.
     fn look(&self, tokens: &[Token]) {
         let mut guard = self.inner.lock();
         let floor = &mut *guard;
         floor.is_keeper_awake = true;
         let now = Instant::now();
+        let mut is_bell_alone = !tokens.is_empty();
         for token in tokens {
-            if let Token::Bell(seat) = token {
-                floor.look_at(*seat, now);
+            match token {
+                Token::Bell(seat) => {
+                    if floor.hear_bell(*seat, now) {
+                        self.inner.leave_the_rest();
+                    }
+                }
+                _ => is_bell_alone = false,
             }
         }
-        floor.look(now);
+        if !is_bell_alone {
+            floor.look(now);
+        }
         floor.state.dispatch(&mut floor.table, now);
         self.inner.settle(guard);
     }

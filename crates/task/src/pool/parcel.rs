@@ -45,6 +45,11 @@ impl Parcel {
         drop(self.key.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
+    /// Whether the caller has asked, and will be woken.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(&*self.outcome.lock().unwrap_or_else(PoisonError::into_inner), Outcome::Awaited { waker: Some(_), .. })
+    }
+
     /// Leaves the result and wakes the caller. Not under a lock.
     pub(super) fn complete(&self, result: Result<Packed, TaskError>) {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);

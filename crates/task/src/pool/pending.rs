@@ -22,6 +22,7 @@ pub(super) struct Awaited<T> {
 impl<T: DeserializeOwned> Pending<T> for Awaited<T> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         if let Poll::Ready(result) = self.parcel.take() {
+            self.inner.read_what_is_left();
             return Poll::Ready(unpack(result));
         }
         self.inner.attend();

@@ -102,7 +102,7 @@ impl Office {
     /// The end of the next job that ends.
     pub(crate) fn ended(&mut self) -> (u64, Result<Packed, TaskError>) {
         match answer(&mut self.desk) {
-            Answer::Ended { job, result } => (job, result.map(|output| output.read().unwrap())),
+            Answer::Ended { job, result, .. } => (job, result.map(|output| output.read().unwrap())),
             other => panic!("{other:?}"),
         }
     }

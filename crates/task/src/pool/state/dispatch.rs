@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 use crate::pool::Recycled;
 use crate::{Phase, Refusal, TaskError};
 
+use super::jobs::Job;
 use super::process::Placed;
 use super::share::Pass;
 use super::{Desks, JobKey, Offer, Offered, Place, Seat, Stage, State, Why, Work};
+
+/// Tiny tasks at one desk: some places are left for others.
+const MOST_TINY: usize = 56;
 
 /// A head that runs for longer than this lets those go that were queued behind it.
 pub(super) const HOLD_UP: Duration = Duration::from_millis(2);
@@ -28,6 +32,10 @@ impl<W: Work> State<W> {
             let Some((seat, is_ahead)) = self.room(level, now) else { return };
             let Some(popped) = self.levels[level].line.pop() else { return };
             let key = popped.job;
+            let (seat, is_ahead) = match self.seat_behind_tiny(level, &self.jobs[key], now) {
+                Some(behind) => (behind, true),
+                None => (seat, is_ahead),
+            };
             let job = &mut self.jobs[key];
             let may_wait_there = job.from_start.is_none() && job.deaths == 0 && self.kinds.is_short(job.kind);
             if is_ahead && !may_wait_there {
@@ -60,6 +68,24 @@ impl<W: Work> State<W> {
     pub(super) fn idle_seat(&self, level: usize) -> Option<Seat> {
         let idle = self.processes().filter(|(_, process)| process.level == level && process.is_idle());
         idle.max_by_key(|(_, process)| process.head_since).map(|(seat, _)| seat)
+    }
+
+    /// A busy process that will have done all it has, and this too, before an idle one would be awake.
+    fn seat_behind_tiny(&self, level: usize, job: &Job<W::Payload>, now: Instant) -> Option<Seat> {
+        let kind = job.kind;
+        let most = self.kinds.per_wake_up(kind).min(MOST_TINY);
+        if self.rules.ahead == 0 || most <= 1 || job.from_start.is_some() {
+            return None;
+        }
+        let may = self.processes().filter(|(_, process)| {
+            process.level == level
+                && process.is_open()
+                && (1..most).contains(&process.queue.len())
+                && now.saturating_duration_since(process.head_since) < HOLD_UP
+                && process.queue.iter().all(|placed| placed.kind == kind)
+        });
+        // The fullest, so that the others come to rest.
+        may.max_by_key(|(_, process)| process.queue.len()).map(|(seat, _)| seat)
     }
 
     /// Where the fewest short tasks are before it.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// A task that runs shorter than this on average is worth to be queued ahead: the way to an idle process takes about as long.
 const SHORT: Duration = Duration::from_micros(200);
+/// What it takes until an idle process on another core works, and its answer is heard.
+const WAKE_UP: Duration = Duration::from_micros(40);
 /// Weight of one more run in the mean.
 const MEAN_WEIGHT: f64 = 1.0 / 8.0;
 
@@ -32,6 +34,11 @@ impl Kinds {
         let ran = ran.as_nanos() as f64;
         let mean = &mut self.kinds[kind].mean_run;
         *mean = Some(mean.map_or(ran, |mean| mean + (ran - mean) * MEAN_WEIGHT));
+    }
+
+    /// How many such tasks a busy process does in the time that it takes to wake an idle one; none if they are not known.
+    pub(super) fn per_wake_up(&self, kind: usize) -> usize {
+        self.kinds[kind].mean_run.map_or(0, |mean| (WAKE_UP.as_nanos() as f64 / mean.max(1.0)) as usize)
     }
 
     /// Whether such tasks are known to be short.

@@ -220,6 +220,13 @@ impl<W: Work> State<W> {
         true
     }
 
+    /// What a process says of the task that it answers next. Nothing depends on it but where short tasks are queued.
+    pub(super) fn said_it_ran(&mut self, seat: Seat, ran: Duration) {
+        if let Some(process) = &mut self.seats[seat.0] {
+            process.said = Some(ran);
+        }
+    }
+
     /// The next answer of a process. An error if it makes no sense.
     pub(super) fn answered(
         &mut self,
@@ -235,16 +242,18 @@ impl<W: Work> State<W> {
         process.queue.pop_front();
         let began = process.head_since;
         let ran = now.saturating_duration_since(began);
+        let said = process.said.take().unwrap_or(ran);
         process.has_answered(now);
-        if process.jobs == 1 {
-            self.staff.has_succeeded();
+        let (is_idle, is_first) = (process.queue.is_empty(), process.jobs == 1);
+        if is_first && self.staff.has_succeeded() {
+            // Those that could not be started are tried again.
+            self.note(Some(now));
         }
-        let is_idle = process.queue.is_empty();
         let job = &mut self.jobs[placed.key];
         self.tally.wait.record_time(began.saturating_duration_since(job.submitted));
         self.tally.run.record_time(ran);
         self.tally.busy += ran;
-        self.kinds.record(job.kind, ran);
+        self.kinds.record(job.kind, ran.min(said));
         if let Some(ticket) = job.ticket.take() {
             let run = Run { occupied: ran, ran, whole: !job.is_answered };
             self.levels[self.kinds.level(job.kind)].line.finished(ticket, run);

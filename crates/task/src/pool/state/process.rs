@@ -1,7 +1,7 @@
 //! [`Process`]: a job process as the state knows it.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::JobKey;
 use crate::pool::{Killed, Recycled};
@@ -22,6 +22,8 @@ pub(super) struct Process<S> {
     pub(super) is_full: bool,
     /// Tasks that it has answered.
     pub(super) jobs: u64,
+    /// How long its first task ran, as it says: less than we see, for it does not count how long we slept.
+    pub(super) said: Option<Duration>,
     /// The same when its memory was looked at, and when that was.
     pub(super) weighed: (u64, Instant),
     /// What it said that makes no sense.
@@ -60,6 +62,7 @@ impl<S: Copy> Process<S> {
             is_loading: false,
             is_full: false,
             jobs: 0,
+            said: None,
             weighed: (0, now),
             malformed: None,
         }

@@ -44,9 +44,9 @@ impl Staff {
         pause
     }
 
-    /// A process has answered its first task: all is well.
-    pub(super) fn has_succeeded(&mut self) {
-        *self = Staff::default();
+    /// A process has answered its first task: all is well. True if it was not before.
+    pub(super) fn has_succeeded(&mut self) -> bool {
+        std::mem::take(self).failures > 0
     }
 }
 
@@ -60,6 +60,10 @@ impl<W: Work> State<W> {
             process.weighed = (0, now);
             self.staff.last_failure = None;
             self.staff.failures = self.staff.failures.min(PATIENCE - 1);
+            if self.staff.failures > 0 {
+                // Those that could not be started are tried again.
+                self.note(Some(now));
+            }
             if self.lives() > self.rules.least {
                 self.note(now.checked_add(self.rules.idle_timeout));
             }

@@ -22,12 +22,19 @@ impl<W: Work> State<W> {
         self.seats.iter().flatten().map(|process| process.queue.len()).sum()
     }
 
-    /// The process of the only task in flight, if there is just one.
-    pub(in crate::pool) fn only_seat(&self) -> Option<Seat> {
-        if self.jobs.len() != 1 {
-            return None;
+    /// Whether an answer may come so soon that it is worth to wait for it awake: there is but one task, or all that are the
+    /// first of their processes are short; and a core is left for who waits.
+    pub(in crate::pool) fn may_look_for_a_while(&self) -> bool {
+        let is_lone = self.jobs.len() == 1;
+        let mut busy = 0;
+        for (_, process) in self.processes().filter(|(_, process)| !process.queue.is_empty()) {
+            busy += 1;
+            let is_short = process.queue.front().is_some_and(|head| self.kinds.is_short(head.kind));
+            if process.is_loading || !(is_lone || is_short) {
+                return false;
+            }
         }
-        self.processes().find(|(_, process)| !process.queue.is_empty() && !process.is_loading).map(|(seat, _)| seat)
+        (1..self.rules.cores).contains(&busy)
     }
 
     /// Permits that are not needed; to be dropped without the lock.
