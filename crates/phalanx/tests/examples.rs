@@ -259,3 +259,18 @@ fn thread_broadcast_reaches_all_but_the_speaker() {
 fn pool_deadline_runs_nothing_that_nobody_waits_for() {
     assert_eq!(last_line_of("pool_deadline"), "sum 5050; 1 done, 2 timed out, 1 cancelled");
 }
+
+#[test]
+fn crash_proof_loses_nothing_but_what_crashed() {
+    let output = output_of("crash_proof");
+    assert!(output.starts_with("job 0: the task killed its process: SIGSEGV"), "{output}");
+    assert_eq!(output.lines().last(), Some("1000 jobs: 900 ok, 100 crashed, 0 lost"), "{output}");
+}
+
+#[test]
+fn one_task_three_places_gets_the_same_result_from_each() {
+    let line = last_line_of("one_task_three_places");
+    let figures = line.strip_prefix("thread ").and_then(|rest| rest.strip_suffix(" µs: same result"));
+    let (thread, process) = figures.and_then(|figures| figures.split_once(" µs, process ")).expect(&line);
+    assert!(thread.parse::<u64>().is_ok() && process.parse::<u64>().is_ok(), "{line}");
+}
