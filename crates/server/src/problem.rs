@@ -159,14 +159,23 @@ impl Problem {
     }
 }
 
+/// Longest sentence about a picture, in characters: its words may come from a decoder that was taken over.
+const LONGEST_WORDS: usize = 500;
+
+fn clipped(words: &str) -> String {
+    words.chars().take(LONGEST_WORDS).collect()
+}
+
 /// Each failure of the image crate has its status.
 impl From<phalanx::image::Error> for Problem {
     fn from(error: phalanx::image::Error) -> Self {
         use phalanx::image::Error;
-        let detail = error.to_string();
+        let detail = clipped(&error.to_string());
         match error {
             Error::UnknownFormat | Error::Unsupported { .. } => Problem::new(Code::UnsupportedPicture, detail),
-            Error::TooLarge { what, limit, .. } => Problem::new(Code::PictureTooLarge, detail).limit(limit, &what),
+            Error::TooLarge { what, limit, .. } => {
+                Problem::new(Code::PictureTooLarge, detail).limit(limit, &clipped(&what))
+            }
             Error::Damaged { .. } => Problem::new(Code::UnreadablePicture, detail),
             Error::InvalidTransform { .. } => Problem::new(Code::BadParameter, detail),
             Error::Cancelled => Problem::new(Code::DeadlinePassed, detail),
@@ -207,6 +216,17 @@ mod tests {
         assert_eq!(body["instance"], "urn:phalanx:request:r1");
         assert_eq!((&body["retryable"], &body["limit"]), (&json!(false), &json!(26_214_400)));
         assert!(body["title"].is_string());
+    }
+
+    #[test]
+    fn what_a_decoder_says_is_clipped() {
+        let long = "x".repeat(1 << 20);
+        let damaged = phalanx::image::Error::Damaged { what: long.clone() };
+        let large = phalanx::image::Error::TooLarge { what: long.into(), value: 2, limit: 1 };
+        for error in [damaged, large] {
+            let text = body(&error.into()).to_string();
+            assert!(text.len() < 3000, "{}", text.len());
+        }
     }
 
     #[test]
