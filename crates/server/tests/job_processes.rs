@@ -102,8 +102,9 @@ fn a_picture_that_crashes_its_decoder_is_422_and_its_neighbour_is_served() {
     }
     server.survives(|server| assert_eq!(server.post("/upload", "", &photo).status, 200));
     wait_until("all memory to be free", || server.get("/readyz").json()["memory"]["reserved_bytes"] == 0);
-    let metrics = server.get("/metrics").text();
-    assert!(metrics.contains("phalanx_job_crashes_total 3"), "{metrics}");
+    let load = server.status()["workers"][0].clone();
+    assert_eq!((&load["busy_threads"], &load["queue_depth"]), (&0.into(), &0.into()), "{load}");
+    wait_until("the figure", || server.get("/metrics").text().contains("phalanx_job_crashes_total 3"));
 }
 
 #[test]
