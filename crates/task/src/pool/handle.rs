@@ -15,11 +15,11 @@ use crate::executor::FIRST_ATTEMPT;
 use crate::pool::admission::Admission;
 use crate::pool::builder::Builder;
 use crate::pool::drain::{self, Drain, Leftover};
-use crate::pool::inner::{Floor, Inner};
+use crate::pool::floor::Floor;
+use crate::pool::inner::Inner;
 use crate::pool::keeper::Keeper;
 use crate::pool::parcel::Parcel;
 use crate::pool::pending::Awaited;
-use crate::pool::poison::Poison;
 use crate::pool::state::{NewJob, Rules, Share, State};
 use crate::pool::station::Outfit;
 use crate::pool::table::Table;
@@ -87,7 +87,7 @@ impl ProcessPool {
             ahead: builder.ahead,
         };
         let state = State::new(rules, &levels, Share::new(builder.permits), now);
-        let floor = Floor::new(state, Table::new(size.most, names.clone()), cores);
+        let floor = Floor::new(state, Table::new(size.most, names), cores);
         let ringer = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|source| PoolError::system("create the bell of its keeper", source))?;
         let nothing = File::options()
@@ -106,9 +106,8 @@ impl ProcessPool {
             max_output: builder.max_output,
             nothing,
         };
-        let poison = Poison::new(builder.poison_after);
-        let inner =
-            Inner::new(floor, ringer, registry, names, builder.max_input, poison, builder.listener.clone(), now);
+        let listener = builder.listener.clone();
+        let inner = Inner::new(floor, ringer, registry, builder.max_input, builder.poison_after, listener);
         let inner = Arc::new(inner);
         let (first, told) = mpsc::sync_channel(1);
         let keeper = Keeper::new(inner.clone(), outfit, size.most, first)

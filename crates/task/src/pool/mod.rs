@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   submit ── pack ──► line (bounded, priorities, predicted wait) ──► a job process with room: its desk
-//!     │                                   one lock (`inner.rs`), one pure structure behind it (`state/`)
+//!     │                                   one lock (`floor.rs`), one pure structure behind it (`state/`)
 //!   Submission.poll: reads the answers of all desks itself, gives the next tasks out, looks for a while; the bells are armed
 //!   keeper thread: bells that nobody hears, deaths, deadlines, starts, stderr (`keeper.rs`)
 //! ```
@@ -53,6 +53,7 @@ mod builder;
 mod drain;
 mod error;
 mod events;
+mod floor;
 mod handle;
 mod inner;
 mod keeper;

@@ -74,7 +74,7 @@ impl<W: Work> State<W> {
     fn seat_behind_tiny(&self, level: usize, job: &Job<W::Payload>, now: Instant) -> Option<Seat> {
         let kind = job.kind;
         let most = self.kinds.per_wake_up(kind).min(MOST_TINY);
-        if self.rules.ahead == 0 || most <= 1 || job.from_start.is_some() {
+        if self.rules.ahead == 0 || most <= 1 || job.from_start.is_some() || job.deaths > 0 {
             return None;
         }
         let may = self.processes().filter(|(_, process)| {
