@@ -78,7 +78,15 @@ fn join(directory: &Path) -> io::Result<()> {
 }
 
 fn set_limit(limit: Limit, most: u64) -> Result<(), Errno> {
-    rustix::process::setrlimit(limit.resource(), Rlimit { current: Some(most), maximum: Some(most) })
+    let maximum = match limit {
+        // At the soft limit the kernel sends SIGXCPU, which tells what happened; at the hard one SIGKILL, and it looks at that first.
+        Limit::ProcessorSeconds => {
+            let allowed = rustix::process::getrlimit(limit.resource()).maximum.unwrap_or(u64::MAX);
+            most.saturating_add(1).min(allowed.max(most))
+        }
+        _ => most,
+    };
+    rustix::process::setrlimit(limit.resource(), Rlimit { current: Some(most), maximum: Some(maximum) })
 }
 
 fn set_nice(increment: i32) -> io::Result<()> {
@@ -111,7 +119,7 @@ pub enum Limit {
     /// Bytes of a core dump. Neither 0 nor 1 leaves one in a file. Where the kernel pipes dumps to a collecting program, 0 does
     /// not keep it from that, and the end of the process waits for the program; exactly 1 does (`core(5)`, `fs/coredump.c`).
     Core,
-    /// Seconds of processor time.
+    /// Seconds of processor time. Then SIGXCPU ends the process; SIGKILL a second later, if it does not let itself be ended.
     ProcessorSeconds,
     /// Bytes of a file that is written.
     FileSize,

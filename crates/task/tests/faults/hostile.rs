@@ -7,7 +7,7 @@ use phalanx_task::{Crash, Ending, Executor, Phase, SubmitOptions, TaskError};
 use crate::Test;
 use crate::household::{end_of, nothing_is_left};
 use crate::mischief::{Confined, DONE, Free, LAST_WORDS, Mischief};
-use crate::siblings::{RUN_DEADLINE, all_done, among_siblings, among_siblings_within, pool, siblings, task};
+use crate::siblings::{RUN_DEADLINE, all_done, among_siblings, among_siblings_within, builder, pool, siblings, task};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a task that segfaults is a crash by SIGSEGV", segfault),
@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a task that stops itself is killed at its deadline", stops),
     ("a task that closes every descriptor harms only its process", closes),
     ("megabytes on standard error neither block nor pile up, and the last words are kept", chatters),
+    ("a task that uses up its processor time is a crash by SIGXCPU", burns),
     ("threads that a task left behind end with their process", leaves_threads),
     ("a process that dies between two tasks is replaced", dies_late),
     ("the words of an error name the signal, the code or the deadline, and what to do", words),
@@ -113,6 +114,15 @@ fn chatters() {
         assert!(crash.stderr_tail.len() <= 4096, "{} bytes are kept", crash.stderr_tail.len());
         assert!(TaskError::from(crash).to_string().ends_with(LAST_WORDS));
     }
+}
+
+fn burns() {
+    let pool = builder().cpu_limit(Duration::from_secs(1)).build().unwrap();
+    let end = end_of(pool.submit(task::<Confined>(Mischief::SpinForEver)));
+    assert!(matches!(&end, Err(TaskError::Crashed(crash)) if crash.ending == Ending::Signal(libc::SIGXCPU)), "{end:?}");
+    all_done(siblings::<Confined>(&pool));
+    drop(pool);
+    nothing_is_left();
 }
 
 fn leaves_threads() {
