@@ -46,8 +46,8 @@ fn the_lowest_priority_has_its_turn_though_higher_ones_wait<H: Harness>(harness:
     let executor = harness.build(&Shape::servers(1));
     let stamp = |priority| executor.submit_with(Stamp, SubmitOptions::new().priority(priority));
     let held = hold(&executor);
-    let highest = (0..200).map(|_| stamp(Priority::HIGHEST));
-    let submissions = highest.chain([stamp(Priority::LOWEST)]).collect();
+    let mut submissions: Vec<_> = (0..200).map(|_| stamp(Priority::HIGHEST)).collect();
+    submissions.push(stamp(Priority::LOWEST));
     held.release();
     let turn = order_of(submissions).into_iter().position(|number| number == 200);
     // 42 starts, as `Priority` says, and what the executor had chosen before it came.
