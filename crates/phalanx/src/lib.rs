@@ -66,3 +66,8 @@ pub use phalanx_shared::{Owner, Permits};
 pub use phalanx_task as task;
 pub use phalanx_task::{Executor, Task, TaskContext, TaskError, init_with, tasks};
 pub use phalanx_thread as thread;
+
+/// The programs in the documents compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tasks.md")]
+struct Documents;
