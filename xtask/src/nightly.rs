@@ -30,10 +30,12 @@ const ASAN_OPTIONS: &str = "quarantine_size_mb=1:thread_local_quarantine_size_kb
 const VALGRIND_OPTIONS: &str = "--quiet --fair-sched=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite";
 
 /// What makes tests longer, and the crates whose tests know it.
-const LONG_FORMS: [(&str, &str, &str); 3] = [
+const LONG_FORMS: [(&str, &str, &str); 5] = [
     ("phalanx-cluster", "PHALANX_SEQUENCES", "10000000"),
     ("phalanx-process", "PHALANX_NIGHTLY", "1"),
     ("phalanx-process", "PHALANX_MESSAGES", "1000000"),
+    ("phalanx-task", "PHALANX_NIGHTLY", "1"),
+    ("phalanx", "PHALANX_BROKEN", "500"),
 ];
 
 /// Runs all parts.

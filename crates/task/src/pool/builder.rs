@@ -117,7 +117,7 @@ impl Builder {
     }
 
     /// How many processes there are at least, from the start. Default 1; of each sandbox level that the registered tasks ask
-    /// for there is one at least, if there may be as many.
+    /// for there is one at least, if there may be as many; it gives way to tasks of other levels that wait.
     pub fn min_processes(mut self, processes: usize) -> Builder {
         self.least = Some(processes);
         self

@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a confined task has no files, not even those that anybody may read", files),
     ("a confined task and one without network open no socket", sockets),
     ("a confined task and one without network start no process", processes),
-    ("a confined task sends no signal, not even to its owner", signals),
+    ("a confined task and one without network send no signal, not even to their owner", signals),
     ("a task that is denied nothing may do what the user may", nothing_denied),
 ];
 
@@ -87,13 +87,17 @@ fn processes() {
 const HARMLESS: i32 = libc::SIGURG;
 
 fn signals() {
-    if !is_confined() {
-        return;
+    if is_confined() {
+        no_signal::<Confined>();
+        no_signal::<Offline>();
     }
+}
+
+fn no_signal<L: Level>() {
     let pool = pool();
     let owner = std::process::id();
     for pid in children_of(owner).into_iter().chain([owner, 1]) {
-        let own = end_of(pool.submit(task::<Confined>(Mischief::SendSignal { pid, signal: HARMLESS })));
+        let own = end_of(pool.submit(task::<L>(Mischief::SendSignal { pid, signal: HARMLESS })));
         // One of the children may be the very process that runs the task.
         assert!(matches!(own.as_deref(), Ok(NO | "sent")), "{own:?}");
         assert!(pid != owner && pid != 1 || own.as_deref() == Ok(NO), "a signal to {pid}: {own:?}");
