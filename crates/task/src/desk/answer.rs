@@ -18,6 +18,16 @@ pub enum Answer {
         /// Its word.
         progress: Progress,
     },
+    /// A job blocks, and needs no core.
+    Waits {
+        /// Number of the submission.
+        job: u64,
+    },
+    /// A job that blocked goes on.
+    Runs {
+        /// Number of the submission.
+        job: u64,
+    },
     /// A job is over: it is on the desk no more.
     Ended {
         /// Number of the submission.
@@ -63,6 +73,8 @@ impl Desk {
             wire::PROGRESS => self.progress(message).map(Some),
             wire::DONE => self.done(message).map(Some),
             wire::FAILED => self.failed(message).map(Some),
+            wire::WAITS => self.said_of(message).map(|job| Some(Answer::Waits { job })),
+            wire::RUNS => self.said_of(message).map(|job| Some(Answer::Runs { job })),
             wire::RETURNED => self.returned(message.rest()).map(|()| None),
             other => Err(malformed(format_args!("a message of the unknown kind {other}"))),
         }
@@ -86,6 +98,12 @@ impl Desk {
         let ((_, job), (done, total)) =
             which.zip(words).ok_or_else(cut_off).and_then(|(which, words)| Ok((self.begun(&which)?, words)))?;
         Ok(Answer::Progress { job, progress: Progress { done, total } })
+    }
+
+    /// The job that this is about.
+    fn said_of(&self, mut message: Reader<'_>) -> Result<u64, Malformed> {
+        let which = Which::read(&mut message).ok_or_else(cut_off)?;
+        self.begun(&which).map(|(_, job)| job)
     }
 
     fn done(&mut self, mut message: Reader<'_>) -> Result<Answer, Malformed> {

@@ -58,7 +58,8 @@ pub(crate) mod protocol {
     pub(crate) use super::parcel::{Parcel, read_table, write_table};
     pub(crate) use super::regions::Regions;
     pub(crate) use super::wire::{
-        DONE, FAILED, HELLO, NO_OUTPUT, OFFER, OfferHead, PROGRESS, RETURNED, Reader, WELCOME, Welcome, Which,
+        DONE, FAILED, HELLO, NO_OUTPUT, OFFER, OfferHead, PROGRESS, RETURNED, RUNS, Reader, WAITS, WELCOME, Welcome,
+        Which,
     };
 }
 

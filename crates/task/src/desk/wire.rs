@@ -5,6 +5,8 @@
 //!                         OFFER   │ slot, task, attempt, number, job, deadline │ parcel │ body
 //!   from the job process  HELLO   │ postcard of Hello
 //!                         PROGRESS│ slot, number │ done │ total
+//!                         WAITS   │ slot, number
+//!                         RUNS    │ slot, number
 //!                         DONE    │ slot, output, returned, run time, number │ parcel │ body
 //!                         FAILED  │ slot, returned, run time, number │ postcard of TaskError
 //!                         RETURNED│ where regions begin …
@@ -28,6 +30,8 @@ pub(crate) const PROGRESS: u8 = 2;
 pub(crate) const DONE: u8 = 3;
 pub(crate) const FAILED: u8 = 4;
 pub(crate) const RETURNED: u8 = 5;
+pub(crate) const WAITS: u8 = 6;
+pub(crate) const RUNS: u8 = 7;
 
 /// In place of the number of an output: there is none in the file.
 pub(crate) const NO_OUTPUT: u8 = u8::MAX;

@@ -1,12 +1,13 @@
 //! [`JobHost`]: what a task's context finds in a job process.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::seat::{Job, Seat};
 use super::voice::{Hurry, Voice};
 use crate::desk::Board;
-use crate::desk::protocol::{NO_OUTPUT, PROGRESS, Which};
+use crate::desk::protocol::{NO_OUTPUT, PROGRESS, RUNS, WAITS, Which};
 use crate::{Host, Progress};
 
 /// Words of progress are not told more often: nobody reads faster.
@@ -21,6 +22,8 @@ pub(super) struct JobHost {
     number: u64,
     deadline: Option<Instant>,
     words: Mutex<Words>,
+    /// Calls of `wait` that are under way: the first and the last tell the owner.
+    waits: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ impl JobHost {
             number: job.number,
             deadline: job.deadline,
             words: Mutex::default(),
+            waits: AtomicU32::new(0),
         }
     }
 
@@ -51,13 +55,23 @@ impl JobHost {
     }
 
     fn tell(&self, progress: Progress) {
-        let mut message = Vec::with_capacity(32);
-        let which = Which { slot: self.slot, output: NO_OUTPUT, is_returned: false, ran_ns: 0, number: self.number };
-        which.write(PROGRESS, &mut message);
+        let mut message = self.message(PROGRESS);
         message.extend_from_slice(&progress.done.to_ne_bytes());
         message.extend_from_slice(&progress.total.to_ne_bytes());
+        self.say(&message);
+    }
+
+    /// The head of a message about this job.
+    fn message(&self, kind: u8) -> Vec<u8> {
+        let mut message = Vec::with_capacity(32);
+        let which = Which { slot: self.slot, output: NO_OUTPUT, is_returned: false, ran_ns: 0, number: self.number };
+        which.write(kind, &mut message);
+        message
+    }
+
+    fn say(&self, message: &[u8]) {
         // If the owner cannot be told, neither can it be told the result.
-        let _ = self.voice.say(&message, Hurry::Now);
+        let _ = self.voice.say(message, Hurry::Now);
     }
 }
 
@@ -84,7 +98,24 @@ impl Host for Arc<JobHost> {
     }
 
     fn wait(&self, blocking: &mut dyn FnMut()) {
-        // The owner holds the permit for this process.
+        // The owner holds the permit for this process, and lets it go meanwhile.
+        if self.waits.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.say(&self.message(WAITS));
+        }
+        let _goes_on = GoesOn { host: self };
         blocking();
+    }
+}
+
+/// Tells that a call of `wait` is over, also if it panicked.
+struct GoesOn<'a> {
+    host: &'a JobHost,
+}
+
+impl Drop for GoesOn<'_> {
+    fn drop(&mut self) {
+        if self.host.waits.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.host.say(&self.host.message(RUNS));
+        }
     }
 }

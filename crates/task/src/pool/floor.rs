@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::desk::{Answer, Desk, Hello};
 use crate::pool::spin::{LONGEST, LOOKS_PER_READING, Looking};
-use crate::pool::state::{Seat, State};
+use crate::pool::state::{Seat, State, Waits};
 use crate::pool::table::{Jobs, Table, answered};
 use crate::{Progress, ProgressCell};
 
@@ -108,6 +108,8 @@ impl Floor {
 
     fn hear(&mut self, seat: Seat, answer: Answer, now: Instant) {
         match answer {
+            Answer::Waits { job } => self.state.waits(seat, job, Waits::ForSomething),
+            Answer::Runs { job } => self.state.waits(seat, job, Waits::Not),
             Answer::Hello(hello) => self.hellos.push((seat, hello)),
             Answer::Progress { job, progress } => {
                 if let Some(parcel) = self.state.running(seat, job) {

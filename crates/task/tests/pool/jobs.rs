@@ -85,6 +85,20 @@ impl Task for Sleep {
     }
 }
 
+/// Blocks for so many milliseconds, and says so.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WaitsInside(pub u64);
+
+impl Task for WaitsInside {
+    const NAME: &'static str = "waits-inside";
+    type Output = u64;
+
+    fn run(self, cx: &TaskContext) -> Result<u64, TaskError> {
+        cx.wait(|| std::thread::sleep(Duration::from_millis(self.0)));
+        Ok(self.0)
+    }
+}
+
 /// Runs until it is told to stop.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Blocks;

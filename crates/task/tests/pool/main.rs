@@ -15,15 +15,28 @@ mod rules;
 mod storm;
 mod tools;
 
-use jobs::{Blocks, Crash, Echo, Hoard, Moody, Nested, Panics, Sleep, Speak, Steps, Sum};
+use jobs::{Blocks, Crash, Echo, Hoard, Moody, Nested, Panics, Sleep, Speak, Steps, Sum, WaitsInside};
 use phalanx_task::tasks;
 
 /// A test: what it promises, and the code that tries to break it.
 type Test = (&'static str, fn());
 
 fn main() {
-    phalanx_task::init_with(tasks![Blocks, Crash, Echo, Hoard, Moody, Nested, Panics, Sleep, Speak, Steps, Sum])
-        .expect("init");
+    phalanx_task::init_with(tasks![
+        Blocks,
+        Crash,
+        Echo,
+        Hoard,
+        Moody,
+        Nested,
+        Panics,
+        Sleep,
+        Speak,
+        Steps,
+        Sum,
+        WaitsInside
+    ])
+    .expect("init");
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let areas = [basics::TESTS, blame::TESTS, processes::TESTS, rules::TESTS, storm::TESTS];
     let (mut passed, mut failed) = (0, Vec::new());

@@ -6,13 +6,14 @@ use phalanx_shared::{Generation, Owner, Permits, SlotIndex};
 use phalanx_task::{Blob, Executor, ProcessPool, Refusal, SandboxPolicy, SubmitOptions, TaskError};
 
 use crate::Test;
-use crate::jobs::{Crash, Echo, Panics, Sleep, Sum};
+use crate::jobs::{Crash, Echo, Panics, Sleep, Sum, WaitsInside};
 use crate::tools::{pool, until, wait};
 
 pub(crate) const TESTS: &[Test] = &[
     ("one more than may wait is refused", full),
     ("a running process holds a permit and gives it back", permits),
     ("a task runs without a permit when none comes free", without_permit),
+    ("a task that blocks needs no permit meanwhile", blocking),
     ("a second task of the same key is refused until the first has ended", keys),
     ("an input that is too large is refused", input_too_big),
     ("an output that is too large is an error", output_too_big),
@@ -61,6 +62,27 @@ fn without_permit() {
     let _long = pool.submit(Sleep(60_000));
     assert!(wait(pool.submit(Sum(vec![1]))).is_ok(), "one runs always, a second one after its patience");
     assert_eq!(pool.metrics().ran_without_permit, 1);
+}
+
+fn blocking() {
+    let permits = Permits::create(1).unwrap();
+    let owner = Owner::new(SlotIndex(1), Generation(1));
+    let pool = ProcessPool::builder()
+        .processes(2)
+        .sandbox(SandboxPolicy::Off)
+        .permits(permits.clone(), owner)
+        .build()
+        .unwrap();
+    let long = pool.submit(WaitsInside(60_000));
+    until("it blocks", || pool.metrics().running == 1 && permits.in_use() == 0);
+    for _ in 0..10 {
+        assert!(wait(pool.submit(Sum(vec![1]))).is_ok());
+    }
+    assert_eq!(pool.metrics().ran_without_permit, 0);
+    drop(long);
+    until("it was killed", || pool.metrics().killed == 1);
+    assert_eq!(wait(pool.submit(WaitsInside(1))), Ok(1));
+    until("all permits are back", || permits.in_use() == 0);
 }
 
 fn keys() {

@@ -222,6 +222,7 @@ impl<W: Work> State<W> {
 
     /// The process has nothing to do any more.
     pub(super) fn becomes_idle(&mut self, seat: Seat, now: Instant) {
+        self.waits_no_more(seat);
         self.share.end();
         let Some(process) = &mut self.seats[seat.0] else { return };
         process.head_since = now;

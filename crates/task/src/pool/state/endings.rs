@@ -38,6 +38,7 @@ impl<W: Work> State<W> {
         desks: &mut impl Desks<W>,
         now: Instant,
     ) -> Option<Death> {
+        self.waits_no_more(seat);
         let process = self.seats[seat.0].take()?;
         let is_malformed = process.malformed.is_some();
         let was_wanted = process.stage == Stage::Doomed && !is_malformed;

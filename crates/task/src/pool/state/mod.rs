@@ -39,6 +39,7 @@ use self::process::{Process, Stage};
 use self::staff::Staff;
 
 pub(super) use self::jobs::JobKey;
+pub(super) use self::process::Waits;
 pub(super) use self::share::Share;
 pub(super) use self::words::{Desks, Ended, NewJob, Offer, Offered, Order, Rules, Seat, Why, Work};
 
@@ -240,6 +241,11 @@ impl<W: Work> State<W> {
             return Err(format!("it answered task {id}, which was not its turn"));
         };
         process.queue.pop_front();
+        if process.waits != Waits::Not {
+            // It has not said that it went on.
+            process.waits = Waits::Not;
+            self.share.begin();
+        }
         let began = process.head_since;
         let ran = now.saturating_duration_since(began);
         let said = process.said.take().unwrap_or(ran);
@@ -266,6 +272,27 @@ impl<W: Work> State<W> {
         }
         self.weigh_if_time(seat, now);
         Ok(())
+    }
+
+    /// The task that runs at this seat blocks, or goes on: meanwhile another one may have its permit.
+    pub(super) fn waits(&mut self, seat: Seat, id: u64, waits: Waits) {
+        let Some(process) = &mut self.seats[seat.0] else { return };
+        if process.waits == waits || process.queue.front().is_none_or(|first| first.id != id) {
+            return;
+        }
+        process.waits = waits;
+        match waits {
+            Waits::ForSomething => self.share.end(),
+            Waits::Not => self.share.begin(),
+        }
+    }
+
+    /// What the first task of this process was is over.
+    fn waits_no_more(&mut self, seat: Seat) {
+        let Some(process) = &mut self.seats[seat.0] else { return };
+        if std::mem::take(&mut process.waits) != Waits::Not {
+            self.share.begin();
+        }
     }
 
     /// The task that runs at this seat, if it has this number and its caller still waits.

@@ -16,6 +16,8 @@ pub(super) struct Process<S> {
     pub(super) head_since: Instant,
     /// When it is killed because its first task does not stop.
     pub(super) kill_at: Option<(Instant, Killed)>,
+    /// Whether its first task has said that it blocks, so that it needs no permit.
+    pub(super) waits: Waits,
     /// Whether a large input is on its way to its desk.
     pub(super) is_loading: bool,
     /// Whether its desk had no room, and nothing was answered since.
@@ -28,6 +30,14 @@ pub(super) struct Process<S> {
     pub(super) weighed: (u64, Instant),
     /// What it said that makes no sense.
     pub(super) malformed: Option<String>,
+}
+
+/// Whether a task blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::pool) enum Waits {
+    #[default]
+    Not,
+    ForSomething,
 }
 
 /// How far a process is.
@@ -59,6 +69,7 @@ impl<S: Copy> Process<S> {
             queue: VecDeque::new(),
             head_since: now,
             kill_at: None,
+            waits: Waits::Not,
             is_loading: false,
             is_full: false,
             jobs: 0,

@@ -89,6 +89,7 @@ enum Step {
     Pass(u64),
     Obey,
     Weigh(usize),
+    Wait { seat: usize, blocks: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -106,7 +107,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<bool>().prop_map(|is_full| Step::Arrive { is_full }),
         3 => (0..30_u64).prop_map(Step::Pass),
         4 => Just(Step::Obey),
-        1 => seat.prop_map(Step::Weigh),
+        1 => seat.clone().prop_map(Step::Weigh),
+        2 => (seat, any::<bool>()).prop_map(|(seat, blocks)| Step::Wait { seat, blocks }),
     ]
 }
 
@@ -243,6 +245,11 @@ impl Run {
             }
             Step::Obey => self.obey(),
             Step::Weigh(seat) => state.weighed(Seat(seat), 101),
+            Step::Wait { seat, blocks } => {
+                if let Some((_, id, true)) = world.desks.get(&seat).and_then(|desk| desk.jobs.front()) {
+                    state.waits(Seat(seat), *id, if blocks { Waits::ForSomething } else { Waits::Not });
+                }
+            }
         }
         self.check();
     }
@@ -291,7 +298,7 @@ impl Run {
         assert!(processes <= 3, "{processes} processes");
         assert_eq!(
             self.state.share_running(),
-            self.state.processes().filter(|(_, process)| !process.queue.is_empty()).count(),
+            self.state.processes().filter(|(_, its)| !its.queue.is_empty() && its.waits == Waits::Not).count(),
             "permits are counted by processes that run tasks"
         );
     }
