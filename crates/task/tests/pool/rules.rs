@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a running process holds a permit and gives it back", permits),
     ("a task runs without a permit when none comes free", without_permit),
     ("a task that blocks needs no permit meanwhile", blocking),
+    ("a spare process of another sandbox level gives way once", gives_way),
     ("a second task of the same key is refused until the first has ended", keys),
     ("an input that is too large is refused", input_too_big),
     ("an output that is too large is an error", output_too_big),
@@ -83,6 +84,16 @@ fn blocking() {
     until("it was killed", || pool.metrics().killed == 1);
     assert_eq!(wait(pool.submit(WaitsInside(1))), Ok(1));
     until("all permits are back", || permits.in_use() == 0);
+}
+
+fn gives_way() {
+    // One of each level is there at first; both are needed for the strictest.
+    let pool = pool(2);
+    let _long = pool.submit(Sleep(60_000));
+    until("it runs", || pool.metrics().running == 1);
+    assert!(wait(pool.submit(Sum(vec![1]))).is_ok());
+    let started = pool.metrics().started;
+    assert!(started <= 4, "{started} processes for two tasks");
 }
 
 fn keys() {
