@@ -54,9 +54,8 @@ impl Outputs {
         let (number, region) = self.room(parcel.region_bytes, board, voice)?;
         parcel.region = region;
         self.write(output, &parcel).map_err(|error| {
-            // Nothing was announced: the place is free at once.
-            self.free(number);
-            NotLaid::Refused(TaskError::failed(format_args!("the output cannot be handed over: {error}")))
+            // A task has tampered with the file, or there is no memory for it: the next one would fare no better.
+            NotLaid::Broken(Broken::of(format_args!("an output cannot be handed over: {error}")))
         })?;
         board.lay_output(number);
         Ok((parcel, number as u8))

@@ -7,7 +7,10 @@ use phalanx_task::{Crash, Ending, Executor, Phase, SubmitOptions, TaskError};
 use crate::Test;
 use crate::household::{end_of, nothing_is_left};
 use crate::mischief::{Confined, DONE, Free, LAST_WORDS, Mischief};
-use crate::siblings::{RUN_DEADLINE, all_done, among_siblings, among_siblings_within, builder, pool, siblings, task};
+use crate::siblings::{
+    RUN_DEADLINE, all_done, among_siblings, among_siblings_in_haste, among_siblings_one_of_which_may_suffer, builder,
+    pool, siblings, task,
+};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a task that segfaults is a crash by SIGSEGV", segfault),
@@ -72,10 +75,7 @@ fn exits() {
 
 /// How it ends at both ends of the sandbox with a short deadline.
 fn hopeless(what: &Mischief) -> [Result<String, TaskError>; 2] {
-    [
-        among_siblings_within::<Free>(what.clone(), RUN_DEADLINE),
-        among_siblings_within::<Confined>(what.clone(), RUN_DEADLINE),
-    ]
+    [among_siblings_in_haste::<Free>(what.clone()), among_siblings_in_haste::<Confined>(what.clone())]
 }
 
 /// Ends at the deadline at both ends of the sandbox, whatever it does meanwhile.
@@ -98,7 +98,9 @@ fn stops() {
 }
 
 fn closes() {
-    for end in hopeless(&Mischief::CloseEveryDescriptor) {
+    let what = Mischief::CloseEveryDescriptor;
+    let free = among_siblings_one_of_which_may_suffer::<Free>(what.clone());
+    for end in [free, among_siblings_one_of_which_may_suffer::<Confined>(what)] {
         // The answer may still be found in the memory that they share; nobody promises it.
         let is_clear = matches!(&end, Ok(said) if said == "closed")
             || matches!(&end, Err(TaskError::Crashed(_) | TaskError::TimedOut(Phase::Run)));

@@ -8,10 +8,11 @@ use phalanx_task::{Ending, Phase, TaskError};
 use crate::Test;
 use crate::household::resident_kib;
 use crate::mischief::{Confined, Free, Mischief};
-use crate::siblings::{RUN_DEADLINE, among_siblings_within};
+use crate::siblings::among_siblings_one_of_which_may_suffer;
 
 pub(crate) const TESTS: &[Test] = &[
     ("garbage to every descriptor harms only the process that wrote it", descriptors),
+    ("descriptors that are cut, stretched, sealed and locked harm only the process that did it", tampering),
     ("garbage over all shared memory harms only the process that wrote it", mappings),
 ];
 
@@ -40,19 +41,30 @@ fn descriptors() {
     let before = resident_kib();
     for seed in seeds() {
         let ends = [
-            among_siblings_within::<Free>(Mischief::WriteToEveryDescriptor(seed), RUN_DEADLINE),
-            among_siblings_within::<Confined>(Mischief::WriteToEveryDescriptor(seed), RUN_DEADLINE),
+            among_siblings_one_of_which_may_suffer::<Free>(Mischief::WriteToEveryDescriptor(seed)),
+            among_siblings_one_of_which_may_suffer::<Confined>(Mischief::WriteToEveryDescriptor(seed)),
         ];
         assert!(ends.iter().all(is_clear), "seed {seed}: {ends:?}");
     }
     assert!(resident_kib() < before + OWNER_MAY_GROW_KIB, "{before} KiB before, {} now", resident_kib());
 }
 
+fn tampering() {
+    for _ in 0..4 {
+        let what = Mischief::TamperWithEveryDescriptor;
+        let ends = [
+            among_siblings_one_of_which_may_suffer::<Free>(what.clone()),
+            among_siblings_one_of_which_may_suffer::<Confined>(what),
+        ];
+        assert!(ends.iter().all(is_clear), "{ends:?}");
+    }
+}
+
 fn mappings() {
     let before = resident_kib();
     let mut caught = 0;
     for seed in seeds() {
-        let end = among_siblings_within::<Free>(Mischief::ScribbleOverSharedMemory(seed), RUN_DEADLINE);
+        let end = among_siblings_one_of_which_may_suffer::<Free>(Mischief::ScribbleOverSharedMemory(seed));
         assert!(is_clear(&end), "seed {seed}: {end:?}");
         caught += u32::from(end.is_err());
     }

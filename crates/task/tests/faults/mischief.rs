@@ -13,6 +13,8 @@ use crate::scribble;
 pub(crate) enum Mischief {
     /// None at all: honest work of about this many microseconds.
     Work(u32),
+    /// None either: says this text.
+    Recite(String),
     Segfault,
     Abort,
     OverflowTheStack,
@@ -42,6 +44,8 @@ pub(crate) enum Mischief {
     CloseEveryDescriptor,
     /// Garbage to each descriptor with a number up to 1023.
     WriteToEveryDescriptor(u64),
+    /// Cuts, stretches, seals, locks and re-flags each descriptor that it was given.
+    TamperWithEveryDescriptor,
     /// Garbage over all memory that it shares with anybody.
     ScribbleOverSharedMemory(u64),
     /// Threads that go on when the task has returned.
@@ -57,6 +61,7 @@ impl Mischief {
     fn commit(self, cx: &TaskContext) -> Result<String, TaskError> {
         let said = match self {
             Mischief::Work(micros) => work(micros),
+            Mischief::Recite(text) => text,
             Mischief::Segfault => segfault(),
             Mischief::Abort => std::process::abort(),
             Mischief::OverflowTheStack => format!("depth {}", dig(1)),
@@ -82,6 +87,7 @@ impl Mischief {
             }
             Mischief::CloseEveryDescriptor => close_every_descriptor(),
             Mischief::WriteToEveryDescriptor(seed) => scribble::over_descriptors(seed),
+            Mischief::TamperWithEveryDescriptor => scribble::tamper(),
             Mischief::ScribbleOverSharedMemory(seed) => scribble::over_mappings(seed),
             Mischief::LeaveThreads(count) => leave_threads(count),
             Mischief::LeaveABomb(fuse) => {

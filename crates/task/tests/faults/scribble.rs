@@ -54,6 +54,27 @@ pub(crate) fn over_descriptors(seed: u64) -> String {
     format!("{taken} writes were taken")
 }
 
+/// Does to every descriptor what its other end would feel, if they shared more than they must.
+pub(crate) fn tamper() -> String {
+    const SEALS: i32 = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    let mut taken = 0;
+    for descriptor in libc::STDERR_FILENO + 1..DESCRIPTORS {
+        // SAFETY: all of these take numbers. What they mean to others is what the owner has to be safe from.
+        let outcomes = unsafe {
+            [
+                libc::ftruncate(descriptor, 0),
+                libc::ftruncate(descriptor, 1 << 40),
+                libc::fcntl(descriptor, libc::F_SETFL, libc::O_APPEND | libc::O_NONBLOCK),
+                libc::fcntl(descriptor, libc::F_ADD_SEALS, SEALS),
+                libc::flock(descriptor, libc::LOCK_EX | libc::LOCK_NB),
+                i32::from(libc::lseek(descriptor, 1 << 30, libc::SEEK_SET) < 0),
+            ]
+        };
+        taken += outcomes.iter().filter(|outcome| **outcome == 0).count();
+    }
+    format!("{taken} of it were taken")
+}
+
 /// Overwrites every page that is mapped for writing and shared.
 pub(crate) fn over_mappings(seed: u64) -> String {
     let mut garbage = Garbage::new(seed);

@@ -123,7 +123,7 @@ fn stopped() {
     for &pid in &jobs {
         let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::STOP);
     }
-    let waiting: Vec<_> = (0..10).map(|_| submit(Mischief::Work(10))).collect();
+    let waiting: Vec<_> = (0..10).map(|_| (submit(Mischief::Work(10)), DONE.to_owned())).collect();
     for end in running.into_iter().map(end_of) {
         // In the queue, if its process was stopped before it had begun.
         assert!(matches!(end, Err(TaskError::TimedOut(Phase::Run | Phase::Queue))), "{end:?}");
