@@ -1,4 +1,5 @@
-//! A task is written once. Where it runs is said where it is called: on a thread, or in a process that may crash.
+//! A task is written once. Where it runs is said where it is called: on a thread, or in a process that may crash. (The third
+//! place, another machine, comes with the queue.)
 //!
 //! `cargo run --release --example one_task_three_places`
 
