@@ -37,6 +37,14 @@ fn max_jobs() {
     assert!(pids.chunks(2).all(|two| two[0] == two[1]), "{pids:?}");
     assert_eq!(pids.iter().collect::<HashSet<_>>().len(), 3);
     assert_eq!((pool.metrics().recycled, pool.metrics().died), (3, 0));
+
+    // Tasks that come faster than they are run are not queued in a process that may not run them.
+    let patient = Duration::from_secs(60);
+    let one = ProcessPool::builder().processes(1).max_jobs(1);
+    let pool = one.max_wait(patient).standing_wait(patient).build().unwrap();
+    let submissions: Vec<_> = (0..50).map(|_| pool.submit(Sum(vec![1]))).collect();
+    let pids: HashSet<_> = submissions.into_iter().map(|submission| wait(submission).unwrap().1).collect();
+    assert_eq!(pids.len(), 50);
 }
 
 fn max_memory() {

@@ -6,7 +6,7 @@ use crate::pool::Recycled;
 use crate::{Phase, Refusal, TaskError};
 
 use super::jobs::Job;
-use super::process::Placed;
+use super::process::{Placed, Process};
 use super::share::Pass;
 use super::{Desks, JobKey, Offer, Offered, Place, Seat, Stage, State, Why, Work};
 
@@ -81,11 +81,17 @@ impl<W: Work> State<W> {
             process.level == level
                 && process.is_open()
                 && (1..most).contains(&process.queue.len())
+                && self.may_take_another(process)
                 && now.saturating_duration_since(process.head_since) < HOLD_UP
                 && process.queue.iter().all(|placed| placed.kind == kind)
         });
         // The fullest, so that the others come to rest.
         may.max_by_key(|(_, process)| process.queue.len()).map(|(seat, _)| seat)
+    }
+
+    /// Whether a process will not have run as many tasks as it may when it is done with those that it has.
+    fn may_take_another(&self, process: &Process<W::Slot>) -> bool {
+        self.rules.max_jobs.is_none_or(|most| process.jobs + (process.queue.len() as u64) < most)
     }
 
     /// Where the fewest short tasks are before it.
@@ -94,6 +100,7 @@ impl<W: Work> State<W> {
             process.level == level
                 && process.is_open()
                 && (1..=self.rules.ahead).contains(&process.queue.len())
+                && self.may_take_another(process)
                 && now.saturating_duration_since(process.head_since) < HOLD_UP
                 && process.queue.iter().all(|placed| self.kinds.is_short(placed.kind))
         });
