@@ -14,6 +14,7 @@ use crate::siblings::{PROCESSES, all_done, builder, pool, siblings, task};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a thousand crashes leave no descriptor, no thread, no zombie and no memory behind", thousand_crashes),
+    ("where every second task crashes, each of the others has its result", every_second),
     ("each task under a storm of kill -9 ends once, with its result or as a crash", kill_storm),
     ("a job process that somebody stopped costs its task the deadline, and nobody else anything", stopped),
 ];
@@ -43,6 +44,25 @@ fn thousand_crashes() {
     warm.returns();
     let now = resident_kib();
     assert!(now < memory + MEMORY_MAY_GROW_KIB, "{memory} KiB before {CRASHES} crashes, {now} after");
+    drop(pool);
+    nothing_is_left();
+}
+
+fn every_second() {
+    let pool = pool();
+    // The pool learns that these are short, and queues them ahead.
+    all_done(siblings::<Confined>(&pool));
+    let ways = |n: usize| if n.is_multiple_of(2) { Mischief::Abort } else { Mischief::Work(1) };
+    let submissions: Vec<_> = (0..400).map(|n| pool.submit(task::<Confined>(ways(n)))).collect();
+    for (number, submission) in submissions.into_iter().enumerate() {
+        let end = end_of(submission);
+        let is_right = match &end {
+            Ok(said) => number % 2 == 1 && said == DONE,
+            Err(TaskError::Crashed(crash)) => number % 2 == 0 && crash.ending == Ending::Signal(libc::SIGABRT),
+            Err(_) => false,
+        };
+        assert!(is_right, "task {number} ended with {end:?}");
+    }
     drop(pool);
     nothing_is_left();
 }
