@@ -122,8 +122,12 @@ impl Report<'_> {
     }
 
     fn photos(&self, measure: Measure, photos: &[String], title: &str) {
-        let mut table =
-            Table::new(&["photo", "where", "photos/s", "CPU ms", "p50 ms", "p99 ms", "processes / threads"]);
+        let mut table = match measure {
+            Measure::Upload => {
+                Table::new(&["photo", "where", "photos/s", "processes / threads", "CPU ms", "p50 ms", "p99 ms"])
+            }
+            _ => Table::new(&["photo", "where", "photos/s", "processes / threads"]),
+        };
         for (index, photo) in photos.iter().enumerate() {
             let measurement = Measurement { measure, photo: Some(index) };
             for contender in self.settings.contenders(measure) {
@@ -136,13 +140,12 @@ impl Report<'_> {
                     OURS => self.samples.pairs(&(measurement, OURS), &(measurement, Contender::Threads), kept),
                     _ => Vec::new(),
                 };
-                let cells = vec![
-                    self.spread(measurement, contender, |sample| sample.figure),
-                    self.spread(measurement, contender, |sample| sample.cpu),
-                    self.spread(measurement, contender, |sample| Some(sample.p50? / 1e3)),
-                    self.spread(measurement, contender, |sample| Some(sample.p99? / 1e3)),
-                    spread(&kept),
-                ];
+                let mut cells = vec![self.spread(measurement, contender, |sample| sample.figure), spread(&kept)];
+                if measure == Measure::Upload {
+                    cells.push(self.spread(measurement, contender, |sample| sample.cpu));
+                    cells.push(self.spread(measurement, contender, |sample| Some(sample.p50? / 1e3)));
+                    cells.push(self.spread(measurement, contender, |sample| Some(sample.p99? / 1e3)));
+                }
                 table.row([leading, cells].concat());
             }
         }
