@@ -10,8 +10,8 @@ use super::process::{Placed, Process};
 use super::share::Pass;
 use super::{Desks, JobKey, Offer, Offered, Place, Seat, Stage, State, Why, Work};
 
-/// Tiny tasks at one desk: some places are left for others.
-const MOST_TINY: usize = 56;
+/// Tiny tasks at one desk: as many as it has places.
+const MOST_TINY: usize = 64;
 
 /// A head that runs for longer than this lets those go that were queued behind it.
 pub(super) const HOLD_UP: Duration = Duration::from_millis(2);
