@@ -59,7 +59,7 @@ const COLUMNS: [Column; 14] = [
     ("JOBPROCS", |worker| text(&worker["job_processes"])),
     ("CRASHES", |worker| text(&worker["job_crashes"])),
     ("SANDBOX", |worker| text(&worker["sandbox"])),
-    ("MEMORY", |worker| worker["resident_bytes"].as_u64().map_or("-".into(), |bytes| ByteSize(bytes).to_string())),
+    ("MEMORY", |worker| memory(&worker["resident_bytes"])),
 ];
 
 fn text(value: &Value) -> String {
@@ -68,6 +68,11 @@ fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// A worker that was not measured yet has none.
+fn memory(bytes: &Value) -> String {
+    bytes.as_u64().filter(|bytes| *bytes > 0).map_or("-".to_owned(), |bytes| ByteSize(bytes).to_string())
 }
 
 /// `93784` seconds become `1d2h`: two units tell enough.

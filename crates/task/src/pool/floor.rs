@@ -8,6 +8,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::desk::{Answer, Desk, Hello};
+use crate::pool::heavy::Heavy;
 use crate::pool::spin::{LONGEST, LOOKS_PER_READING, Looking};
 use crate::pool::state::{Seat, State, Waits};
 use crate::pool::table::{Jobs, Table, answered};
@@ -31,6 +32,8 @@ pub(super) struct Floor {
     pub(super) is_keeper_awake: bool,
     /// Processes that have said hello, for the keeper.
     pub(super) hellos: Vec<(Seat, Hello)>,
+    /// Copies that are left to the keeper.
+    pub(super) heavy: Heavy,
     /// What tasks have said of their progress.
     pub(super) heard: Vec<(Arc<ProgressCell>, Progress)>,
     /// Whether there are answers that nobody has read and nobody will be rung for.
@@ -49,6 +52,7 @@ impl Floor {
             alarm: None,
             is_keeper_awake: true,
             hellos: Vec::new(),
+            heavy: Heavy::default(),
             heard: Vec::new(),
             is_unheard: false,
             draining: Vec::new(),

@@ -39,6 +39,13 @@ pub(super) struct Inner {
     pub(super) started: Instant,
 }
 
+/// Who gives the floor back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Caller,
+    Keeper,
+}
+
 impl Inner {
     pub(super) fn new(
         floor: Floor,
@@ -112,19 +119,34 @@ impl Inner {
         self.is_left.store(true, Ordering::Relaxed);
     }
 
-    /// Gives the floor back, and does what was decided on it: rings the keeper, tells the callers, copies large inputs.
-    pub(super) fn settle<'i>(&'i self, mut guard: MutexGuard<'i, Floor>) {
+    /// Gives the floor back, and does what was decided on it: rings the keeper, tells the callers, copies inputs and outputs. Heavy
+    /// ones are left to the keeper: this may be an event loop.
+    pub(super) fn settle<'i>(&'i self, guard: MutexGuard<'i, Floor>) {
+        self.settle_by(By::Caller, guard);
+    }
+
+    /// As [`settle`](Inner::settle), on the keeper's thread: copies what is heavy, too.
+    pub(super) fn settle_as_keeper<'i>(&'i self, guard: MutexGuard<'i, Floor>) {
+        self.settle_by(By::Keeper, guard);
+    }
+
+    fn settle_by<'i>(&'i self, by: By, mut guard: MutexGuard<'i, Floor>) {
         let mut kept = Vec::new();
         loop {
             let floor = &mut *guard;
-            let ended = floor.state.take_ended();
+            let mut ended = floor.state.take_ended();
             let heard = std::mem::take(&mut floor.heard);
-            let carried = floor.table.take_carried();
+            let mut carried = floor.table.take_carried();
+            match by {
+                By::Caller => floor.heavy.leave(&mut ended, &mut carried),
+                By::Keeper => floor.heavy.take(&mut ended, &mut carried),
+            }
             let spare = floor.state.spare_permits();
             let is_early = |due: Instant| floor.alarm.is_none_or(|alarm| due < alarm);
             let is_wanted = floor.state.has_orders()
                 || floor.is_unheard
                 || !floor.hellos.is_empty()
+                || !floor.heavy.is_empty()
                 || floor.state.due().is_some_and(is_early);
             let must_ring = is_wanted && !floor.is_keeper_awake;
             floor.is_keeper_awake |= must_ring;
@@ -212,10 +234,19 @@ impl Inner {
 impl Inner {
     /// No handle is left, or a drain took too long: everything ends now.
     pub(super) fn give_up(&self) {
+        self.give_up_by(By::Caller);
+    }
+
+    /// The keeper's thread ends: nobody is left to leave anything to.
+    pub(super) fn give_up_as_keeper(&self) {
+        self.give_up_by(By::Keeper);
+    }
+
+    fn give_up_by(&self, by: By) {
         let mut guard = self.lock();
         let floor = &mut *guard;
         floor.state.give_up(&mut floor.table);
-        self.settle(guard);
+        self.settle_by(by, guard);
     }
 
     /// A task was not taken.

@@ -67,7 +67,7 @@ impl Keeper {
     pub(super) fn run_to_the_end(self) {
         let inner = self.inner.clone();
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run())).is_err() {
-            inner.give_up();
+            inner.give_up_as_keeper();
         }
     }
 
@@ -112,13 +112,13 @@ impl Keeper {
                 floor.alarm = floor.state.due();
                 floor.is_keeper_awake = is_over;
                 let alarm = floor.alarm.map(|alarm| alarm.max(now + SHORTEST_SLEEP));
-                self.inner.settle(guard);
+                self.inner.settle_as_keeper(guard);
                 if is_due {
                     self.wake_drainers();
                 }
                 return if is_over { None } else { Some(alarm) };
             }
-            self.inner.settle(guard);
+            self.inner.settle_as_keeper(guard);
             hellos.into_iter().for_each(|(seat, hello)| self.greet(seat, hello));
             orders.into_iter().for_each(|order| self.carry_out(order));
         }
@@ -145,7 +145,7 @@ impl Keeper {
             floor.look(now);
         }
         floor.state.dispatch(&mut floor.table, now);
-        self.inner.settle(guard);
+        self.inner.settle_as_keeper(guard);
     }
 
     fn sleep(&self, alarm: Option<Instant>) -> Vec<Token> {
@@ -197,7 +197,7 @@ impl Keeper {
         let mut guard = self.inner.lock();
         let floor = &mut *guard;
         let (failures, again_in) = floor.state.start_failed(seat, reason.clone(), Instant::now());
-        self.inner.settle(guard);
+        self.inner.settle_as_keeper(guard);
         if failures >= FIRST_STARTS {
             self.tell_builder(Err(PoolError::Start { reason: reason.clone() }));
         }
@@ -226,7 +226,7 @@ impl Keeper {
         let mut guard = self.inner.lock();
         let floor = &mut *guard;
         floor.state.ready(seat, &mut floor.table, Instant::now());
-        self.inner.settle(guard);
+        self.inner.settle_as_keeper(guard);
         self.tell_builder(Ok(()));
         self.inner.say(&PoolEvent::Started { pid, confinement });
     }
@@ -285,7 +285,7 @@ impl Keeper {
         let now = Instant::now();
         floor.look_at(seat, now);
         let jobs = floor.state.jobs_of(seat);
-        self.inner.settle(guard);
+        self.inner.settle_as_keeper(guard);
         station.stderr.read_rest(jobs);
         let Station { process, stderr, is_ready, why, .. } = station;
         let crash = Crash { ending: ending_of(status), stderr_tail: stderr.into_tail() };
@@ -298,7 +298,7 @@ impl Keeper {
         let death = floor.state.died(seat, crash, &mut floor.table, now);
         let desk = floor.table.clear(seat);
         floor.state.dispatch(&mut floor.table, now);
-        self.inner.settle(guard);
+        self.inner.settle_as_keeper(guard);
         drop(desk);
         if let Some(death) = death.filter(|death| !death.was_wanted) {
             let task = death.task.map(|(kind, id)| (self.inner.names[kind], TaskId::from(id)));
@@ -313,7 +313,7 @@ impl Keeper {
         if why == Some(Why::Closing) {
             let mut guard = self.inner.lock();
             guard.state.forget_start(seat);
-            return self.inner.settle(guard);
+            return self.inner.settle_as_keeper(guard);
         }
         let reason = match (refusal, why) {
             (Some(refusal), _) => refusal,

@@ -46,7 +46,7 @@
 //!
 //! **What it does not do.** It never tries again what had begun: that is what queues are for. It does not keep a task from using
 //! its share of the processor; limits, deadlines and niceness bound it. A large input is copied once into memory that the process
-//! can read, by whoever gives it out: often the submitting thread, 0.3 ms for 1 MiB. In a job process no pool can be built.
+//! can read, from 256 KiB on by a thread of the pool: 0.3 ms for 1 MiB, in which it kills nobody. In a job process no pool can be built.
 
 mod admission;
 mod builder;
@@ -55,6 +55,7 @@ mod error;
 mod events;
 mod floor;
 mod handle;
+mod heavy;
 mod inner;
 mod keeper;
 mod metrics;

@@ -55,6 +55,11 @@ impl Carried {
         self.parcel.clone()
     }
 
+    /// Length of the input, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.parcel.input.len() as u64
+    }
+
     /// Copies the input. Not under a lock.
     pub(super) fn fill(&self) -> Result<(), DeskError> {
         self.room.fill(&self.parcel.input)

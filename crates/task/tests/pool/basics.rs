@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use phalanx_task::{Blob, Ending, Executor, Phase, SubmitOptions, TaskError};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::Test;
 use crate::jobs::{Blocks, Crash, Echo, Panics, Sleep, Steps, Sum};
@@ -15,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a crash is an error of that task and the next one runs", crash),
     ("the tail of standard error is part of a crash", crash_tail),
     ("blobs of all sizes travel both ways", blobs),
+    ("who submits and awaits is not the one who copies what is large", copies),
     ("a task that does not stop at its deadline is killed and the caller told in time", deadline),
     ("a task that waits beyond its deadline never runs", deadline_in_queue),
     ("a cancelled task that does not stop is killed", cancel),
@@ -65,6 +67,23 @@ fn crash_tail() {
         let Err(TaskError::Crashed(crash)) = wait(pool.submit(Crash::Say(words.into()))) else { panic!() };
         assert_eq!(crash.stderr_tail.trim_end(), words);
     }
+}
+
+fn copies() {
+    // Processor time of this thread, and of all threads of this process.
+    let used = || {
+        [ClockId::ThreadCPUTime, ClockId::ProcessCPUTime].map(|clock| Duration::try_from(clock_gettime(clock)).unwrap())
+    };
+    let pool = pool(1);
+    let blob = Blob::from(vec![7; 64 * 1024 * 1024]);
+    let before = used();
+    for _ in 0..3 {
+        let echoed = wait(pool.submit(Echo(blob.clone()))).unwrap();
+        assert_eq!(echoed.len(), blob.len());
+    }
+    let after = used();
+    let [ours, all] = [after[0] - before[0], after[1] - before[1]];
+    assert!(ours * 4 < all, "this thread used {ours:?} of {all:?}");
 }
 
 fn blobs() {
