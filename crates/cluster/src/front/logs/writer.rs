@@ -139,7 +139,7 @@ fn notice(lines: u64, why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{BufRead, BufReader};
     use std::path::Path;
 
     /// Longest wait for the thread.
@@ -165,21 +165,27 @@ mod tests {
         }
         let dropped = writer.dropped();
         assert!(dropped > pushed - 2 * QUEUE_BYTES as u64 / 1000 - 200, "{dropped}");
-        // Now somebody does: what was kept comes, and how many did not.
-        let mut reader = std::fs::File::open(&path).unwrap();
-        let mut text = Vec::new();
-        let mut buffer = [0; 65536];
-        let told = loop {
-            let count = reader.read(&mut buffer).unwrap();
-            text.extend_from_slice(&buffer[..count]);
-            if let Some(at) = String::from_utf8_lossy(&text).find("phalanx | ").filter(|_| text.ends_with(b"written\n"))
-            {
-                break String::from_utf8_lossy(&text[at..]).into_owned();
+        // Now somebody does: what was kept comes, and how many did not; in one notice, or in two if the thread began to write
+        // when lines had been dropped already.
+        let (lines, arriving) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(std::fs::File::open(&path).unwrap()).lines() {
+                let _ = lines.send(line.unwrap());
             }
-        };
-        let kept = text.iter().filter(|byte| **byte == b'\n').count() as u64 - 1;
-        assert_eq!(kept + dropped, pushed);
-        assert!(told.starts_with(&format!("phalanx | {dropped} lines of the workers were dropped")), "{told}");
+        });
+        let (mut kept, mut told) = (0, 0);
+        while kept + told < pushed {
+            let line = arriving.recv_timeout(DEADLINE).expect("every line is written or told of");
+            match line.strip_prefix("phalanx | ") {
+                Some(notice) => {
+                    let (number, rest) = notice.split_once(' ').unwrap();
+                    assert!(rest.starts_with("lines of the workers were dropped"), "{line}");
+                    told += number.parse::<u64>().unwrap();
+                }
+                None => kept += 1,
+            }
+        }
+        assert_eq!((kept + told, told), (pushed, dropped));
     }
 
     #[test]
