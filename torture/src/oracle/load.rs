@@ -10,9 +10,13 @@ use super::outcome::{Answer, Failure, Outcome};
 use super::tally::Tally;
 use super::timeline::Timeline;
 use super::wire::Target;
+use crate::trouble::Trouble;
 
 /// After a failure a client waits this long: a server that refuses everything would else be asked a million times.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(2);
+
+/// Between two looks whether there was an answer.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 /// What is asked, how, and by how many.
 #[derive(Debug, Clone)]
@@ -48,6 +52,18 @@ impl Load {
             })
             .collect();
         Load { stop, timeline, clients }
+    }
+
+    /// Waits until a request was answered.
+    pub(crate) fn wait_for_an_answer(&self, within: Duration) -> Result<(), Trouble> {
+        let deadline = Instant::now() + within;
+        while self.timeline.total() == 0 {
+            if Instant::now() >= deadline {
+                return Err(Trouble::Broken(format!("no request was answered within {within:?}")));
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        Ok(())
     }
 
     /// Lets every client finish its request, and adds up.

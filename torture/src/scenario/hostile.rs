@@ -61,9 +61,8 @@ fn suffer(context: &mut Context, row: &mut Row, act: &str) -> Result<(), Trouble
         subject.wait(PATIENCE, "a sound worker in its place", |log| (log.serving().len() == 3).then_some(()))
     });
     let tally = load.finish();
-    let ends = subject.log().workers().into_iter().filter_map(|worker| worker.ended);
-    let held: u64 = ends.map(|end| end.connections).sum();
-    row.require(tally.failed() <= held, || format!("the killed held {held}: {}", tally.failures_in_words()));
+    let held = subject.log().held_by_the_killed();
+    row.require(tally.failed() <= held, || format!("the killed held {held} at most: {}", tally.failures_in_words()));
     row.require(tally.count(Outcome::Ok) > 0, || "no request was answered".into());
     row.tally(tally);
     row.figure(format!("a sibling was replaced after {} ms", blocked.as_millis()));

@@ -60,9 +60,8 @@ fn soak(context: &mut Context, row: &mut Row, lasts: Duration) -> Result<(), Tro
     let load = Load::start(&Plan::new(&subject.target(), Mode::NewConnections, 8));
     let outcome = act(context, &mut subject, lasts);
     let tally = load.finish();
-    let ends = subject.log().workers().into_iter().filter_map(|worker| worker.ended);
-    let held: u64 = ends.filter(|end| !end.voluntary).map(|end| end.connections).sum();
-    row.require(tally.failed() <= held, || format!("the killed held {held}: {}", tally.failures_in_words()));
+    let held = subject.log().held_by_the_killed();
+    row.require(tally.failed() <= held, || format!("the killed held {held} at most: {}", tally.failures_in_words()));
     row.require(tally.count(Outcome::Ok) > 0, || "no request was answered".into());
     row.tally(tally);
     let (before, after, reloads, kills) = outcome?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Context, Scenario};
 use crate::oracle::{Load, Mode, Plan};
 use crate::report::{Report, Row};
-use crate::subject::{Replacement, Settings, Subject};
+use crate::subject::{PATIENCE, Replacement, Settings, Subject};
 use crate::system;
 use crate::trouble::Trouble;
 
@@ -89,6 +89,8 @@ fn pid_file(context: &Context, row: &mut Row) -> Result<(), Trouble> {
 fn to_bad_file(context: &Context, row: &mut Row, bad: BadFile) -> Result<(), Trouble> {
     let mut subject = Subject::start(&context.victim, &Settings::default())?;
     let load = Load::start(&Plan::new(&subject.target(), Mode::NewConnections, 8));
+    // What is refused is refused at once: the load has to be there before.
+    load.wait_for_an_answer(PATIENCE)?;
     let before: Vec<u32> = subject.log().serving().iter().map(|worker| worker.pid).collect();
     let (bytes, mode): (Option<&[u8]>, u32) = match bad {
         BadFile::Missing => (None, 0),

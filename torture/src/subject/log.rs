@@ -81,6 +81,14 @@ impl Log {
         content.workers.values().filter(serves).cloned().collect()
     }
 
+    /// How many connections the workers that did not leave by themselves can have taken with them, at most: those on their pages,
+    /// and for each of them the one that it had accepted and not counted yet.
+    pub(crate) fn held_by_the_killed(&self) -> u64 {
+        let content = self.content();
+        let ends = content.workers.values().filter_map(|worker| worker.ended.as_ref());
+        ends.filter(|end| !end.voluntary).map(|end| end.connections + 1).sum()
+    }
+
     /// The operation of this kind that began last.
     pub(crate) fn last_operation(&self, kind: &str) -> Option<Operation> {
         self.content().operations.iter().rev().find(|operation| operation.kind == kind).cloned()
