@@ -18,8 +18,7 @@ use std::time::Duration;
 /// Longest time in line under a lasting overload: what nobody notices beside the work itself.
 const STANDING_WAIT: Duration = Duration::from_millis(100);
 /// Where pictures are decoded if nothing is said: in processes, if that keeps 95 % of the throughput on threads. By HTTP, with 4
-/// uploads in flight resized to 800 px, a photo of 2.3 MP takes 0.99 to 1.02 times the processor time that it takes on threads, one
-/// of 20 MP 1.01 to 1.02 times; the throughput was 0.97 times and more (medians of 9 and of 11 alternating rounds, a busy machine).
+/// uploads in flight resized to 800 px, it is 0.99 of it for a photo of 2.3 MP and 0.96 for one of 20 MP (BENCHMARKS.md, Tasks).
 const DEFAULT_ISOLATION: Isolation = Isolation::Process;
 /// Where the server listens if nothing is said.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:3000";
