@@ -33,7 +33,6 @@ pub fn init_with(registry: Registry) -> Result<(), InitError> {
 }
 
 /// The tasks that were named, if any were.
-#[allow(dead_code)]
 pub(crate) fn registry() -> Option<&'static Registry> {
     REGISTRY.get()
 }

@@ -8,6 +8,43 @@
 //!
 //! A [`Task`] is a named function with serialisable input and output. Only the executor at the call site says where it
 //! runs. What comes back is the same everywhere: the output, or one [`TaskError`].
+//!
+//! ```
+//! use phalanx_task::{Executor, Task, TaskContext, TaskError};
+//! use phalanx_thread::ThreadPool;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Sum(Vec<u64>);
+//!
+//! impl Task for Sum {
+//!     const NAME: &'static str = "sum";
+//!     type Output = u64;
+//!
+//!     fn run(self, _: &TaskContext) -> Result<u64, TaskError> {
+//!         Ok(self.0.iter().sum())
+//!     }
+//! }
+//!
+//! async fn total(executor: &impl Executor) -> Result<u64, TaskError> {
+//!     executor.submit(Sum(vec![1, 2, 3])).await
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let threads = ThreadPool::builder().threads(1).build()?;
+//! assert_eq!(total(&threads).await, Ok(6));
+//! // In a job process: `init_with(tasks![Sum])` is the first line of main, and then
+//! // let processes = ProcessPool::builder().build()?;
+//! // assert_eq!(total(&processes).await, Ok(6));
+//! # Ok::<(), phalanx_thread::Error>(()) }).unwrap();
+//! ```
+//!
+//! **Promises.** Every submission ends exactly once. Every line is bounded, and what does not fit is refused at once. A panic is an
+//! error of its task everywhere; in a process so is a crash, and no other task is harmed. What is dropped or too late before it
+//! began never runs. No pool runs a task twice. The suite behind the feature `conformance` holds every executor to it.
+//!
+//! **What it does not do.** It does not stop a thread: there a task has to [look](TaskContext::check). It keeps nothing over a restart and
+//! tries nothing again: that is what queues are for. More: [`ProcessPool`], and `docs/tasks.md`.
 
 #![forbid(unsafe_code)]
 

@@ -41,7 +41,7 @@ impl fmt::Display for TaskId {
 
 /// What an executor has to offer for one task of its: implemented by executors, used through [`Submission`].
 pub trait Pending<T>: Send + Unpin {
-    /// The result, once; `None` of a waker is never asked for.
+    /// The result, once. It is not asked for again after that.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, TaskError>>;
     /// The caller wants no result any more; it will get [`TaskError::Cancelled`], unless the task has ended already.
     fn cancel(&self);
