@@ -19,7 +19,10 @@ use std::process::ExitCode;
 
 use cases::Settings;
 use cases::ipc::IpcSettings;
+use cases::memory::MemorySettings;
+use cases::queue::QueueSettings;
 use cases::spawn::SpawnSettings;
+use cases::stream::StreamSettings;
 use cases::task::TaskSettings;
 use cases::thread::ThreadSettings;
 use clap::{Parser, Subcommand};
@@ -52,6 +55,12 @@ enum Case {
     Thread(ThreadSettings),
     /// Tasks on threads and in sandboxed processes, beside procspawn, tinypool, workerpool and piscina
     Task(TaskSettings),
+    /// Durable jobs and messages, beside a bare SQLite owner, BullMQ, lapin, amqplib, rdkafka and SKIP LOCKED by hand
+    Queue(QueueSettings),
+    /// Files copied, compressed and encrypted, beside Node, two threads by hand, pigz, gzip, zstd, rage and age
+    Stream(StreamSettings),
+    /// Allocators under uploads: throughput, peak, and what goes back; the peak beside express + multer + sharp + cluster
+    Memory(MemorySettings),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +92,9 @@ async fn run(case: Case) {
         Case::Spawn(settings) => cases::spawn::run(&settings).await,
         Case::Thread(settings) => cases::thread::run(&settings).await,
         Case::Task(settings) => cases::task::run(&settings).await,
+        Case::Queue(settings) => cases::queue::run(&settings).await,
+        Case::Stream(settings) => cases::stream::run(&settings).await,
+        Case::Memory(settings) => cases::memory::run(&settings).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: [`Script`], the way in which an input reaches a socket.
+//! What the fuzz targets share: [`Script`], the way in which an input reaches a socket or a pipeline.
 //!
 //! ```text
 //!   input ──▶ Script { steps, stream } ──▶ socket ──▶ decoder ──▶ messages, an error or the end
@@ -14,6 +14,8 @@ pub mod channel;
 pub mod descriptors;
 pub mod node;
 pub mod script;
+pub mod sealed;
+pub mod stream;
 pub mod watch;
 
 pub use script::{Carried, Script, Step};

@@ -34,6 +34,12 @@ pub(crate) fn children(parent: u32) -> BTreeSet<u32> {
     all().filter(|pid| stat(*pid).is_some_and(|stat| stat.get(1) == Some(&parent.to_string()))).collect()
 }
 
+/// The parent of each process.
+#[allow(dead_code)] // Only the soak asks for all of them.
+pub(crate) fn parents() -> BTreeMap<u32, u32> {
+    all().filter_map(|pid| Some((pid, stat(pid)?.get(1)?.parse().ok()?))).collect()
+}
+
 /// Its children that have ended and that it did not reap.
 pub(crate) fn zombies(parent: u32) -> usize {
     children(parent).into_iter().filter(|pid| state(*pid) == Some('Z')).count()

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 use crate::step::{self, Failure};
 
 const BUILD_SECONDS_LIMIT: f64 = 240.0;
-const CRATES_LIMIT: usize = 220;
-const BINARY_MEGABYTES_LIMIT: f64 = 25.0;
+/// The age format brings a third of them: its texts are translated.
+const CRATES_LIMIT: usize = 280;
+/// With zstd, age and their assembly; function names are a fifth of it.
+const BINARY_MEGABYTES_LIMIT: f64 = 28.0;
 const START_MILLISECONDS_LIMIT: f64 = 50.0;
 const WORKER_MEBIBYTES_LIMIT: f64 = 8.0;
 

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: hostile bytes for everything that reads from another process, with AddressSanitizer.
+//! `cargo xtask fuzz`: hostile bytes for everything that reads from another process or a file, with AddressSanitizer.
 //!
 //! The targets are programs of `fuzz/`, a workspace of its own, so that no other build knows of them. They are built by the
 //! same stable compiler as everything else: what is still unstable about sanitizers is switched on for this build alone.
@@ -13,7 +13,7 @@ use crate::step::{self, Failure};
 use crate::tools::{self, Missing};
 
 /// One for each decoder.
-const TARGETS: [&str; 3] = ["channel_frames", "node_json", "node_advanced"];
+const TARGETS: [&str; 6] = ["channel_frames", "node_json", "node_advanced", "stream_age", "stream_gzip", "stream_zstd"];
 /// What a run takes when nothing else is said.
 const DEFAULT_SECONDS: u64 = 30;
 
@@ -21,7 +21,7 @@ const DEFAULT_SECONDS: u64 = 30;
 const INPUT_BYTES: usize = 16 * 1024;
 /// One input takes less than a millisecond; one that takes this long is a finding.
 const INPUT_SECONDS: u64 = 10;
-/// The targets set limits of 1 MiB: who takes this much at once has believed an announced length.
+/// The targets set limits of 1 MiB, or 4 for streams: who takes this much at once has believed an announced length.
 const ALLOCATION_MEBIBYTES: usize = 32;
 /// Of one target with its corpus and what AddressSanitizer needs.
 const RESIDENT_MEBIBYTES: usize = 1024;
@@ -143,7 +143,8 @@ impl Built {
 
     fn start<'a>(&self, name: &'a str, seconds: u64) -> Result<Running<'a>, Failure> {
         let (corpus, artifacts) = (self.folder_for("corpus", name)?, self.folder_for("artifacts", name)?);
-        step::output(Command::new(self.programs.join("seeds")).arg(name).arg(&corpus))?;
+        let (variable, options) = sanitizer::ADDRESS_OPTIONS;
+        step::output(Command::new(self.programs.join("seeds")).arg(name).arg(&corpus).env(variable, options))?;
         let log = self.folder.join(format!("{name}.log"));
         let cannot_log = |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", log.display()));
         let to_log = File::create(&log).map_err(cannot_log)?;
@@ -167,7 +168,9 @@ impl Built {
 
     fn command(&self, target: &str) -> Command {
         let mut command = Command::new(self.programs.join(target));
+        let (variable, options) = sanitizer::ADDRESS_OPTIONS;
         command
+            .env(variable, options)
             .arg(format!("-max_len={INPUT_BYTES}"))
             .arg(format!("-timeout={INPUT_SECONDS}"))
             .arg(format!("-malloc_limit_mb={ALLOCATION_MEBIBYTES}"))

@@ -1,26 +1,33 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
 //! ```text
-//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ loom ──▶ fuzz, 30 s ──▶ torture, short ──▶ first minutes (cold build, crates, binary, start, resting worker)
-//! test ─▶ tools (chromium, node, npm) ──▶ cargo test ──▶ browser tests
+//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ loom ──▶ fuzz, 30 s ──▶ torture, storm and soak, short ──▶ first minutes (cold build, crates, binary, start, resting worker)
+//! test ─▶ tools (chromium, node, brokers, …) ──▶ brokers start while cargo builds ──▶ cargo test ──▶ browser tests
 //! nightly ─▶ fuzz, 10 min ──▶ asan ──▶ valgrind ──▶ long tests
 //! bench ─▶ release build ──▶ the program of `bench/`
 //! torture ─▶ release build ──▶ the program of `torture/`
+//! storm ─▶ release build ──▶ the other program of `torture/`: the same for queues
+//! soak ─▶ release build ──▶ the third one: a day of a server in minutes ──▶ the picture of its memory
 //! ```
 //!
 //! Nothing here is needed to build or use Phalanx.
 
 mod bench;
+mod brokers;
 mod ci;
+mod features;
 mod first_minutes;
 mod fuzz;
 mod model;
 mod nightly;
 mod sanitizer;
+mod soak;
 mod step;
+mod storm;
 mod test;
 mod tools;
 mod torture;
+mod verdicts;
 
 use std::process::ExitCode;
 
@@ -51,11 +58,17 @@ Commands:
   bench gate             how evenly the workers of one listener share connections, and what that costs
   bench ipc              messages between two processes beside a socket pair, ipc-channel and child_process.fork
   bench thread           pools, workers, ports, atomics and rings beside tokio, rayon, crossbeam, piscina and Node
+  bench queue            durable jobs and messages beside a bare SQLite owner, BullMQ, lapin, amqplib, rdkafka
   bench spawn            programs started and waited for, beside std, tokio and child_process.spawn
   bench CASE --quick     a smoke run of a few seconds; `bench CASE --help` lists the rest
   torture                kills, reloads and starves clusters under load; a table of what their clients saw
   torture --short        the same in at most three minutes; `--list` names the scenarios, `--only NAME` chooses,
                          `--seed N` repeats, `--minutes M` lengthens, `--peers` adds the rivals
+  storm [KEEPER…]        producers, workers and the keeper of a queue are killed, stopped and cut off at random; then every
+                         confirmed job is asked for. `--seconds N` for each, `--seed N` repeats
+  soak [--minutes 20]    a day of the server in minutes: every request, good and bad, crashes and reloads; fails if the memory of
+                         any process is not flat (from 10 minutes on). `--seed N` repeats, `--subject PATH` another program, `--draw FILE` the
+                         picture of the last run once more
 ";
 
 fn main() -> ExitCode {
@@ -80,6 +93,8 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "first-minutes" => first_minutes::run(),
         "bench" => bench::run(rest),
         "torture" => torture::run(rest),
+        "storm" => storm::run(rest),
+        "soak" => soak::run(rest),
         "fuzz" => fuzz::run(rest),
         "loom" => model::run(),
         "asan" => nightly::address_sanitizer(),

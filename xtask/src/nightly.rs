@@ -1,7 +1,7 @@
 //! `cargo xtask nightly`: what takes too long for every change.
 //!
 //! ```text
-//! fuzz, 10 minutes a target ──▶ tests with AddressSanitizer ──▶ unit tests under valgrind ──▶ tests in their long form
+//! fuzz, 10 minutes a target ──▶ tests with AddressSanitizer ──▶ unit tests under valgrind ──▶ tests in their long form ──▶ storms over queues ──▶ soak
 //! ```
 //!
 //! Each part runs although an earlier one failed; the failures stand together at the end.
@@ -10,9 +10,13 @@ use std::path::Path;
 
 use crate::step::{self, Failure};
 use crate::tools::{self, Missing};
-use crate::{fuzz, sanitizer};
+use crate::{fuzz, sanitizer, soak, storm};
 
 const FUZZ_SECONDS: u64 = 600;
+/// For each keeper of a queue.
+const STORM_SECONDS: &str = "600";
+/// Enough for the worker that is left alone to be judged.
+const SOAK_MINUTES: &str = "20";
 /// The crates with unsafe code, and which of their tests: not those that weigh single threads, which are heavier here.
 const WITH_UNSAFE_CODE: [(&str, &[&str]); 4] = [
     ("phalanx-shared", &["--tests"]),
@@ -46,6 +50,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         ("AddressSanitizer", address_sanitizer()),
         ("valgrind", valgrind()),
         ("long tests", long_tests()),
+        ("storm", storm::run(&["--seconds".to_owned(), STORM_SECONDS.to_owned()])),
+        ("soak", soak::run(&["--minutes".to_owned(), SOAK_MINUTES.to_owned()])),
     ];
     let failed: Vec<String> = parts
         .into_iter()

@@ -6,6 +6,8 @@ use crate::step::{self, Failure};
 
 /// AddressSanitizer: what is read or written outside of an allocation, used after it was freed, or leaked.
 pub(crate) const ADDRESS: &str = "-Zsanitizer=address";
+/// libdeflate has the same private table several times, once for each kind of processor, of one name and size: no fault.
+pub(crate) const ADDRESS_OPTIONS: (&str, &str) = ("ASAN_OPTIONS", "detect_odr_violation=1");
 
 /// The platform that we run on. Named explicitly, cargo builds its scripts and macros without our flags.
 pub(crate) fn host() -> Result<String, Failure> {

@@ -68,21 +68,27 @@ pub(crate) struct Passed {
     pub(crate) succeeded: bool,
 }
 
-/// Announces and runs `command`, passes its standard output on, and shows each line of it to `watch`.
+/// Announces and runs `command`, passes on what it writes, and shows each line of that to `watch`. Standard output and errors come
+/// through one pipe, so that they are in their order.
 pub(crate) fn run_watched(command: &mut Command, mut watch: impl FnMut(&str)) -> Result<Passed, Failure> {
     let line = announce(command);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(&line, &error))?;
-    if let Some(stdout) = child.stdout.take() {
-        let mut own_stdout = std::io::stdout().lock();
-        for text in BufReader::new(stdout).split(b'\n') {
-            let Ok(text) = text else { break };
-            let text = String::from_utf8_lossy(&text);
-            // A closed terminal must not end the run: the tests' own verdict still counts.
-            let _ = writeln!(own_stdout, "{text}");
-            watch(&text);
-        }
+    let (output, input) = std::io::pipe().map_err(|error| cannot_start(&line, &error))?;
+    let errors = input.try_clone().map_err(|error| cannot_start(&line, &error))?;
+    // Colours would hide words from `watch`.
+    command.env("CARGO_TERM_COLOR", "never");
+    let child = command.stdin(Stdio::null()).stdout(input).stderr(errors).spawn();
+    // Our own ends of the pipe, or it would never be at its end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = child.map_err(|error| cannot_start(&line, &error))?;
+    let mut own_stdout = std::io::stdout().lock();
+    for text in BufReader::new(output).split(b'\n') {
+        let Ok(text) = text else { break };
+        let text = String::from_utf8_lossy(&text);
+        // A closed terminal must not end the run: the tests' own verdict still counts.
+        let _ = writeln!(own_stdout, "{text}");
+        watch(&text);
     }
+    drop(own_stdout);
     let status = child.wait().map_err(|error| cannot_start(&line, &error))?;
     Ok(Passed { line, succeeded: status.success() })
 }
@@ -105,4 +111,19 @@ fn written_out(command: &Command) -> String {
 
 fn cannot_start(line: &str, error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot run `{line}`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_writes_is_seen_in_its_order_and_its_end_too() {
+        let mut lines = Vec::new();
+        let mut program = Command::new("sh");
+        program.args(["-c", "echo one; echo two >&2; echo three; exit 3"]);
+        let passed = run_watched(&mut program, |line| lines.push(line.to_owned())).expect("it runs");
+        assert_eq!(lines, ["one", "two", "three"]);
+        assert!(!passed.succeeded);
+    }
 }

@@ -1,14 +1,21 @@
-//! `cargo xtask test`: cargo's tests, then those that need a browser; nothing is skipped in silence, and nothing at all under `CI=true`.
+//! `cargo xtask test`: cargo's tests, with brokers for those of the queues, then those of heap profiles and those that need a browser; nothing is skipped in silence, and nothing at all under `CI=true`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::brokers::Brokers;
+use crate::features;
 use crate::step::{self, Failure};
 use crate::tools::{self, Missing};
+use crate::verdicts::Verdicts;
 
 /// In `tests/node` the packages are Node itself, in the versions that the channel is tested against.
 const FOLDERS_WITH_NODE_PACKAGES: [&str; 3] = ["tests/browser", "tests/node", "bench/peers/node"];
+
+/// Heap profiles need jemalloc as the allocator of the whole process: a build of its own, of one small crate.
+const HEAP_PROFILES: [&str; 7] =
+    ["test", "--package", "phalanx-memory", "--features", "heap-profile", "--test", "heap_profile"];
 
 /// Runs the tests; `arguments` are `--install` and parts of test names.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -18,22 +25,39 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         tools::install_node_packages(&step::repository().join(folder))?;
     }
 
+    let features = features::provide(plan.missing)?;
+    let mut brokers = Brokers::start()?;
+    step::run(step::cargo().args(["test", "--workspace", "--no-run", "--quiet"]).args(&features))?;
+
     let mut verdicts = Verdicts::default();
     let mut cargo_test = step::cargo();
-    cargo_test.args(["test", "--workspace", "--no-fail-fast"]).args(&plan.filters);
+    cargo_test.args(["test", "--workspace", "--no-fail-fast"]).args(&features).args(&plan.filters);
+    cargo_test.envs(brokers.variables(plan.missing)?);
     let photos = photos_beside_the_checkout();
     if let Some(photos) = &photos {
         cargo_test.env("PHALANX_PHOTOS", photos);
     }
-    let passed = step::run_watched(&mut cargo_test, |line| verdicts.note(line))?;
-    let mut failed: Vec<String> = if passed.succeeded { Vec::new() } else { vec![passed.line] };
+    let mut runs = vec![cargo_test];
+    if plan.filters.is_empty() && tools::MAKE.find().is_some() {
+        let mut heap_profiles = step::cargo();
+        heap_profiles.args(HEAP_PROFILES);
+        runs.push(heap_profiles);
+    }
+    let mut failed = Vec::new();
+    for run in &mut runs {
+        let passed = step::run_watched(run, |line| verdicts.note(line))?;
+        if !passed.succeeded {
+            failed.push(passed.line);
+        }
+    }
+    drop(brokers);
 
     if plan.filters.is_empty()
         && let Err(failure) = browser_tests(photos.as_deref(), plan.missing)
     {
         failed.push(failure.to_string());
     }
-    verdicts.print();
+    print!("{verdicts}");
     if failed.is_empty() { Ok(()) } else { Err(Failure::new(format!("failed: {}", failed.join("; ")))) }
 }
 
@@ -64,25 +88,6 @@ impl Plan {
     }
 }
 
-/// The lines `test result: …` of all test programs, so that they can stand together at the end.
-#[derive(Default)]
-struct Verdicts(Vec<String>);
-
-impl Verdicts {
-    fn note(&mut self, line: &str) {
-        if line.starts_with("test result: ") {
-            self.0.push(line.to_owned());
-        }
-    }
-
-    fn print(&self) {
-        println!("\n==> results of {} test programs", self.0.len());
-        for verdict in &self.0 {
-            println!("{verdict}");
-        }
-    }
-}
-
 /// Photos for the tests that like real ones: `PHALANX_PHOTOS`, or the folder `shared/photos` beside the checkout.
 fn photos_beside_the_checkout() -> Option<OsString> {
     if let Some(photos) = std::env::var_os("PHALANX_PHOTOS") {
@@ -92,7 +97,7 @@ fn photos_beside_the_checkout() -> Option<OsString> {
     photos.is_dir().then(|| photos.into_os_string())
 }
 
-/// Runs `tests/browser/` against the debug binary, if both the folder and a browser are there.
+/// Runs `tests/browser/` against the binary that cargo has built for the other tests, if both the folder and a browser are there.
 fn browser_tests(photos: Option<&std::ffi::OsStr>, missing: Missing) -> Result<(), Failure> {
     let scripts = browser_scripts(&step::repository().join("tests/browser"));
     if scripts.is_empty() {
@@ -104,10 +109,11 @@ fn browser_tests(photos: Option<&std::ffi::OsStr>, missing: Missing) -> Result<(
             Missing::Install => Err(Failure::new("the browser test needs node and chromium")),
         };
     };
-    step::run(step::cargo().args(["build", "--package", "phalanx-server"]))?;
+    // Built by cargo's tests, for those of the server.
+    let server = step::target_folder()?.join("debug/phalanx");
     let mut tests = Command::new(node);
     tests.current_dir(step::repository()).arg("--test").args(scripts);
-    tests.env("PHALANX_BIN", step::target_folder()?.join("debug/phalanx")).env("PHALANX_CHROMIUM", chromium);
+    tests.env("PHALANX_BIN", server).env("PHALANX_CHROMIUM", chromium);
     if let Some(photos) = photos {
         tests.env("PHALANX_PHOTOS", photos);
     }
@@ -130,14 +136,6 @@ fn browser_scripts(folder: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_results_are_kept_for_the_end() {
-        let mut verdicts = Verdicts::default();
-        verdicts.note("running 2 tests");
-        verdicts.note("test result: ok. 2 passed; 0 failed; 0 ignored");
-        assert_eq!(verdicts.0, ["test result: ok. 2 passed; 0 failed; 0 ignored"]);
-    }
 
     #[test]
     fn an_unknown_option_is_named() {

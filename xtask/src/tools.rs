@@ -5,43 +5,130 @@ use std::process::Command;
 
 use crate::step::{self, Failure};
 
-/// A program outside the workspace.
+/// Something outside the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tool {
-    /// Names under which distributions install it, the preferred one first.
-    programs: &'static [&'static str],
+    /// What it is called when it is missing.
+    name: &'static str,
+    /// Where distributions install it, the preferred place first: a program on the PATH, or a path, in which one folder may
+    /// be `*`.
+    places: &'static [&'static str],
     /// The Debian package that brings it.
     package: &'static str,
-    /// What cannot be tested without it.
+    /// What cannot be done without it.
     pub(crate) needed_for: &'static str,
 }
 
 pub(crate) const CHROMIUM: Tool = Tool {
-    programs: &["chromium", "chromium-browser", "google-chrome"],
+    name: "chromium",
+    places: &["chromium", "chromium-browser", "google-chrome"],
     package: "chromium",
     needed_for: "the browser test of the page at /",
 };
 pub(crate) const NODE: Tool = Tool {
-    programs: &["node", "nodejs"],
+    name: "node",
+    places: &["node", "nodejs"],
     package: "nodejs",
     needed_for: "the browser test and the tests with Node peers",
 };
 pub(crate) const NPM: Tool = Tool {
-    programs: &["npm"],
+    name: "npm",
+    places: &["npm"],
     package: "npm",
     needed_for: "the packages of the browser test, of the Node peers and of the Node versions",
 };
 
 pub(crate) const CXX: Tool = Tool {
-    programs: &["c++", "g++", "clang++"],
+    name: "c++",
+    places: &["c++", "g++", "clang++"],
     package: "g++",
-    needed_for: "libFuzzer, which drives the fuzz targets",
+    needed_for: "libFuzzer, which drives the fuzz targets, and librdkafka",
 };
 pub(crate) const VALGRIND: Tool =
-    Tool { programs: &["valgrind"], package: "valgrind", needed_for: "the unit tests under valgrind" };
+    Tool { name: "valgrind", places: &["valgrind"], package: "valgrind", needed_for: "the unit tests under valgrind" };
 
-/// All that `cargo xtask test` looks for.
-pub(crate) const FOR_TESTS: [Tool; 3] = [CHROMIUM, NODE, NPM];
+pub(crate) const MAKE: Tool = Tool {
+    name: "make",
+    places: &["make"],
+    package: "make",
+    needed_for: "librdkafka: queues on Kafka; jemalloc: heap profiles",
+};
+const PKG_CONFIG: Tool = Tool {
+    name: "pkg-config",
+    places: &["pkg-config"],
+    package: "pkg-config",
+    needed_for: "finding OpenSSL: queues on Kafka",
+};
+const OPENSSL: Tool = Tool {
+    name: "OpenSSL's headers",
+    places: &["/usr/include/openssl/ssl.h"],
+    package: "libssl-dev",
+    needed_for: "TLS and passwords of librdkafka: queues on Kafka",
+};
+
+pub(crate) const RABBITMQ: Tool = Tool {
+    name: "rabbitmq-server",
+    places: &["/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"],
+    package: "rabbitmq-server",
+    needed_for: "the tests of queues on RabbitMQ",
+};
+pub(crate) const JAVA: Tool = Tool {
+    name: "java",
+    places: &["java"],
+    package: "default-jre-headless",
+    needed_for: "the tests of queues on a real Kafka",
+};
+pub(crate) const MAVEN: Tool = Tool {
+    name: "mvn",
+    places: &["mvn"],
+    package: "maven",
+    needed_for: "fetching Kafka for the tests of queues on a real one",
+};
+pub(crate) const POSTGRESQL: Tool = Tool {
+    name: "postgres",
+    places: &["/usr/lib/postgresql/*/bin/postgres", "postgres"],
+    package: "postgresql",
+    needed_for: "the tests of queues on PostgreSQL",
+};
+const REDIS: Tool = Tool {
+    name: "redis-server",
+    places: &["redis-server"],
+    package: "redis-server",
+    needed_for: "the tests of the peers that keep their jobs in Redis",
+};
+
+const AGE: Tool = Tool {
+    name: "age",
+    places: &["age"],
+    package: "age",
+    needed_for: "the tests that it and we read what the other encrypts",
+};
+
+const GZIP: Tool = Tool {
+    name: "gzip",
+    places: &["gzip"],
+    package: "gzip",
+    needed_for: "the tests that it reads our gzip, and we its",
+};
+const PIGZ: Tool = Tool {
+    name: "pigz",
+    places: &["pigz"],
+    package: "pigz",
+    needed_for: "the tests that our gzip is no larger than its",
+};
+const ZSTD: Tool = Tool {
+    name: "zstd",
+    places: &["zstd"],
+    package: "zstd",
+    needed_for: "the tests that it reads our zstd, and we its",
+};
+
+/// All that `cargo xtask test` looks for, beside what it is built with.
+pub(crate) const FOR_TESTS: [Tool; 12] =
+    [CHROMIUM, NODE, NPM, RABBITMQ, JAVA, MAVEN, POSTGRESQL, REDIS, AGE, GZIP, PIGZ, ZSTD];
+
+/// What the features of all brokers are built with.
+pub(crate) const FOR_FEATURES: [Tool; 4] = [CXX, MAKE, PKG_CONFIG, OPENSSL];
 
 /// What may be done about a missing tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +150,7 @@ impl Missing {
 impl Tool {
     /// Where it is installed, if it is.
     pub(crate) fn find(self) -> Option<PathBuf> {
-        self.programs.iter().find_map(|program| find_program(program))
+        self.places.iter().find_map(|place| find(place))
     }
 }
 
@@ -78,7 +165,7 @@ pub(crate) fn provide(tools: &[Tool], missing: Missing) -> Result<(), Failure> {
         Missing::Skip => {
             println!("To install what is missing: sudo apt-get install --no-install-recommends {}", packages.join(" "));
             for tool in absent {
-                println!("Skipped without {}: {}", tool.programs[0], tool.needed_for);
+                println!("Skipped without {}: {}", tool.name, tool.needed_for);
             }
             Ok(())
         }
@@ -88,7 +175,7 @@ pub(crate) fn provide(tools: &[Tool], missing: Missing) -> Result<(), Failure> {
                 None => Ok(()),
                 Some(tool) => Err(Failure::new(format!(
                     "{} is still missing after installing the package {}; it is needed for {}",
-                    tool.programs[0], tool.package, tool.needed_for
+                    tool.name, tool.package, tool.needed_for
                 ))),
             }
         }
@@ -127,9 +214,33 @@ pub(crate) fn install_node_packages(folder: &Path) -> Result<(), Failure> {
     step::run(Command::new(npm).args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
 }
 
+/// The rival of our encryption.
+const RAGE_VERSION: &str = "0.12.1";
+
+/// `cargo install` of rage below `folder`, unless it is there: distributions that have it have an old one.
+pub(crate) fn install_rage(folder: &Path) -> Result<(), Failure> {
+    if folder.join("bin/rage").is_file() {
+        return Ok(());
+    }
+    let mut install = step::cargo();
+    install.args(["install", "rage", "--locked", "--version", RAGE_VERSION, "--root"]).arg(folder);
+    step::run(install.arg("--target-dir").arg(folder.join("build")))
+}
+
 fn is_newer(file: &Path, than: &Path) -> bool {
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
     matches!((changed(file), changed(than)), (Ok(file), Ok(than)) if file >= than)
+}
+
+fn find(place: &str) -> Option<PathBuf> {
+    match place.split_once("*/") {
+        None if place.starts_with('/') => Some(PathBuf::from(place)).filter(|file| file.is_file()),
+        None => find_program(place),
+        Some((above, below)) => {
+            let entries = Path::new(above).read_dir().ok()?;
+            entries.flatten().map(|entry| entry.path().join(below)).find(|file| file.is_file())
+        }
+    }
 }
 
 fn find_program(program: &str) -> Option<PathBuf> {
@@ -153,8 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_found_by_its_path_or_in_any_folder() {
+        assert_eq!(find("/proc/self/status"), Some(PathBuf::from("/proc/self/status")));
+        assert!(find("/proc/self/task/*/status").is_some());
+        assert_eq!(find("/proc/self/task/*/no-such-file"), None);
+    }
+
+    #[test]
     fn a_missing_tool_may_be_skipped() {
-        let absent = Tool { programs: &["no-such-program-anywhere"], package: "none", needed_for: "nothing" };
+        let places = &["no-such-program-anywhere", "/no/such/file", "/no/such/*/file"];
+        let absent = Tool { name: "it", places, package: "none", needed_for: "nothing" };
         assert!(provide(&[absent], Missing::Skip).is_ok());
     }
 }

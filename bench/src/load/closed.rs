@@ -1,7 +1,6 @@
 //! The closed loop: each client sends its next request when it has the answer to the last.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Outcome, Request, Reuse, Tally, exchange};
@@ -18,10 +17,24 @@ pub(crate) struct Clients {
 
 /// Keeps the clients busy for `duration`, then waits for what is under way; all of it counts.
 pub(crate) async fn run(address: SocketAddr, request: &Request, clients: Clients, duration: Duration) -> Tally {
-    let request = Arc::new(request.clone());
+    run_in_turn(address, std::slice::from_ref(request), clients, duration).await
+}
+
+/// The same with several requests: each client sends all of them in turn and begins with another one.
+pub(crate) async fn run_in_turn(
+    address: SocketAddr,
+    requests: &[Request],
+    clients: Clients,
+    duration: Duration,
+) -> Tally {
     let started = Instant::now();
     let tasks: Vec<_> = (0..clients.count)
-        .map(|_| tokio::spawn(client(address, Arc::clone(&request), clients.reuse, started + duration)))
+        .map(|first| {
+            let mut requests = requests.to_vec();
+            let first = first % requests.len().max(1);
+            requests.rotate_left(first);
+            tokio::spawn(client(address, requests, clients.reuse, started + duration))
+        })
         .collect();
     let mut total = Tally::new();
     for task in tasks {
@@ -34,15 +47,15 @@ pub(crate) async fn run(address: SocketAddr, request: &Request, clients: Clients
     total
 }
 
-async fn client(address: SocketAddr, request: Arc<Request>, reuse: Reuse, end: Instant) -> Tally {
+async fn client(address: SocketAddr, requests: Vec<Request>, reuse: Reuse, end: Instant) -> Tally {
     let mut tally = Tally::new();
     let mut kept = None;
-    loop {
+    for request in requests.iter().cycle() {
         let sent = Instant::now();
         if sent >= end {
-            return tally;
+            break;
         }
-        let result = exchange(address, &request, &mut kept).await;
+        let result = exchange(address, request, &mut kept).await;
         if reuse == Reuse::OnePerRequest {
             kept = None;
         }
@@ -57,4 +70,5 @@ async fn client(address: SocketAddr, request: Arc<Request>, reuse: Reuse, end: I
             tally.note_phases(&timing);
         }
     }
+    tally
 }

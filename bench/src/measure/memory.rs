@@ -56,6 +56,11 @@ impl Sampler {
     }
 }
 
+/// What the tree below `root` holds now.
+pub(crate) fn level(root: i32) -> Peak {
+    sum(&tree::pids(root))
+}
+
 fn sum(pids: &[i32]) -> Peak {
     pids.iter().filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()).fold(
         Peak::default(),

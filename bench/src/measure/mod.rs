@@ -3,7 +3,7 @@
 mod memory;
 mod tree;
 
-pub(crate) use memory::Peak;
+pub(crate) use memory::{Peak, level};
 pub(crate) use tree::{CpuTime, kill_tree};
 
 use std::time::{Duration, Instant};

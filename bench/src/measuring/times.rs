@@ -29,6 +29,16 @@ impl Times {
         self.0.value_at_quantile(share) as f64 / 1e3
     }
 
+    /// Nanoseconds, and how many took so long: for [`add_counted`](Self::add_counted) in another process.
+    pub fn counted(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()))
+    }
+
+    /// So many more that took so many nanoseconds.
+    pub fn add_counted(&mut self, nanoseconds: u64, count: u64) {
+        self.0.saturating_record_n(nanoseconds, count);
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.0.len()
@@ -45,6 +55,9 @@ mod tests {
         for microseconds in 1..=100 {
             times.add(Duration::from_micros(microseconds));
         }
+        let mut same = Times::new()?;
+        times.counted().for_each(|(nanoseconds, count)| same.add_counted(nanoseconds, count));
+        assert_eq!(same.microseconds_at(0.99), times.microseconds_at(0.99));
         let near = |share, expected: f64| (times.microseconds_at(share) - expected).abs() < 0.2;
         assert!(near(0.5, 50.0) && near(0.99, 99.0) && times.count() == 100);
         Ok(())

@@ -76,7 +76,7 @@ impl Contender {
     }
 
     /// How to start it with `workers` workers at `address`, or why that cannot be done here.
-    pub(super) fn launch(self, address: SocketAddr, workers: usize) -> Result<Launch, Absent> {
+    pub(crate) fn launch(self, address: SocketAddr, workers: usize) -> Result<Launch, Absent> {
         match self {
             Self::Phalanx => phalanx_serve(address, workers, &[]),
             Self::PhalanxThreads => phalanx_serve(address, workers, &["--isolate", "thread"]),
@@ -113,6 +113,16 @@ impl Contender {
 }
 
 fn phalanx_serve(address: SocketAddr, workers: usize, options: &[&str]) -> Result<Launch, Absent> {
+    phalanx_serve_of(built_beside_us("phalanx")?, address, workers, options)
+}
+
+/// `phalanx serve` of another build.
+pub(crate) fn phalanx_serve_of(
+    program: PathBuf,
+    address: SocketAddr,
+    workers: usize,
+    options: &[&str],
+) -> Result<Launch, Absent> {
     let folder = folder()?;
     let mut arguments: Vec<OsString> = ["serve", "--listen", &address.to_string()].map(OsString::from).into();
     arguments.extend([
@@ -124,7 +134,7 @@ fn phalanx_serve(address: SocketAddr, workers: usize, options: &[&str]) -> Resul
     arguments.extend(options.iter().map(OsString::from));
     let environment = ["PHALANX_MAX_CONNECTIONS_PER_IP", "PHALANX_MAX_CONNECTIONS"];
     Ok(Launch {
-        program: built_beside_us("phalanx")?,
+        program,
         arguments,
         environment: environment.map(|name| (name, CONNECTIONS_FROM_HERE.into())).into(),
         ready_path: "/livez",
@@ -176,13 +186,13 @@ pub(super) fn folder() -> Result<tempfile::TempDir, Absent> {
         .map_err(|error| Absent(format!("no temporary folder for it: {error}")))
 }
 
-pub(super) fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let candidates = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     candidates.map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
 }
 
-pub(super) fn first_line(command: &mut Command) -> Option<String> {
+pub(crate) fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
     String::from_utf8_lossy(&text).lines().next().map(str::to_owned)

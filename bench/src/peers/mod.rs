@@ -8,8 +8,8 @@ mod nginx;
 mod running;
 
 pub(crate) use catalogue::{
-    Contender, Side, built_beside_us, crate_version, node_program, node_script, node_script_with_packages,
-    node_version, package_version, phalanx_version, rustc_version,
+    Contender, Side, built_beside_us, crate_version, find_program, first_line, node_program, node_script,
+    node_script_with_packages, node_version, package_version, phalanx_serve_of, phalanx_version, rustc_version,
 };
 pub(crate) use measuring::figures;
 pub(crate) use running::Running;

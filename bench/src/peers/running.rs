@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::{Absent, Contender};
+use super::{Absent, Contender, Launch};
 use crate::measure::kill_tree;
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -30,8 +30,13 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `contender` on a free port of the loopback interface and waits until it answers.
     pub(crate) fn start(contender: Contender, workers: usize) -> Result<Self, Absent> {
+        Self::launch(|address| contender.launch(address, workers))
+    }
+
+    /// The same for a server that is started as `launch` says.
+    pub(crate) fn launch(launch: impl FnOnce(SocketAddr) -> Result<Launch, Absent>) -> Result<Self, Absent> {
         let address = free_address().map_err(|error| Absent(format!("no free port: {error}")))?;
-        let launch = contender.launch(address, workers)?;
+        let launch = launch(address)?;
         let log = launch.folder.path().join("log");
         let to_log = || std::fs::File::options().create(true).append(true).open(&log);
         let (stdout, stderr) = to_log()

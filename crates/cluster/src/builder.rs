@@ -9,6 +9,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
+use crate::companion::{COMPANION_ROLE, CompanionCode};
 use crate::control::WORKER_ROLE;
 use crate::dispatcher::DISPATCHER_ROLE;
 use crate::hub::Primary;
@@ -44,6 +45,7 @@ pub struct Cluster {
     pub(crate) settings: Option<SettingsSource>,
     pub(crate) front: FrontSettings,
     pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) companions: Vec<(String, CompanionCode)>,
 }
 
 impl Cluster {
@@ -62,6 +64,7 @@ impl Cluster {
             settings: None,
             front: FrontSettings::default(),
             pid_file: None,
+            companions: Vec::new(),
         }
     }
 
@@ -161,6 +164,9 @@ impl Cluster {
         if let Some(role) = phalanx_process::take_role(WORKER_ROLE) {
             return crate::worker::run(role, code);
         }
+        if let Some(role) = phalanx_process::take_role(COMPANION_ROLE) {
+            crate::companion::play(role, self)
+        }
         #[cfg(feature = "control")]
         if let Some(role) = phalanx_process::take_role(crate::front::link::FRONT_ROLE) {
             crate::front::run(role)
@@ -192,6 +198,6 @@ impl Cluster {
             let what = "0 workers, and no code in the primary that could start one: nothing would ever run".into();
             return Err(Error::Setting { what });
         }
-        Ok(())
+        self.validate_companions()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use phalanx_memory::Leak;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::ClusterSecret;
@@ -71,6 +72,41 @@ pub(crate) enum ToWorker {
     Borrow { place: Place, from: usize },
     /// Accept from those no more.
     GiveBack { place: Place },
+    /// Write a profile of the heap into the file that comes along; answered by [`ToPrimary::HeapProfiled`].
+    HeapProfile { request: u64, worker: WorkerId, wish: HeapProfile },
+}
+
+/// What a worker shall do about the profile of its heap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum HeapProfile {
+    /// Begin to sample.
+    On,
+    /// Stop sampling.
+    Off,
+    /// What lives now, as pprof reads it.
+    Pprof,
+    /// The same as a flame graph.
+    FlameGraph,
+}
+
+impl HeapProfile {
+    /// Whether only sampling is switched: nothing is written.
+    pub(crate) fn is_switch(self) -> bool {
+        matches!(self, HeapProfile::On | HeapProfile::Off)
+    }
+}
+
+/// Most bytes of a profile that are handed on (64 MiB): those of large programs have some hundred KiB.
+pub(crate) const MOST_PROFILE_BYTES: u64 = 64 << 20;
+
+/// What is in a profile of the heap.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeapFigures {
+    pub(crate) live_bytes: u64,
+    /// Allocations that were sampled.
+    pub(crate) samples: u64,
+    /// Bytes that were written.
+    pub(crate) length: u64,
 }
 
 /// From a worker to the primary; as above.
@@ -88,4 +124,8 @@ pub(crate) enum ToPrimary {
     Probed(Result<(), String>),
     /// It accepts nothing more: somebody else than the primary has told it to leave.
     Leaves,
+    /// It seems to leak.
+    Leaks(Leak),
+    /// The profile is written, or why not.
+    HeapProfiled { request: u64, result: Result<HeapFigures, String> },
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use phalanx_memory::Leak;
 use phalanx_process::ExitStatus;
 
-use crate::supervisor::{KillReason, RecycleReason};
+use crate::supervisor::{Holder, KillReason, RecycleReason};
 use crate::{ListenAddress, Message, Place, Reply, WorkerId};
 
 /// Why and how a worker ended.
@@ -159,6 +160,41 @@ pub enum Event {
     },
     /// The log files were moved away (SIGUSR1): whoever writes one opens it anew.
     ReopenLogs,
+    /// A worker seems to leak. Said once for each resource and worker.
+    Leak {
+        /// The worker.
+        worker: WorkerId,
+        /// What grows, how fast, and how sure that is.
+        leak: Leak,
+    },
+    /// A worker is to be replaced, and there is not enough memory for its successor beside it. It is said once of a worker,
+    /// which waits for a moment, and then leaves before its successor starts, if all others serve.
+    ShortOfMemory {
+        /// The worker.
+        worker: WorkerId,
+        /// What the worker uses, and a margin, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+    },
+    /// The cluster begins, and its workers have a hard limit of memory.
+    HardLimit {
+        /// The limit of each, in bytes.
+        bytes: u64,
+        /// Who holds them below it.
+        holder: Holder,
+        /// The kernel's control groups, or why there are none.
+        details: String,
+    },
+    /// The kernel has ended processes of a worker, or the worker itself: together they used more than the hard limit.
+    OutOfMemory {
+        /// The worker.
+        worker: WorkerId,
+        /// How many processes.
+        processes: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// A worker's event loop stood still; its threads are asked where they are, and then it is killed.
     Hung {
         /// The worker.
@@ -196,6 +232,10 @@ impl Event {
             Event::Recycle { .. } => "recycle",
             Event::GaveUp { .. } => "gave-up",
             Event::ReopenLogs => "reopen-logs",
+            Event::Leak { .. } => "leak",
+            Event::ShortOfMemory { .. } => "short-of-memory",
+            Event::HardLimit { .. } => "hard-limit",
+            Event::OutOfMemory { .. } => "out-of-memory",
             Event::Hung { .. } => "hung",
             Event::Stacks { .. } => "stacks",
         }
@@ -215,6 +255,9 @@ impl Event {
             | Event::Exit { worker, .. }
             | Event::Recycle { worker, .. }
             | Event::Stacks { worker, .. }
+            | Event::Leak { worker, .. }
+            | Event::OutOfMemory { worker, .. }
+            | Event::ShortOfMemory { worker, .. }
             | Event::Hung { worker } => Some(*worker),
             _ => None,
         }
@@ -279,6 +322,31 @@ impl fmt::Display for Event {
                 write!(f, "the worker of place {place} asked not to be started again: only a reload tries it again")
             }
             Event::ReopenLogs => write!(f, "log files are opened anew"),
+            Event::Leak { worker, leak } => write!(f, "worker {worker} seems to leak: {leak}"),
+            Event::ShortOfMemory { worker, needed, free } => write!(
+                f,
+                "worker {worker} is to be replaced, but its successor may need {} MiB beside it and {} MiB are free: it waits, and then leaves first if all others serve",
+                needed >> 20,
+                free >> 20
+            ),
+            Event::HardLimit { bytes, holder, details } => {
+                let mib = bytes >> 20;
+                match holder {
+                    Holder::Kernel => write!(
+                        f,
+                        "each worker may use at most {mib} MiB of memory, with its job processes; the kernel holds it there: {details}"
+                    ),
+                    Holder::Primary => write!(
+                        f,
+                        "each worker may use at most {mib} MiB of memory; it is looked at once a second, because there are no control groups: {details}"
+                    ),
+                }
+            }
+            Event::OutOfMemory { worker, processes, limit } => write!(
+                f,
+                "the kernel ended {processes} of the processes of worker {worker}: together they used more than their limit of {} MiB",
+                limit >> 20
+            ),
             Event::Hung { worker } => write!(f, "worker {worker} hangs: its event loop stands still"),
             Event::Stacks { worker, text } => write!(f, "the threads of worker {worker}:\n{text}"),
             Event::Stopping => write!(f, "stopping: the workers finish what they have"),

@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod companion;
 mod control;
 mod dispatcher;
 mod error;
@@ -65,6 +66,7 @@ pub mod supervisor;
 mod worker;
 
 pub use builder::{Affinity, Cluster};
+pub use companion::Companion;
 pub use error::{DoNotRestart, Error};
 pub use event::{Event, ExitReason};
 #[cfg(feature = "control")]
@@ -90,6 +92,11 @@ pub fn cluster() -> Cluster {
 /// Whether this process is the one that somebody started, and not a worker that a primary started.
 pub fn is_primary() -> bool {
     phalanx_process::role().is_none()
+}
+
+/// Whether this process is a [companion](Companion) of a cluster.
+pub fn is_companion() -> bool {
+    phalanx_process::role() == Some(companion::COMPANION_ROLE)
 }
 
 /// Whether this process is a worker of a cluster.

@@ -23,6 +23,7 @@ use crate::Error;
 use crate::control::{ToPrimary, ToWorker};
 use crate::listener::Borrowed;
 use crate::siblings::Siblings;
+use crate::worker::heap_profile;
 
 /// How long a worker may live on when its primary is gone.
 const ORPHAN_DEADLINE: Duration = Duration::from_millis(900);
@@ -176,6 +177,10 @@ impl Lifeline {
                     self.borrowed.borrow(place, from, sockets);
                 }
                 Ok(Received::Message(ToWorker::GiveBack { place }, _)) => self.borrowed.give_back(place),
+                Ok(Received::Message(ToWorker::HeapProfile { request, worker, wish }, files)) => {
+                    let title = format!("worker {worker}");
+                    heap_profile::answer(&self.control, request, wish, files.into_iter().next(), title);
+                }
                 Ok(Received::Message(ToWorker::Admit, _)) => drop(self.admit.send_replace(true)),
                 Ok(Received::Message(ToWorker::Probe { path }, _)) => {
                     // The primary sends the next one after our answer, or kills us: this queue is not full.

@@ -1,6 +1,8 @@
 //! [`Worker`]: a process of the cluster, as its own code sees it.
 
 mod birth;
+pub(crate) mod heap_profile;
+mod memory_watch;
 
 use std::sync::{Arc, Mutex};
 
@@ -112,6 +114,12 @@ impl Worker {
     /// This worker's page of the scoreboard.
     pub fn scoreboard(&self) -> &Slot {
         &self.inner.slot
+    }
+
+    /// What the other workers that live say in `field` of their pages, added up. A worker of any generation counts; one that
+    /// is gone does not, as soon as the primary has seen its end.
+    pub fn sum_of_others(&self, field: Field) -> u64 {
+        self.inner.siblings.slots().iter().fold(0, |sum: u64, slot| sum.saturating_add(slot.get(field)))
     }
 
     /// The figures of the whole cluster, of all its workers and the primary, as Prometheus reads them (text format 0.0.4, content

@@ -76,7 +76,7 @@ pub use plan::{Plan, plan};
 pub use probe::{ColorKind, Header, probe};
 pub use process::{Picture, Timings, Warning, process};
 pub use sample::sample_jpeg;
-pub use scratch::{SCRATCH_KEEPS_BYTES, Scratch};
+pub use scratch::{SCRATCH_ACCOUNT, SCRATCH_KEEPS_BYTES, Scratch};
 pub use transform::{Background, Output, Quality, Rotate, Transform};
 
 /// Makes a JPEG of at most `width` px, quality 80, never enlarged, with the default [`Limits`]: the three steps in one, for scripts and tests.

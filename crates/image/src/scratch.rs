@@ -1,16 +1,33 @@
 //! Memory that a thread keeps from one picture to the next, within a bound.
 
+use phalanx_memory::Account;
+
 /// Bytes that a [`Scratch`] keeps between jobs at most; what is above goes back to the system at the end of a job.
 pub const SCRATCH_KEEPS_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reused buffers of one thread: decoded planes, intermediate and output rasters, the resizer's own.
 ///
 /// Make one per thread and pass it to every [`process`](crate::process()); it saves the page faults of fresh memory. It never changes a
-/// result, and keeps at most [`SCRATCH_KEEPS_BYTES`].
-#[derive(Debug, Default)]
+/// result, and keeps at most [`SCRATCH_KEEPS_BYTES`]. What all of a process keep together is listed as
+/// [`SCRATCH_ACCOUNT`] by [`phalanx_memory::accounts`].
+#[derive(Debug)]
 pub struct Scratch {
     pub(crate) buffers: Buffers,
     pub(crate) resizer: fast_image_resize::Resizer,
+    account: Account,
+}
+
+/// Under this name [`phalanx_memory::accounts`] lists what is kept between jobs.
+pub const SCRATCH_ACCOUNT: &str = "image buffers";
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch {
+            buffers: Buffers::default(),
+            resizer: fast_image_resize::Resizer::default(),
+            account: Account::named(SCRATCH_ACCOUNT),
+        }
+    }
 }
 
 impl Scratch {
@@ -28,11 +45,18 @@ impl Scratch {
 
     /// Gives memory back until the bound holds.
     pub(crate) fn trim(&mut self) {
-        if self.resizer.size_of_internal_buffers() > SCRATCH_KEEPS_BYTES / 2 {
+        self.trim_to(SCRATCH_KEEPS_BYTES as u64);
+    }
+
+    /// Gives memory back until no more than `bytes` are held: for who has less to spare than [`SCRATCH_KEEPS_BYTES`].
+    pub fn trim_to(&mut self, bytes: u64) {
+        let most = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if self.resizer.size_of_internal_buffers() > most / 2 {
             self.resizer.reset_internal_buffers();
         }
-        let rest = SCRATCH_KEEPS_BYTES - self.resizer.size_of_internal_buffers();
+        let rest = most.saturating_sub(self.resizer.size_of_internal_buffers());
         self.buffers.trim(rest);
+        self.account.set(self.bytes() as u64);
     }
 }
 
@@ -108,5 +132,8 @@ mod tests {
         scratch.buffers.give(vec![0; 100]);
         scratch.trim();
         assert_eq!(scratch.bytes(), 100);
+        assert!(phalanx_memory::accounts().iter().any(|line| line.name == SCRATCH_ACCOUNT && line.used >= 100));
+        scratch.trim_to(99);
+        assert_eq!(scratch.bytes(), 0);
     }
 }

@@ -70,7 +70,8 @@ fn noise(bytes: u32) -> Vec<u8> {
 #[test]
 fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
     let mut sources = Vec::new();
-    for (width, height) in [(16, 16), (300, 200), (900, 700), (40, 2000)] {
+    // The last ones are extreme: one line, one column, the longest side of an output.
+    for (width, height) in [(16, 16), (300, 200), (900, 700), (40, 2000), (1, 1), (4000, 1), (1, 3000), (8192, 5)] {
         let plain = rgb(width, height);
         let wild = noise(width * height * 3);
         let rgba = noise(width * height * 4);

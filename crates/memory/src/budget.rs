@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+
+use crate::account::{Count, register};
 
 /// A shared budget of bytes: reserve before you allocate, refuse the work if that fails.
 ///
@@ -20,19 +22,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Budget {
-    state: Arc<State>,
-}
-
-#[derive(Debug)]
-struct State {
     limit: u64,
-    reserved: AtomicU64,
+    count: Arc<Count>,
 }
 
 impl Budget {
     /// A budget of `bytes`, all free.
     pub fn new(bytes: u64) -> Budget {
-        Budget { state: Arc::new(State { limit: bytes, reserved: AtomicU64::new(0) }) }
+        Budget { limit: bytes, count: Arc::new(Count::new(Some(bytes))) }
+    }
+
+    /// A budget of `bytes` that [`accounts`](crate::accounts) lists under `name` as long as it lives.
+    ///
+    /// ```
+    /// use phalanx_memory::{Budget, accounts};
+    ///
+    /// let pictures = Budget::named("pictures", 1000);
+    /// let _upload = pictures.try_reserve(70).unwrap();
+    /// let line = accounts().into_iter().find(|line| line.name == "pictures").unwrap();
+    /// assert_eq!((line.used, line.peak, line.limit), (70, 70, Some(1000)));
+    /// ```
+    pub fn named(name: &'static str, bytes: u64) -> Budget {
+        let budget = Budget::new(bytes);
+        register(name, &budget.count);
+        budget
     }
 
     /// Takes `bytes` out of the budget until the reservation is dropped; fails at once if they are not free.
@@ -43,33 +56,38 @@ impl Budget {
 
     /// Bytes reserved now.
     pub fn reserved(&self) -> u64 {
-        self.state.reserved.load(Ordering::Relaxed)
+        self.count.used.load(Ordering::Relaxed)
     }
 
     /// Bytes free now.
     pub fn free(&self) -> u64 {
-        self.state.limit - self.reserved()
+        self.limit - self.reserved()
     }
 
     /// Bytes in all.
     pub fn limit(&self) -> u64 {
-        self.state.limit
+        self.limit
+    }
+
+    /// Most bytes that were ever reserved at once.
+    pub fn peak(&self) -> u64 {
+        self.count.peak.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: u64) -> Result<(), Exhausted> {
-        let limit = self.state.limit;
+        let limit = self.limit;
         // Relaxed: the count guards no other memory.
-        self.state
-            .reserved
+        self.count
+            .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |reserved| {
                 reserved.checked_add(bytes).filter(|sum| *sum <= limit)
             })
-            .map(|_| ())
+            .map(|reserved| self.count.raise_peak(reserved + bytes))
             .map_err(|reserved| Exhausted { wanted: bytes, free: limit - reserved, limit })
     }
 
     fn give_back(&self, bytes: u64) {
-        self.state.reserved.fetch_sub(bytes, Ordering::Relaxed);
+        self.count.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -182,7 +200,7 @@ mod tests {
         assert_eq!((reservation.bytes(), budget.free()), (10, 0));
         reservation.shrink_to(3);
         reservation.shrink_to(5);
-        assert_eq!((reservation.bytes(), budget.free()), (3, 7));
+        assert_eq!((reservation.bytes(), budget.free(), budget.peak()), (3, 7, 10));
         drop(reservation);
         assert_eq!(budget.free(), 10);
     }

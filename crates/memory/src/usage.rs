@@ -1,78 +1,177 @@
-//! [`usage`] and [`footprint`]: what a process uses now.
+//! [`usage`]: the whole picture of what a process uses now; [`resident`] is the cheap figure.
+//!
+//! ```text
+//!   /proc/PID/statm ────────► resident(), anonymous()   one small read, 2 µs: for loops
+//!   /proc/PID/smaps_rollup ─┐
+//!   /proc/PID/status ───────┼─► usage()                 walks all mappings, 0.1 to several ms: for reports
+//!   the allocator, accounts ┘
+//! ```
 
+use std::fmt;
 use std::path::PathBuf;
 
-use crate::Error;
+use crate::account::{PoolUsage, accounts};
+use crate::heap::{Heap, heap};
+use crate::{Error, rollup};
 
-/// What a process uses, read cheaply: once a second for every worker costs nothing worth mentioning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a process uses now. All sizes are in bytes; what could not be read is `None`, never 0.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Bytes in memory now, shared ones included (RSS).
-    pub resident: u64,
-    /// The part of `resident` that is backed by files or shared memory: the program itself, libraries, segments.
-    pub shared: u64,
-    /// Bytes of address space (most of it costs nothing).
-    pub virtual_size: u64,
+    /// In memory now, shared ones included (RSS).
+    pub resident: Option<u64>,
+    /// Each resident page divided by the number of processes that share it (PSS): the figure to add up over a process tree.
+    pub proportional: Option<u64>,
+    /// Resident and mapped by this process only (USS): what its end would free.
+    pub unique: Option<u64>,
+    /// Resident heap and stacks, not backed by a file.
+    pub anonymous: Option<u64>,
+    /// Resident and backed by files: the program and its libraries.
+    pub file: Option<u64>,
+    /// Resident shared memory.
+    pub shared: Option<u64>,
+    /// Moved out to swap.
+    pub swapped: Option<u64>,
+    /// What the allocator says; of the own process only.
+    pub heap: Option<Heap>,
+    /// What the named [budgets](crate::Budget::named) and [accounts](crate::Account) hold; of the own process only.
+    pub pools: Vec<PoolUsage>,
+    /// Where the figures above the heap come from.
+    pub source: UsageSource,
 }
 
 impl Usage {
-    /// Bytes in memory that belong to this process alone, nearly: resident without shared. The figure to watch for
-    /// leaks.
-    pub fn private(&self) -> u64 {
-        self.resident.saturating_sub(self.shared)
+    /// Live bytes: what the program has allocated and not freed if the allocator can be asked, else
+    /// [`anonymous`](Self::anonymous) memory, which also grows when the allocator keeps what was freed.
+    pub fn live(&self) -> Option<u64> {
+        self.heap.map(|heap| heap.allocated).or(self.anonymous)
     }
 }
 
-/// What a process uses, exactly. The kernel walks all mappings for it (0.1 to several ms): for reports, not for loops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who says what a process uses, from the best to the poorest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Footprint {
-    /// Bytes in memory now (RSS).
-    pub resident: u64,
-    /// Each page divided by the number of processes that share it (PSS): the figure to add up over a process tree.
-    pub proportional: u64,
-    /// Bytes that only this process maps.
-    pub private: u64,
-    /// Bytes of heap and stacks, not backed by a file.
-    pub anonymous: u64,
-    /// Bytes moved out to swap.
-    pub swapped: u64,
+pub enum UsageSource {
+    /// `/proc/PID/smaps_rollup`, and `status` for what is not in it.
+    SmapsRollup,
+    /// `/proc/PID/status`: the process is another user's, or the kernel is older than 4.14.
+    Status,
+    /// `/proc/PID/statm`: nothing else was to be had.
+    Statm,
+    /// `/proc` is hidden: the kernel says nothing, there are only the allocator's figures.
+    #[default]
+    Allocator,
 }
 
-/// What this process uses now.
+impl fmt::Display for UsageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UsageSource::SmapsRollup => "smaps_rollup",
+            UsageSource::Status => "status",
+            UsageSource::Statm => "statm",
+            UsageSource::Allocator => "the allocator only",
+        })
+    }
+}
+
+/// What this process uses now. The kernel walks all mappings for it (0.1 to several ms): for reports, not for loops.
+///
+/// An error only if neither `/proc` nor the allocator says anything.
 ///
 /// ```
 /// let usage = phalanx_memory::usage()?;
-/// assert!(usage.resident > 0 && usage.resident <= usage.virtual_size);
+/// match usage.resident {
+///     Some(bytes) => println!("{} MiB in memory (from {})", bytes >> 20, usage.source),
+///     None => println!("/proc is hidden; {:?} live bytes", usage.live()),
+/// }
 /// # Ok::<(), phalanx_memory::Error>(())
 /// ```
 pub fn usage() -> Result<Usage, Error> {
-    read_usage("self")
+    let (heap, pools) = (heap(), accounts());
+    match read_usage("self") {
+        Ok(usage) => Ok(Usage { heap, pools, ..usage }),
+        Err(_) if heap.is_some() => Ok(Usage { heap, pools, ..Usage::default() }),
+        Err(error) => Err(error),
+    }
 }
 
-/// What another process uses now. Any process of the machine may be asked.
+/// What another process uses now. Of another user's process, `proportional` and `unique` are `None` (unless we are root).
 pub fn usage_of(pid: u32) -> Result<Usage, Error> {
     read_usage(&pid.to_string())
 }
 
-/// What this process uses now, exactly and slowly.
-pub fn footprint() -> Result<Footprint, Error> {
-    read_footprint("self")
+/// Bytes of this process that are in memory now, shared ones included (RSS). One small read: for loops.
+///
+/// ```
+/// let before = phalanx_memory::resident()?;
+/// assert!(before > 0);
+/// # Ok::<(), phalanx_memory::Error>(())
+/// ```
+pub fn resident() -> Result<u64, Error> {
+    read_statm("self").map(|statm| statm.resident)
 }
 
-/// What another process uses now, exactly and slowly. Only a process of the same user may be asked.
-pub fn footprint_of(pid: u32) -> Result<Footprint, Error> {
-    read_footprint(&pid.to_string())
+/// Bytes of another process that are in memory now. Any process of the machine may be asked.
+pub fn resident_of(pid: u32) -> Result<u64, Error> {
+    read_statm(&pid.to_string()).map(|statm| statm.resident)
 }
 
-fn read_usage(process: &str) -> Result<Usage, Error> {
+/// Bytes of this process that are its own and in memory: heap and stacks, as cheaply as [`resident`].
+pub fn anonymous() -> Result<u64, Error> {
+    read_statm("self").map(Statm::anonymous)
+}
+
+/// Bytes of another process that are its own and in memory: heap and stacks, as cheaply as [`resident_of`].
+pub fn anonymous_of(pid: u32) -> Result<u64, Error> {
+    read_statm(&pid.to_string()).map(Statm::anonymous)
+}
+
+/// `/proc/PID/statm`, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Statm {
+    resident: u64,
+    /// The part of it that is backed by files or shared memory.
+    shared: u64,
+}
+
+impl Statm {
+    fn anonymous(self) -> u64 {
+        self.resident.saturating_sub(self.shared)
+    }
+}
+
+fn read_statm(process: &str) -> Result<Statm, Error> {
     let page = rustix::param::page_size() as u64;
     read(format!("/proc/{process}/statm").into(), |text| parse_statm(text, page))
 }
 
-fn read_footprint(process: &str) -> Result<Footprint, Error> {
-    read(format!("/proc/{process}/smaps_rollup").into(), parse_smaps_rollup)
+fn read_usage(process: &str) -> Result<Usage, Error> {
+    let status = read(format!("/proc/{process}/status").into(), |text| Some(rollup::parse_status(text)));
+    let rollup = read(format!("/proc/{process}/smaps_rollup").into(), rollup::parse);
+    // A kernel thread, and a process that has ended and waits for its parent, have no memory and an empty roll-up.
+    if let (Ok(status), Ok(rollup)) = (&status, &rollup) {
+        return Ok(Usage {
+            resident: Some(rollup.resident),
+            proportional: Some(rollup.proportional),
+            unique: Some(rollup.unique),
+            anonymous: Some(rollup.anonymous),
+            swapped: rollup.swapped,
+            file: status.file,
+            shared: status.shared,
+            source: UsageSource::SmapsRollup,
+            ..Usage::default()
+        });
+    }
+    if let Ok(Usage { resident: Some(_), .. }) = status {
+        return status;
+    }
+    let statm = read_statm(process)?;
+    Ok(Usage {
+        resident: Some(statm.resident),
+        anonymous: Some(statm.anonymous()),
+        source: UsageSource::Statm,
+        ..Usage::default()
+    })
 }
 
 fn read<T>(path: PathBuf, parse: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
@@ -83,75 +182,50 @@ fn read<T>(path: PathBuf, parse: impl Fn(&str) -> Option<T>) -> Result<T, Error>
 }
 
 /// `SIZE RESIDENT SHARED TEXT LIB DATA DIRTY`, all in pages.
-fn parse_statm(text: &str, page: u64) -> Option<Usage> {
+fn parse_statm(text: &str, page: u64) -> Option<Statm> {
     let mut fields = text.split_whitespace().map(|field| field.parse::<u64>().ok()?.checked_mul(page));
     let mut next = || fields.next().flatten();
-    Some(Usage { virtual_size: next()?, resident: next()?, shared: next()? })
-}
-
-/// Lines of `Name:  1744 kB` after a header line.
-fn parse_smaps_rollup(text: &str) -> Option<Footprint> {
-    let bytes = |name: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-    };
-    Some(Footprint {
-        resident: bytes("Rss")?,
-        proportional: bytes("Pss")?,
-        private: bytes("Private_Clean")?.checked_add(bytes("Private_Dirty")?)?,
-        anonymous: bytes("Anonymous")?,
-        swapped: bytes("Swap")?,
-    })
+    let _address_space = next()?;
+    Some(Statm { resident: next()?, shared: next()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ROLLUP: &str = "55ee2c9b4000-7ffe6565a000 ---p 00000000 00:00 0                          [rollup]\n\
-        Rss:                1744 kB\nPss:                 404 kB\nPss_Dirty:           112 kB\nPss_Anon:            112 kB\n\
-        Shared_Clean:       1592 kB\nPrivate_Clean:        40 kB\nPrivate_Dirty:       112 kB\nAnonymous:           112 kB\n\
-        Swap:                  8 kB\nSwapPss:               0 kB\n";
-
     #[test]
     fn statm_counts_pages() {
-        let usage = parse_statm("765 412 384 5 0 123 0\n", 4096).unwrap();
-        assert_eq!((usage.virtual_size, usage.resident, usage.shared), (765 * 4096, 412 * 4096, 384 * 4096));
-        assert_eq!(usage.private(), 28 * 4096);
-    }
-
-    #[test]
-    fn smaps_rollup_counts_kibibytes() {
-        let footprint = parse_smaps_rollup(ROLLUP).unwrap();
-        assert_eq!(footprint.resident, 1744 * 1024);
-        assert_eq!(footprint.proportional, 404 * 1024);
-        assert_eq!(footprint.private, 152 * 1024);
-        assert_eq!(footprint.anonymous, 112 * 1024);
-        assert_eq!(footprint.swapped, 8 * 1024);
+        let statm = parse_statm("765 412 384 5 0 123 0\n", 4096).unwrap();
+        assert_eq!((statm.resident, statm.shared, statm.anonymous()), (412 * 4096, 384 * 4096, 28 * 4096));
     }
 
     #[test]
     fn garbage_is_an_error_not_a_number() {
         for text in ["", "1 2", "a b c", "-1 2 3", "18446744073709551615 1 1", "\u{0}"] {
             assert_eq!(parse_statm(text, 4096), None, "{text:?}");
-            assert_eq!(parse_smaps_rollup(text), None, "{text:?}");
         }
-        assert_eq!(parse_smaps_rollup(&ROLLUP.replace("404 kB", "404 MB")), None);
     }
 
     #[test]
     fn memory_that_we_fill_shows_up() {
-        let before = usage().unwrap().resident;
+        let before = resident().unwrap();
         let filled = vec![1_u8; 64 << 20];
-        assert!(usage().unwrap().resident >= before + (48 << 20));
-        assert!(footprint().unwrap().anonymous >= 48 << 20);
+        assert!(resident().unwrap() >= before + (48 << 20));
+        let usage = usage().unwrap();
+        assert!(usage.anonymous.unwrap() >= 48 << 20, "{usage:?}");
+        assert!(usage.unique.unwrap() >= 48 << 20, "{usage:?}");
+        assert!(usage.proportional <= usage.resident, "{usage:?}");
+        assert!(usage.file.unwrap() > 0, "{usage:?}");
+        assert_eq!(usage.source, UsageSource::SmapsRollup);
         drop(std::hint::black_box(filled));
     }
 
     #[test]
     fn another_process_can_be_asked_and_one_that_is_gone_is_an_error() {
-        assert!(usage_of(std::process::id()).unwrap().resident > 0);
-        assert!(footprint_of(std::process::id()).unwrap().resident > 0);
+        let ours = std::process::id();
+        assert!(resident_of(ours).unwrap() > 0);
+        assert!(anonymous_of(ours).unwrap() > 0);
+        assert!(usage_of(ours).unwrap().resident.unwrap() > 0);
         // Above the largest pid that Linux gives out (2^22).
         let gone = usage_of(u32::MAX).unwrap_err();
         assert!(matches!(gone, Error::Unreadable { .. }));

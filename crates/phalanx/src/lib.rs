@@ -41,6 +41,8 @@
 //! | messages, requests and connections between the processes of a cluster | [`Primary`], [`Worker`] |
 //! | CPU work off the event loop, bounded, with deadlines | [`thread`] |
 //! | the same work on a thread or in a sandboxed process that may crash | [`task`] |
+//! | work that survives everything: durable queues, jobs with retries and results, on one machine or many | `queue` |
+//! | data larger than memory, read, transformed on all cores and written: compressed, encrypted, counted | [`stream`] |
 //! | pictures decoded, resized, encoded within announced memory | `image` |
 //! | programs started, watched, ended with all they started; parts of this program forked; Node.js on the other end | [`process`] |
 //! | typed messages, descriptors and large payloads between processes | [`channel`] |
@@ -60,14 +62,38 @@ pub use phalanx_cluster::*;
 pub use phalanx_image as image;
 pub use phalanx_memory as memory;
 pub use phalanx_process as process;
-pub use phalanx_process::{init, raise_open_files};
+#[cfg(not(feature = "queue"))]
+pub use phalanx_process::init;
+pub use phalanx_process::raise_open_files;
+#[cfg(feature = "queue")]
+pub use phalanx_queue as queue;
+#[cfg(feature = "queue")]
+pub use phalanx_queue::{init, init_with};
 pub use phalanx_shared as shared;
 pub use phalanx_shared::{Owner, Permits};
+pub use phalanx_stream as stream;
 pub use phalanx_task as task;
-pub use phalanx_task::{Executor, Task, TaskContext, TaskError, init_with, tasks};
+#[cfg(not(feature = "queue"))]
+pub use phalanx_task::init_with;
+pub use phalanx_task::{Executor, Task, TaskContext, TaskError, tasks};
 pub use phalanx_thread as thread;
 
 /// The programs in the documents compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/tasks.md")]
 struct Documents;
+
+/// Those of queues.
+#[cfg(all(doctest, feature = "queue"))]
+#[doc = include_str!("../../../docs/queues.md")]
+struct Queues;
+
+/// Those of memory.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/memory.md")]
+struct Memory;
+
+/// Those of streams.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/streams.md")]
+struct Streams;

@@ -116,6 +116,16 @@ fn cluster_threads_gathers_from_every_thread_of_every_process() {
 }
 
 #[test]
+fn memory_watch_finds_the_leak_and_replaces_the_worker_without_a_failed_request() {
+    let output = output_of("memory_watch");
+    let [evidence, last] = output.lines().collect::<Vec<_>>()[..] else { panic!("{output}") };
+    assert!(evidence.starts_with("worker 1 seems to leak: memory grew from "), "{output}");
+    let requests = last.strip_prefix("leak found after ").and_then(|rest| rest.split(' ').next()).unwrap();
+    assert!(requests.parse::<u64>().is_ok_and(|requests| requests <= 6000), "{output}");
+    assert!(last.ends_with(" requests; 0 requests failed"), "{output}");
+}
+
+#[test]
 fn api_process_computes_on_the_pool() {
     let server = Server::start("api_process", &[]);
     let head = "POST /process HTTP/1.1\r\ncontent-type: application/json";
@@ -242,6 +252,18 @@ fn thread_sum_sums_the_range_of_its_worker_data() {
 }
 
 #[test]
+fn stream_encrypt_stores_less_and_reads_it_back() {
+    let said = last_line_of("stream_encrypt");
+    let stored: u64 = said
+        .strip_prefix("round trip ok, stored ")
+        .and_then(|rest| rest.strip_suffix(" bytes"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((100_000..4_000_000).contains(&stored), "{said}");
+}
+
+#[test]
 fn shared_counter_is_counted_by_a_thread_and_by_a_process() {
     assert_eq!(last_line_of("shared_counter"), "15 15");
 }
@@ -271,6 +293,52 @@ fn crash_proof_loses_nothing_but_what_crashed() {
 fn one_task_three_places_gets_the_same_result_from_each() {
     let line = last_line_of("one_task_three_places");
     let figures = line.strip_prefix("thread ").and_then(|rest| rest.strip_suffix(" µs: same result"));
-    let (thread, process) = figures.and_then(|figures| figures.split_once(" µs, process ")).expect(&line);
-    assert!(thread.parse::<u64>().is_ok() && process.parse::<u64>().is_ok(), "{line}");
+    let (thread, others) = figures.and_then(|figures| figures.split_once(" µs, process ")).expect(&line);
+    let (process, queue) = others.split_once(" µs, queue ").expect(&line);
+    assert!([thread, process, queue].iter().all(|figure| figure.parse::<u64>().is_ok()), "{line}");
+}
+
+#[test]
+fn queue_work_sends_works_and_gets_the_result_back() {
+    assert_eq!(last_line_of("queue_work"), "received: Task data → done: TASK DATA");
+}
+
+#[test]
+fn queue_split_gather_gathers_all_parts_from_two_workers() {
+    let part = |part: u64| {
+        (part * 100_000..(part + 1) * 100_000)
+            .fold(0_u64, |sum, number| sum.rotate_left(1).wrapping_add(number.wrapping_mul(number)))
+    };
+    let checksum = (0..64).map(part).fold(0_u64, |all, sum| all.wrapping_mul(31).wrapping_add(sum));
+    assert_eq!(last_line_of("queue_split_gather"), format!("gathered 64 parts from 2 workers, checksum {checksum}"));
+}
+
+#[test]
+fn stream_copy_holds_a_few_chunks_of_a_large_file() {
+    let output = Command::new(path_of("stream_copy")).args(["--size", "134217728"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = String::from_utf8(output.stdout).unwrap();
+    let peak = output.lines().last().and_then(|line| line.strip_prefix("134217728 bytes, peak "));
+    let peak = peak.and_then(|rest| rest.strip_suffix(" MiB")).and_then(|mebibytes| mebibytes.parse::<u64>().ok());
+    // The program itself is larger without optimisation; 128 MiB would be the whole file.
+    assert!(peak.is_some_and(|mebibytes| mebibytes < 24), "{output}");
+}
+
+#[test]
+fn stream_upper_gives_its_input_in_upper_case() {
+    let mut process = Command::new(path_of("stream_upper"));
+    let mut process = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all("hello, straße\n".as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "HELLO, STRASSE\n");
+}
+
+#[test]
+fn stream_duplex_sends_and_receives_the_same_in_both_directions() {
+    let output = output_of("stream_duplex");
+    let (bytes, wire) = output.lines().next().unwrap().split_once(" bytes, ").unwrap();
+    let wire = wire.strip_suffix(" on the wire").unwrap();
+    assert!(wire.parse::<u64>().unwrap() * 2 < bytes.parse().unwrap(), "not compressed: {output}");
+    assert_eq!(output.lines().last(), Some("sent = received, both directions"));
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use crate::descriptors::{self, Descriptors};
-use crate::role::{DEATH_SIGNAL, ROLE_VARIABLE};
+use crate::role::{DEATH_SIGNAL, NO_DEATH_SIGNAL, ROLE_VARIABLE};
 use crate::upgrade::{self, STATE_VARIABLE};
 use crate::{Error, Signal, kernel, launcher, node_parent, refusal, service, stack_dump};
 
@@ -53,7 +53,8 @@ static NAME: OnceLock<String> = OnceLock::new();
 ///
 /// Every inherited descriptor but the standard streams becomes close-on-exec. The channel of a Node.js parent is taken out
 /// of the environment as well, for [`parent`](crate::parent). If the process was spawned in a role, it
-/// will get SIGTERM when its parent dies; if the parent is dead already, it exits at once. If it was spawned into a
+/// will get SIGTERM when its parent dies; if the parent is dead already, it exits at once (but a
+/// [detached](crate::Role::spawn_detached) one). If it was spawned into a
 /// [`sandbox`](crate::sandbox), it is in there when this returns. From now on roles may be spawned. A second call does
 /// nothing.
 ///
@@ -107,7 +108,7 @@ pub fn init() -> Result<(), Error> {
     let received = refusal::Received::take(&mut role.descriptors)?;
     received.as_ref().map_or(Ok(()), refusal::Received::apply)?;
     // After a change of user, which clears it.
-    die_with(parent, death)?;
+    death.map_or(Ok(()), |death| die_with(parent, death))?;
     // Last: whatever comes from here on is confined.
     received.map_or(Ok(()), |received| received.confine(&role.descriptors))?;
     if role.name == stack_dump::ROLE {
@@ -179,8 +180,8 @@ pub(crate) fn check_may_spawn() -> Result<(), Error> {
 struct Spawned {
     name: String,
     parent: u32,
-    /// What it gets when that parent dies.
-    death: Signal,
+    /// What it gets when that parent dies; `None` if it outlives it.
+    death: Option<Signal>,
     descriptors: Vec<(String, RawFd)>,
 }
 
@@ -191,8 +192,9 @@ impl Spawned {
         let name = parts.next().filter(|name| !name.is_empty()).ok_or_else(|| bad("no name"))?.to_owned();
         let parent = parts.next().and_then(|part| part.strip_prefix("parent=")).ok_or_else(|| bad("no parent"))?;
         let (parent, death) = match parent.split_once(',') {
-            Some((parent, signal)) => (parent, Signal::from_name(signal).ok_or_else(|| bad("no such signal"))?),
-            None => (parent, DEATH_SIGNAL),
+            Some((parent, NO_DEATH_SIGNAL)) => (parent, None),
+            Some((parent, signal)) => (parent, Some(Signal::from_name(signal).ok_or_else(|| bad("no such signal"))?)),
+            None => (parent, Some(DEATH_SIGNAL)),
         };
         let parent = parent.parse().map_err(|_| bad("no parent"))?;
         let descriptors = parts
@@ -246,10 +248,11 @@ mod tests {
     #[test]
     fn a_role_is_read_as_it_was_written() {
         let spawned = Spawned::parse("worker;parent=12;control=3;listener=4;listener=5").unwrap();
-        assert_eq!((spawned.name.as_str(), spawned.parent, spawned.death), ("worker", 12, Signal::Terminate));
+        assert_eq!((spawned.name.as_str(), spawned.parent, spawned.death), ("worker", 12, Some(Signal::Terminate)));
         assert_eq!(spawned.descriptors, [("control".into(), 3), ("listener".into(), 4), ("listener".into(), 5)]);
         let spawned = Spawned::parse("dumper;parent=12,SIGKILL").unwrap();
-        assert_eq!((spawned.parent, spawned.death), (12, Signal::Kill));
+        assert_eq!((spawned.parent, spawned.death), (12, Some(Signal::Kill)));
+        assert_eq!(Spawned::parse("owner;parent=12,none").unwrap().death, None);
     }
 
     #[test]

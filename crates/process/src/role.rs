@@ -5,10 +5,10 @@
 //! itself, it does in [`init`](crate::init), which costs no second exec and nothing at all where nothing is set.
 //!
 //! The role travels in one variable: `PHALANX_ROLE=NAME;parent=PID;NAME=FD;NAME=FD…`, after the process id a comma and the
-//! signal of the parent's death if that is not SIGTERM.
+//! signal of the parent's death if that is not SIGTERM, or `none` for a child that outlives its parent.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::posix_spawn::{Attributes, FileActions, Place, posix_spawn};
 use crate::sandbox::SandboxOrder;
 use crate::settings::{Limit, Settings};
 use crate::stdio::{STDERR, STDIN, STDOUT};
-use crate::{Error, Process, Sandbox, SandboxPolicy, Signal, init, refusal};
+use crate::{Error, Process, Sandbox, SandboxPolicy, Signal, init, refusal, spawner};
 
 /// The variable that carries the role.
 pub(crate) const ROLE_VARIABLE: &str = "PHALANX_ROLE";
@@ -27,6 +27,9 @@ pub(crate) const THIS_EXECUTABLE: &std::ffi::CStr = c"/proc/self/exe";
 
 /// The signal of a parent's death where nothing else was said: time to finish.
 pub(crate) const DEATH_SIGNAL: Signal = Signal::Terminate;
+
+/// In the place of that signal: the child outlives its parent.
+pub(crate) const NO_DEATH_SIGNAL: &str = "none";
 
 /// Where the given descriptors begin in the child: 0, 1 and 2 are the standard streams.
 const FIRST_DESCRIPTOR: RawFd = 3;
@@ -53,7 +56,8 @@ pub struct Role<'a> {
     environment: Vec<(OsString, OsString)>,
     only_named: bool,
     settings: Settings,
-    parent_death: Signal,
+    /// `None`: it outlives us.
+    parent_death: Option<Signal>,
     sandbox: SandboxOrder,
 }
 
@@ -69,7 +73,7 @@ impl<'a> Role<'a> {
             environment: Vec::new(),
             only_named: false,
             settings: Settings::default(),
-            parent_death: DEATH_SIGNAL,
+            parent_death: Some(DEATH_SIGNAL),
             sandbox: SandboxOrder { level: Sandbox::None, policy: SandboxPolicy::default() },
         }
     }
@@ -180,7 +184,7 @@ impl<'a> Role<'a> {
 
     /// What the child gets when the thread that spawned it ends. Default [`Signal::Terminate`].
     pub fn parent_death(mut self, signal: Signal) -> Self {
-        self.parent_death = signal;
+        self.parent_death = Some(signal);
         self
     }
 
@@ -188,8 +192,25 @@ impl<'a> Role<'a> {
     ///
     /// Call it on a thread that lives as long as the child should: the kernel's parent-death signal follows the
     /// *thread* that spawned, not the process.
-    pub fn spawn(mut self) -> Result<Process, Error> {
+    pub fn spawn(self) -> Result<Process, Error> {
         init::check_may_spawn()?;
+        self.start_with_settings()
+    }
+
+    /// Starts the child so that it outlives us: in a session of its own, without a signal at our death, in the directory `/`, its
+    /// standard streams at `/dev/null` unless they were given. Returns its process id. It is reaped when it ends while we live.
+    ///
+    /// It is for what several programs share and nobody owns. Such a child must know by itself when to end.
+    pub fn spawn_detached(mut self) -> Result<u32, Error> {
+        init::check_may_spawn()?;
+        self.parent_death = None;
+        let child = self.start_with_settings()?;
+        let pid = child.pid();
+        spawner::adopt(child);
+        Ok(pid)
+    }
+
+    fn start_with_settings(mut self) -> Result<Process, Error> {
         let mut settings = std::mem::take(&mut self.settings);
         let confined = self.sandbox.level != Sandbox::None && self.sandbox.policy != SandboxPolicy::Off;
         settings.sandbox = confined.then_some(self.sandbox);
@@ -215,7 +236,8 @@ impl<'a> Role<'a> {
             None => THIS_EXECUTABLE.to_owned(),
         };
         let actions = Placed::of(self)?;
-        let pid = Attributes::with_default_signals(Place::WithParent)
+        let place = if self.parent_death.is_some() { Place::WithParent } else { Place::OwnSession };
+        let pid = Attributes::with_default_signals(place)
             .and_then(|attributes| posix_spawn(&file, &actions.actions, &attributes, &arguments, &environment))
             .map_err(|source| {
                 let file = self.program.as_ref().map_or("this program".into(), |file| file.display().to_string());
@@ -226,8 +248,10 @@ impl<'a> Role<'a> {
 
     fn environment_block(&self) -> Result<Vec<CString>, Error> {
         let mut role = format!("{};parent={}", self.name, std::process::id());
-        if self.parent_death != DEATH_SIGNAL {
-            role.push_str(&format!(",{}", self.parent_death));
+        match self.parent_death {
+            Some(DEATH_SIGNAL) => {}
+            Some(signal) => role.push_str(&format!(",{signal}")),
+            None => role.push_str(&format!(",{NO_DEATH_SIGNAL}")),
         }
         for (number, (name, _)) in (FIRST_DESCRIPTOR..).zip(&self.descriptors) {
             role.push_str(&format!(";{name}={number}"));
@@ -274,9 +298,22 @@ impl Placed {
         let above = FIRST_DESCRIPTOR + role.descriptors.len() as RawFd;
         let named = (FIRST_DESCRIPTOR..).zip(&role.descriptors).map(|(target, (name, from))| (target, *name, from));
         let streams = role.streams.iter().map(|(target, from)| (*target, "a standard stream", from));
-        let mut actions = FileActions::new().map_err(|source| Error::system("prepare the start of a child", source))?;
+        let prepare = |source| Error::system("prepare the start of a child", source);
+        let mut actions = FileActions::new().map_err(prepare)?;
+        let null = match role.parent_death {
+            Some(_) => None,
+            None => {
+                actions.change_directory(c"/").map_err(prepare)?;
+                let open = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
+                Some(open.map_err(|source| Error::system("open /dev/null", source))?)
+            }
+        };
+        let null = null.as_ref().map(AsFd::as_fd);
+        let unnamed =
+            [STDIN, STDOUT, STDERR].into_iter().filter(|target| role.streams.iter().all(|(t, _)| t != target));
+        let nulls = null.iter().flat_map(|null| unnamed.clone().map(move |target| (target, "/dev/null", null)));
         let mut copies = Vec::with_capacity(role.descriptors.len() + role.streams.len());
-        for (target, name, from) in named.chain(streams) {
+        for (target, name, from) in named.chain(streams).chain(nulls) {
             // Above the target numbers, so that placing one never overwrites another that is still to be placed.
             let copy = rustix::io::fcntl_dupfd_cloexec(from, above)
                 .map_err(|source| Error::system(format!("copy the descriptor \"{name}\" for a child"), source))?;

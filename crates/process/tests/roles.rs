@@ -30,18 +30,21 @@ fn main() {
         }
         Some("report") => report(),
         Some("parent") => parent(),
+        Some("starter") => starter(),
+        Some("outlives") => outlives(),
         Some("storm") => storm(),
         Some(other) => panic!("unknown role {other}"),
     }
 }
 
 fn run_tests() {
-    let tests: [(&str, fn()); 11] = [
+    let tests: [(&str, fn()); 12] = [
         ("standard streams are those that were given", streams),
         ("limits, niceness and processors are set inside the child", settings),
         ("a setting that is refused is told, with what to do", refused),
         ("a role without settings has no descriptors but its own", nothing_extra),
         ("the parent's death is told by the signal that was asked for", parent_death),
+        ("a detached child outlives who started it, holds nothing of it, and leaves no zombie", detached),
         ("a child in a role runs another file if it is told to", another_file),
         ("a role keeps the name of the program and nothing of the service manager", name_and_variables),
         ("another user has no groups of ours, and still dies with us", another_user),
@@ -147,6 +150,55 @@ fn parent_death() {
         ours.read_exact(&mut number).unwrap();
         assert_eq!(number, told);
     }
+}
+
+fn detached() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(DEADLINE)).unwrap();
+    let starter = Role::new("starter").descriptor("socket", theirs.as_fd()).spawn().unwrap();
+    ours.read_exact(&mut [0]).unwrap();
+    starter.kill(Signal::Kill).unwrap();
+    wait(&starter);
+    ours.write_all(b"!").unwrap();
+    drop(theirs);
+    let mut said = String::new();
+    ours.read_to_string(&mut said).unwrap();
+    assert_eq!((line(&said, "leads its session"), line(&said, "death")), ("true", "None"));
+    assert_eq!((line(&said, "directory"), line(&said, "streams")), ("/", "/dev/null /dev/null /dev/null"));
+
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let pid = Role::new("outlives").descriptor("socket", theirs.as_fd()).spawn_detached().unwrap();
+    drop(theirs);
+    ours.write_all(b"!").unwrap();
+    ours.read_to_string(&mut String::new()).unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while std::fs::exists(format!("/proc/{pid}")).unwrap() {
+        assert!(Instant::now() < deadline, "child {pid} was not reaped");
+        std::thread::yield_now();
+    }
+}
+
+/// Starts a child that outlives it, and waits for its own end.
+fn starter() {
+    let mut socket: UnixStream = take_role("starter").unwrap().take("socket").unwrap().into();
+    Role::new("outlives").descriptor("socket", socket.as_fd()).spawn_detached().unwrap();
+    socket.write_all(b"!").unwrap();
+    drop(socket);
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Tells how it stands in the world after the death of who started it.
+fn outlives() {
+    let mut socket: UnixStream = take_role("outlives").unwrap().take("socket").unwrap().into();
+    socket.read_exact(&mut [0]).unwrap();
+    let own = rustix::process::getpid();
+    let streams = [0, 1, 2].map(|n| std::fs::read_link(format!("/proc/self/fd/{n}")).unwrap().display().to_string());
+    writeln!(socket, "leads its session={}", rustix::process::getsid(None).unwrap() == own).unwrap();
+    writeln!(socket, "death={:?}", rustix::process::parent_process_death_signal().unwrap()).unwrap();
+    writeln!(socket, "directory={}", std::env::current_dir().unwrap().display()).unwrap();
+    writeln!(socket, "streams={}", streams.join(" ")).unwrap();
 }
 
 fn another_file() {

@@ -1,18 +1,22 @@
 //! What all requests of one worker share.
 
 use crate::config::Config;
+use crate::jobs::{Connection, MOST_STREAMS};
+use crate::memory::SharedBudget;
 use crate::request::{Refusals, RequestIds};
+use crate::serve::AnyError;
 use crate::store::Store;
+use crate::streams::Passphrases;
 use crate::work::Work;
 use bytes::Bytes;
 use http::HeaderValue;
 use phalanx::Worker;
 use phalanx::image::Limits;
-use phalanx::memory::Budget;
+use phalanx_stream::Identities;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// A handle to the worker's one [`Shared`].
 #[derive(Clone)]
@@ -27,9 +31,16 @@ pub(crate) struct Shared {
     pub(crate) request_ids: RequestIds,
     pub(crate) refusals: Refusals,
     pub(crate) store: Arc<Store>,
-    pub(crate) budget: Budget,
+    pub(crate) budget: SharedBudget,
     pub(crate) limits: Limits,
     pub(crate) work: Work,
+    pub(crate) jobs: Connection,
+    /// Places for streams of events.
+    pub(crate) streams: Arc<Semaphore>,
+    /// How passphrases are tried.
+    pub(crate) passphrases: Passphrases,
+    /// With which is decrypted what brings no key.
+    pub(crate) identities: Option<Identities>,
     pub(crate) sample: OnceCell<Bytes>,
     draining: AtomicBool,
 }
@@ -42,7 +53,9 @@ impl Deref for App {
 }
 
 impl App {
-    pub(crate) fn new(config: Config, worker: &Worker, work: Work) -> Result<Self, getrandom::Error> {
+    /// Within a runtime.
+    pub(crate) fn new(config: Config, worker: &Worker, work: Work) -> Result<Self, AnyError> {
+        let identities = config.streaming.identity.as_ref().map(Identities::file).transpose()?;
         Ok(App(Arc::new(Shared {
             worker: worker.clone(),
             worker_id: HeaderValue::from(worker.id().get()),
@@ -50,13 +63,13 @@ impl App {
             request_ids: RequestIds::new()?,
             refusals: Refusals::new(),
             store: Arc::new(Store::new(&config.store, config.store_limit_bytes)),
-            budget: Budget::new(config.memory_bytes),
-            limits: Limits {
-                source_pixels: config.max_pixels,
-                job_bytes: config.job_memory_bytes,
-                ..Limits::default()
-            },
+            budget: SharedBudget::of_cluster(config.memory_bytes, worker),
+            limits: Limits { source_pixels: config.max_pixels, job_bytes: config.job_bytes(), ..Limits::default() },
             work,
+            jobs: Connection::begin(&config.queueing),
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            passphrases: Passphrases::new(&config),
+            identities,
             sample: OnceCell::new(),
             draining: AtomicBool::new(false),
             config,

@@ -2,6 +2,9 @@
 
 use crate::config::Settings;
 use crate::ctl::CtlArguments;
+use crate::join::WorkArguments;
+use crate::pipe::PipeArguments;
+use crate::queue_command::QueueArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -17,6 +20,12 @@ Try it:
       answers the picture itself; also: h, fit, q, dpr, bg, rotate, flip, flop, store=1
   curl -d '{\"numbers\":[10,20,30,40]}' http://127.0.0.1:3000/process
       work for the CPU; answers {\"result\":[75306,75596,75886,76176]}
+  curl -H 'prefer: respond-async' -F image=@sample.jpg http://127.0.0.1:3000/upload
+      answers at once with the path of a job; PATH/result has the answer, PATH/events tells how far it is
+  curl --json '{\"task\":\"numbers\",\"input\":{\"numbers\":[10]}}' http://127.0.0.1:3000/v1/jobs
+      a job too; with -H 'idempotency-key: K' the same request again is the same job
+  phalanx work --queue embedded:phalanx-data/queue
+      helps with the jobs; phalanx queue stats tells how many there are
   curl http://127.0.0.1:3000/whoami
       the worker process that answers; /readyz tells its state, /livez that it lives
 
@@ -46,6 +55,12 @@ pub(crate) enum Mode {
     Serve(Box<ServeArguments>),
     /// Ask a running server: status, reload, upgrade, scale, stop, logs
     Ctl(CtlArguments),
+    /// Do the jobs of a queue, beside a server or on another machine
+    Work(Box<WorkArguments>),
+    /// Look after queues and jobs: stats, list, show, retry, cancel, purge, pause
+    Queue(QueueArguments),
+    /// Copy bytes through stages on all cores: upper case, gzip, zstd, age, digests
+    Pipe(Box<PipeArguments>),
 }
 
 /// How to serve.

@@ -2,20 +2,24 @@
 //! takes its settings from the primary.
 
 use crate::arguments::ServeArguments;
-use crate::config::{Affinity, Config, Distribution, HealthGate, LogFile, Operation, Recycling};
+use crate::config::quantity::ByteSize;
+use crate::config::{Affinity, Config, Distribution, HealthGate, LogFile, Machine, Operation, Recycling, Settings};
 use crate::logs;
+use crate::owner;
 use crate::serve::{AnyError, Banner, log_event};
 use crate::start::{self, Failure};
-use phalanx::{Cluster, Listen, Logs};
+use phalanx::{Cluster, Event, Listen, Logs};
 
 /// The cluster, with everything checked that can be checked before a worker starts.
 pub(crate) fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
     let machine = start::machine();
     let file = arguments.config.clone();
     let typed = arguments.settings.clone();
-    let config = Config::check(typed.with_file(file.as_deref())?, machine)?;
+    let settings = typed.with_file(file.as_deref())?;
+    let config = Config::check(settings.clone(), machine)?;
     start::check(&config)?;
     let logs = logs::start(config.log_format, config.log_level);
+    let mut memory = Some(MemoryLines::of(&config, &settings, machine));
     let mut banner = Banner::new(&config);
     let cluster = operated(phalanx::cluster(), &config.operation)
         .version(env!("CARGO_PKG_VERSION"))
@@ -24,17 +28,53 @@ pub(crate) fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
         .on_event(move |event| {
             let _logs_until_the_end = &logs;
             banner.on_event(event);
+            if matches!(event, Event::Ready { .. }) {
+                memory.take().iter().for_each(MemoryLines::tell);
+            }
             log_event(event);
         });
+    let cluster = if config.queueing.embedded_folder().is_some() { owner::beside(cluster) } else { cluster };
     let log_format = config.log_format.resolved();
     let cluster = config.listen.iter().fold(cluster, |cluster, address| cluster.listen(Listen::on(address)));
     Ok(cluster.settings(move || {
         let mut settings = typed.with_file(file.as_deref())?;
-        unmoved(&config, &Config::check(settings.clone(), machine)?)?;
+        let now = Config::check(settings.clone(), machine)?;
+        unmoved(&config, &now)?;
         // What a worker writes goes through a pipe: only the primary knows whether there is a terminal at its end.
         settings.log_format = Some(log_format);
+        // A worker may be in a control group of its own, and would take that for all there is.
+        settings.job_processes = Some(now.job_processes);
+        settings.memory = Some(ByteSize(now.memory_bytes));
         Ok(settings.to_snapshot()?)
     }))
+}
+
+/// Lines for the log, once: what of the memory is for pictures; and that there are fewer processes than cores because of it.
+struct MemoryLines {
+    share: String,
+    few: Option<String>,
+}
+
+impl MemoryLines {
+    fn of(config: &Config, given: &Settings, machine: Machine) -> MemoryLines {
+        let limit = phalanx::memory::total();
+        let (of, budget) = (ByteSize(limit.bytes), ByteSize(config.memory_bytes));
+        let usual = [(given.workers, config.workers), (given.job_processes, config.job_processes)];
+        let few = usual.iter().any(|(wish, taken)| wish.is_none() && *taken < machine.cores).then(|| {
+            format!(
+                "{of} of memory are not enough for {} workers with as many job processes each: there are {} with {} each; \
+                 give --workers and --job-processes to decide otherwise, or more memory",
+                machine.cores, config.workers, config.job_processes
+            )
+        });
+        let share = format!("{budget} of {of} of memory ({}) are for pictures, shared by all workers", limit.source);
+        MemoryLines { share, few }
+    }
+
+    fn tell(&self) {
+        tracing::info!("{}", self.share);
+        self.few.iter().for_each(|few| tracing::warn!("{few}"));
+    }
 }
 
 /// Supervision and confinement.
@@ -64,7 +104,8 @@ fn operated(cluster: Cluster, operation: &Operation) -> Cluster {
             Affinity::None => phalanx::Affinity::Any,
             Affinity::Pin => phalanx::Affinity::OnePerPlace,
         });
-    let Recycling { max_requests, max_lifetime, soft_memory_bytes, hard_memory_bytes } = operation.recycling;
+    let Recycling { max_requests, max_lifetime, soft_memory_bytes, hard_memory_bytes, leaks } = operation.recycling;
+    let cluster = cluster.recycle_leaks(leaks);
     let cluster = if_given(cluster, max_requests, Cluster::max_requests);
     let cluster = if_given(cluster, max_lifetime, Cluster::max_lifetime);
     let cluster = if_given(cluster, soft_memory_bytes, Cluster::soft_memory);
@@ -89,6 +130,7 @@ fn unmoved(began_with: &Config, now: &Config) -> Result<(), AnyError> {
     let changed = match () {
         () if now.listen != began_with.listen => "listen",
         () if now.workers != began_with.workers => "workers (use `phalanx ctl scale N`)",
+        () if now.queueing.queue != began_with.queueing.queue => "queue",
         () if now.operation != began_with.operation => "a setting of the headings Operation, Workers or TLS",
         () => return Ok(()),
     };

@@ -9,19 +9,26 @@ mod body;
 mod cluster;
 mod config;
 mod ctl;
+mod jobs;
+mod join;
 mod logs;
 mod memory;
 mod numbers;
+mod owner;
 mod parameters;
+mod pipe;
 mod problem;
 mod query;
+mod queue_command;
 mod receive;
 mod request;
 mod routes;
 mod serve;
 mod start;
 mod store;
+mod streams;
 mod tasks;
+mod text_table;
 mod work;
 
 use arguments::{Arguments, Mode};
@@ -29,12 +36,18 @@ use clap::Parser;
 use start::Failure;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: phalanx::memory::Allocator = phalanx::memory::Allocator;
+
 fn main() -> ExitCode {
-    let begun = phalanx::init_with(tasks::registry());
+    let begun = phalanx_queue::init_with(tasks::registry());
     let outcome = begun.map_err(|error| Failure::Other(error.to_string())).and_then(|()| {
         match Arguments::try_parse().map(Arguments::mode) {
             Ok(Mode::Serve(serve)) => serve::run(&serve),
             Ok(Mode::Ctl(ctl)) => ctl::run(&ctl),
+            Ok(Mode::Queue(queue)) => queue_command::run(&queue),
+            Ok(Mode::Work(work)) => join::run(&work),
+            Ok(Mode::Pipe(pipe)) => pipe::run(&pipe).map_err(Failure::Pipe),
             Err(told) => start::wrong_arguments(&told),
         }
     });

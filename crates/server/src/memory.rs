@@ -1,8 +1,25 @@
 //! The memory budget, as requests meet it.
+//!
+//! What a picture is charged with, and when:
+//!
+//! ```text
+//!   body comes ──► its bytes, in steps of 256 KiB ─► header read: is there room for the work? else 503 before the rest is read
+//!   body is there ─► + the work, as planned from the header (image::Plan::estimated_bytes: decoder, rasters, encoder, output)
+//!                    + the body once more, where a job process works: it looks at a copy
+//!   work is done ──► the answer's bytes, until the last of them is sent or the client is gone
+//! ```
+//!
+//! Queued pictures are charged while they are worked at, by [`queued`].
+
+mod budget;
+mod queued;
+
+pub(crate) use budget::{Reserved, SharedBudget};
+pub(crate) use queued::admit as admit_queued;
 
 use crate::problem::{Code, Problem};
 use bytes::Bytes;
-use phalanx::memory::{Budget, Exhausted, Reservation};
+use phalanx::memory::Exhausted;
 use phalanx::shared::Blob;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +28,7 @@ use std::time::Duration;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Takes `bytes` out of the budget.
-pub(crate) fn reserve(budget: &Budget, bytes: u64) -> Result<Reservation, Problem> {
+pub(crate) fn reserve(budget: &SharedBudget, bytes: u64) -> Result<Reserved, Problem> {
     budget.try_reserve(bytes).map_err(|exhausted| refused(&exhausted))
 }
 
@@ -37,11 +54,16 @@ pub(crate) fn refused(exhausted: &Exhausted) -> Problem {
 /// Memory charged to the budget that several hold together: a request, and the task that works for it. It is given back
 /// when the last of them lets go, so a task whose client is gone keeps its part until it has really stopped.
 #[derive(Clone)]
-pub(crate) struct Charge(Arc<Mutex<Reservation>>);
+pub(crate) struct Charge(Arc<Mutex<Reserved>>);
 
 impl Charge {
-    pub(crate) fn new(reservation: Reservation) -> Charge {
+    pub(crate) fn new(reservation: Reserved) -> Charge {
         Charge(Arc::new(Mutex::new(reservation)))
+    }
+
+    /// Takes more.
+    pub(crate) fn try_grow(&self, bytes: u64) -> Result<(), Exhausted> {
+        self.reservation().try_grow(bytes)
     }
 
     /// Gives back what exceeds `bytes`.
@@ -53,7 +75,7 @@ impl Charge {
         self.reservation().bytes()
     }
 
-    fn reservation(&self) -> MutexGuard<'_, Reservation> {
+    fn reservation(&self) -> MutexGuard<'_, Reserved> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,11 +105,16 @@ pub(crate) fn charged(blob: Blob, charge: Charge) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use super::budget::tests::Pages;
     use super::*;
+
+    fn budget() -> SharedBudget {
+        SharedBudget::on(Pages::alone(), 100)
+    }
 
     #[test]
     fn what_never_fits_is_413_and_what_does_not_fit_now_is_503() {
-        let budget = Budget::new(100);
+        let budget = budget();
         let _held = reserve(&budget, 60).unwrap();
         assert_eq!(reserve(&budget, 101).unwrap_err().code(), Code::PictureTooLarge);
         assert_eq!(reserve(&budget, 41).unwrap_err().code(), Code::Overloaded);
@@ -95,23 +122,23 @@ mod tests {
 
     #[test]
     fn bytes_are_charged_until_their_last_piece_is_gone() {
-        let budget = Budget::new(100);
+        let budget = budget();
         let bytes = charged(vec![7; 60].into(), Charge::new(reserve(&budget, 60).unwrap()));
         let piece = bytes.slice(50..);
         drop(bytes);
-        assert_eq!((budget.free(), &piece[..2]), (40, &[7, 7][..]));
+        assert_eq!((budget.reserved(), &piece[..2]), (60, &[7, 7][..]));
         drop(piece);
-        assert_eq!(budget.free(), 100);
+        assert_eq!(budget.reserved(), 0);
     }
 
     #[test]
     fn a_task_whose_client_is_gone_keeps_its_charge_until_it_ends() {
-        let budget = Budget::new(100);
+        let budget = budget();
         let request = Charge::new(reserve(&budget, 60).unwrap());
         let task = charged_source(vec![7; 10], &request);
         drop(request);
-        assert_eq!(budget.free(), 40);
+        assert_eq!(budget.reserved(), 60);
         drop(task);
-        assert_eq!(budget.free(), 100);
+        assert_eq!(budget.reserved(), 0);
     }
 }

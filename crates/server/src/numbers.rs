@@ -12,20 +12,28 @@ pub(crate) const MOST_NUMBERS: usize = 1_000;
 /// Bytes for 1 000 numbers of 16 digits, with room for generous white space.
 pub(crate) const LARGEST_BODY_BYTES: u64 = 64 * 1024;
 
+/// What it looks like.
+const SHAPE: &str = "send {\"numbers\":[10,20,30,40]}";
+
 /// The numbers of a request.
 pub(crate) fn parse(body: &[u8]) -> Result<Vec<u64>, Problem> {
     let bad = |detail: String| Problem::new(Code::BadRequest, detail);
-    let shape = "send {\"numbers\":[10,20,30,40]}";
     let value: Value =
-        serde_json::from_slice(body).map_err(|error| bad(format!("the body is no JSON: {error}; {shape}")))?;
+        serde_json::from_slice(body).map_err(|error| bad(format!("the body is no JSON: {error}; {SHAPE}")))?;
+    of_json(&value)
+}
+
+/// The same, of JSON that was read.
+pub(crate) fn of_json(value: &Value) -> Result<Vec<u64>, Problem> {
+    let bad = |detail: String| Problem::new(Code::BadRequest, detail);
     let Value::Object(members) = value else {
-        return Err(bad(format!("the body is no JSON object; {shape}")));
+        return Err(bad(format!("the body is no JSON object; {SHAPE}")));
     };
     if let Some(unknown) = members.keys().find(|name| *name != "numbers") {
-        return Err(Problem::parameter(unknown, format!("the member {unknown:?} is unknown; {shape}")));
+        return Err(Problem::parameter(unknown, format!("the member {unknown:?} is unknown; {SHAPE}")));
     }
     let Some(Value::Array(items)) = members.get("numbers") else {
-        return Err(Problem::parameter("numbers", format!("there is no array \"numbers\"; {shape}")));
+        return Err(Problem::parameter("numbers", format!("there is no array \"numbers\"; {SHAPE}")));
     };
     if items.len() > MOST_NUMBERS {
         let detail = format!("there are {} numbers; at most {MOST_NUMBERS} are taken", items.len());

@@ -193,7 +193,7 @@ fn wrong(name: &str, value: &str, expected: &str) -> Problem {
     Problem::parameter(name, format!("the parameter {name:?} is {shown:?} and must be {expected}"))
 }
 
-fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, Problem> {
+pub(crate) fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, Problem> {
     let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     match value.parse() {
         Ok(number) if digits && range.contains(&number) => Ok(number),
@@ -201,7 +201,7 @@ fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u32>) -> Resu
     }
 }
 
-fn one_of<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, Problem> {
+pub(crate) fn one_of<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, Problem> {
     let found = choices.iter().find(|(word, _)| *word == value);
     found.map(|(_, meaning)| *meaning).ok_or_else(|| {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
@@ -209,7 +209,7 @@ fn one_of<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, 
     })
 }
 
-fn switch(name: &str, value: &str) -> Result<bool, Problem> {
+pub(crate) fn switch(name: &str, value: &str) -> Result<bool, Problem> {
     one_of(name, value, &[("1", true), ("true", true), ("", true), ("0", false), ("false", false)])
 }
 

@@ -13,12 +13,20 @@ pub(crate) enum Code {
     BadRequest,
     /// 400: a parameter is unknown, repeated, contradictory or out of range.
     BadParameter,
+    /// 403: this server does not list its jobs.
+    NotListed,
     /// 404
     NotFound,
     /// 405
     MethodNotAllowed,
     /// 406: nothing that we can make is in `Accept`.
     NotAcceptable,
+    /// 409: the first request of this idempotency key is still under way.
+    KeyInProgress,
+    /// 409: in the state in which the job is, that cannot be done.
+    WrongState,
+    /// 410: the job has no result (any more): it was cancelled, or its time is over.
+    NoResult,
     /// 408: the body came too slowly.
     SlowBody,
     /// 413: more bytes than allowed.
@@ -27,18 +35,38 @@ pub(crate) enum Code {
     PictureTooLarge,
     /// 415: the first bytes are of no picture format that we read.
     UnsupportedPicture,
+    /// 415: the first bytes are of no format that we inflate.
+    UnknownFormat,
+    /// 413: it becomes larger than allowed.
+    InflatesTooFar,
+    /// 422: it is not whole, damaged, or was tampered with.
+    Undecodable,
+    /// 422: no key that was given opens it.
+    WrongKey,
     /// 422: it begins like a picture and cannot be decoded.
     UnreadablePicture,
     /// 422: a process died of decoding it.
     CrashedDecoder,
+    /// 422: this idempotency key was used with another request.
+    KeyReused,
     /// 500
     Internal,
+    /// 501: this server has no queue.
+    NoQueue,
+    /// 501: the broker of the queue cannot do that.
+    QueueCannot,
     /// 503: the server is full.
     Overloaded,
+    /// 503: the queue holds as many jobs as it may.
+    QueueFull,
+    /// 503: the queue cannot be reached.
+    QueueUnavailable,
     /// 503: this worker is about to stop.
     Draining,
     /// 504: the work took longer than its deadline and was stopped.
     DeadlinePassed,
+    /// 505: the answer would end without saying so.
+    OldHttp,
     /// 507: no room for a stored result.
     StoreFull,
 }
@@ -58,6 +86,7 @@ impl Code {
         match self {
             Code::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request makes no sense", false),
             Code::BadParameter => (StatusCode::BAD_REQUEST, "bad-parameter", "A parameter is wrong", false),
+            Code::NotListed => (StatusCode::FORBIDDEN, "not-listed", "This server does not list its jobs", false),
             Code::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing here", false),
             Code::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method does not fit the path", false)
@@ -65,6 +94,14 @@ impl Code {
             Code::NotAcceptable => {
                 (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "No acceptable format can be made", false)
             }
+            Code::KeyInProgress => (
+                StatusCode::CONFLICT,
+                "idempotency-key-in-progress",
+                "The first request of this key is still under way",
+                true,
+            ),
+            Code::WrongState => (StatusCode::CONFLICT, "wrong-state", "The job is in another state", false),
+            Code::NoResult => (StatusCode::GONE, "no-result", "The job has no result (any more)", false),
             Code::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-body", "The body came too slowly", true),
             Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large", false),
             Code::PictureTooLarge => {
@@ -76,17 +113,46 @@ impl Code {
                 "The content is no picture of a known format",
                 false,
             ),
+            Code::UnknownFormat => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown-format", "The content is of no known format", false)
+            }
+            Code::InflatesTooFar => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "inflates-too-far", "The content becomes too large", false)
+            }
+            Code::Undecodable => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "undecodable", "The content cannot be decoded", false)
+            }
+            Code::WrongKey => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "wrong-key", "No key that was given opens the content", false)
+            }
             Code::UnreadablePicture => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "unreadable-picture", "The picture cannot be decoded", false)
             }
             Code::CrashedDecoder => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "picture-crashed-decoder", "The picture crashed its decoder", false)
             }
+            Code::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The key was used with another request",
+                false,
+            ),
+            Code::NoQueue => (StatusCode::NOT_IMPLEMENTED, "no-queue", "This server has no queue", false),
+            Code::QueueCannot => {
+                (StatusCode::NOT_IMPLEMENTED, "queue-cannot", "The broker of the queue cannot do that", false)
+            }
+            Code::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full", true),
+            Code::QueueUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable", "The queue cannot be reached", true)
+            }
             Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed", true),
             Code::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is full", true),
             Code::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", "This worker is about to stop", true),
             Code::DeadlinePassed => {
                 (StatusCode::GATEWAY_TIMEOUT, "deadline-passed", "The work took too long and was stopped", true)
+            }
+            Code::OldHttp => {
+                (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "old-http", "The version of HTTP is too old for this", false)
             }
             Code::StoreFull => (StatusCode::INSUFFICIENT_STORAGE, "store-full", "The store has no room", true),
         }
@@ -108,6 +174,12 @@ impl Problem {
         let mut problem = Self::new(Code::BadParameter, detail);
         problem.members.insert("parameter".into(), name.into());
         problem
+    }
+
+    /// A parameter that does not exist, and those that do.
+    pub(crate) fn unknown_parameter(name: &str, names: &str) -> Self {
+        let shown: String = name.chars().take(40).collect();
+        Self::parameter(&shown, format!("the parameter {shown:?} is unknown; the names are {names}"))
     }
 
     /// Tells the limit that was passed, so that a client can act on it.

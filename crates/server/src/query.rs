@@ -21,6 +21,16 @@ pub(crate) fn pairs(query: Option<&str>) -> Result<Pairs, Problem> {
     Ok(pairs)
 }
 
+/// The same, where none may be repeated.
+pub(crate) fn once_each(pairs: &Pairs) -> Result<impl Iterator<Item = (&str, &str)>, Problem> {
+    for (index, (name, _)) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|(before, _)| before == name) {
+            return Err(Problem::parameter(name, format!("the parameter {name:?} is given more than once")));
+        }
+    }
+    Ok(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+}
+
 /// Undoes percent-encoding, and `+` for a space.
 fn decoded(text: &str) -> Result<String, Problem> {
     let mut bytes = Vec::with_capacity(text.len());

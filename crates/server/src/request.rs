@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use http_body::Body as _;
 use phalanx::image::Timings;
 use std::fmt::Write;
@@ -47,6 +47,14 @@ impl WorkTime {
     }
 }
 
+/// What a route that streams has to know of its request besides what axum tells: in the extensions of the request.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrived {
+    /// For what outlives the head of the answer.
+    pub(crate) id: HeaderValue,
+    pub(crate) version: Version,
+}
+
 /// Makes ids that no other worker makes: random at the start of the process, then counted.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
@@ -83,8 +91,10 @@ struct Line {
 }
 
 /// Runs the routes for one request.
-pub(crate) async fn answer(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = app.request_ids.of(request.headers());
+    let arrived = Arrived { id: id.clone(), version: request.version() };
+    request.extensions_mut().insert(arrived);
     let line = Line {
         id: id.clone(),
         method: request.method().clone(),

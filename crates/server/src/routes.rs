@@ -1,9 +1,13 @@
 //! Which path does what.
 
-mod images;
+mod compress;
+mod encrypt;
+mod hash;
+pub(crate) mod images;
+mod jobs;
 mod page;
 mod probes;
-mod process;
+pub(crate) mod process;
 mod sample;
 mod stored;
 
@@ -14,6 +18,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 
 /// The whole service.
 pub(crate) fn router(app: App) -> Router {
@@ -24,6 +29,17 @@ pub(crate) fn router(app: App) -> Router {
         .route("/upload", post(images::upload))
         .route("/v1/images", post(images::create))
         .route("/v1/images/{id}", get(stored::get))
+        .route("/v1/compress", post(compress::compress))
+        .route("/v1/decompress", post(compress::decompress))
+        .route("/v1/encrypt", post(encrypt::encrypt))
+        .route("/v1/decrypt", post(encrypt::decrypt))
+        .route("/v1/hash/{algorithm}", post(hash::post))
+        .route("/v1/jobs", get(jobs::list).post(jobs::create))
+        .route("/v1/jobs/{id}", get(jobs::status).delete(jobs::cancel))
+        .route("/v1/jobs/{id}/result", get(jobs::result))
+        .route("/v1/jobs/{id}/events", get(jobs::events))
+        .route("/v1/jobs/{id}/retry", post(jobs::retry))
+        .route("/v1/queues", get(jobs::queues))
         .route("/whoami", get(probes::whoami))
         .route("/livez", get(probes::livez))
         .route("/metrics", get(probes::metrics))
@@ -44,4 +60,14 @@ async fn wrong_method(request: Request) -> Problem {
 
 async fn nothing_here(request: Request) -> Problem {
     Problem::new(Code::NotFound, format!("there is nothing at {}; / has a page to begin with", request.uri().path()))
+}
+
+/// The headers of an answer that a browser shall save, and never show as if it were a page of ours.
+fn opaque(media_type: &'static str) -> [(HeaderName, &'static str); 4] {
+    [
+        (CONTENT_TYPE, media_type),
+        (CONTENT_DISPOSITION, "attachment"),
+        (CONTENT_SECURITY_POLICY, stored::PICTURE_POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ]
 }

@@ -5,10 +5,13 @@ use crate::arguments::ServeArguments;
 use crate::cluster;
 use crate::config::quantity::ByteSize;
 use crate::config::{Config, Settings};
+use crate::jobs::work_until_stopped;
 use crate::logs;
+use crate::owner;
 use crate::routes::router;
 use crate::start::{self, Failure};
 use crate::work::Work;
+use phalanx::memory::profile;
 use phalanx::{Event, ListenAddress, Tls, Worker};
 use std::io::{IsTerminal, Write};
 
@@ -18,7 +21,11 @@ pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 /// Serves until a signal stops the cluster. Runs in the primary and, in each worker, never returns.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     // A worker takes its settings from the primary, not from a file that may have changed since.
-    let cluster = if phalanx::is_worker() { phalanx::cluster() } else { cluster::describe(arguments)? };
+    let cluster = match () {
+        () if phalanx::is_worker() => phalanx::cluster(),
+        () if phalanx::is_companion() => owner::beside(phalanx::cluster()),
+        () => cluster::describe(arguments)?,
+    };
     cluster.run(serve).map_err(|error| Failure::Ended(error.to_string(), error.exit_code()))
 }
 
@@ -33,6 +40,9 @@ async fn serve(worker: Worker) -> Result<(), AnyError> {
 }
 
 async fn serve_with(worker: Worker, config: Config) -> Result<(), AnyError> {
+    if config.heap_profile {
+        profile::start()?;
+    }
     let work = Work::new(&config, &worker)?;
     let server = worker
         .http()
@@ -51,7 +61,10 @@ async fn serve_with(worker: Worker, config: Config) -> Result<(), AnyError> {
         leaving.shutdown().await;
         draining.drain();
     });
+    let jobs = tokio::spawn(work_until_stopped(app.clone()));
     server.serve(router(app)).await?;
+    // What it runs ends, or is handed back, before this process does.
+    jobs.await?;
     Ok(())
 }
 
@@ -109,7 +122,13 @@ impl Banner {
 pub(crate) fn log_event(event: &Event) {
     match event {
         Event::Exit { reason, .. } if !reason.voluntary => tracing::error!("{event}"),
-        Event::BackOff { .. } | Event::BreakerOpen { .. } | Event::ListenersClosed | Event::Killed { .. } => {
+        Event::BackOff { .. }
+        | Event::BreakerOpen { .. }
+        | Event::ListenersClosed
+        | Event::Killed { .. }
+        | Event::OutOfMemory { .. }
+        | Event::ShortOfMemory { .. }
+        | Event::Leak { .. } => {
             tracing::warn!("{event}");
         }
         Event::Fork { .. } | Event::Online { .. } | Event::Listening { .. } => tracing::debug!("{event}"),

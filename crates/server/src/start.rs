@@ -2,7 +2,9 @@
 
 use crate::config::{Config, ConfigError, Isolation, Machine, Sandboxing};
 use crate::store::Store;
+use phalanx::memory::profile;
 use phalanx::process::{Sandbox, sandbox};
+use phalanx_stream::Identities;
 use std::process::ExitCode;
 
 /// Descriptors that a worker needs besides its connections: listeners, channels, logs, files that are being read.
@@ -23,6 +25,8 @@ pub(crate) enum Failure {
     Unavailable(String),
     /// The cluster ended, or did not begin, and says the code.
     Ended(String, u8),
+    /// `phalanx pipe` says it in its own way.
+    Pipe(crate::pipe::Ending),
     /// Anything else: code 1.
     Other(String),
 }
@@ -41,6 +45,7 @@ impl Failure {
             Failure::Ended(line, code) => (line, ExitCode::from(*code)),
             Failure::Unavailable(line) => (line, ExitCode::from(EXIT_UNAVAILABLE)),
             Failure::Other(line) => (line, ExitCode::FAILURE),
+            Failure::Pipe(ending) => return ending.report(),
         };
         eprintln!("phalanx: {line}");
         code
@@ -58,7 +63,11 @@ pub(crate) fn wrong_arguments(told: &clap::Error) -> Result<(), Failure> {
         |line: &&str| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information");
     let lines = text.lines().map(str::trim).filter(says);
     let pieces: Vec<&str> = lines.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect();
-    Err(Failure::Setting(format!("{}; see phalanx --help", pieces.join("; "))))
+    let told = pieces.join("; ");
+    match std::env::args_os().nth(1) {
+        Some(mode) if mode == "pipe" => Err(Failure::Pipe(crate::pipe::Ending::usage(told))),
+        _ => Err(Failure::Setting(format!("{told}; see phalanx --help"))),
+    }
 }
 
 /// What this machine, or container, offers.
@@ -73,6 +82,13 @@ pub(crate) fn machine() -> Machine {
 pub(crate) fn check(config: &Config) -> Result<(), Failure> {
     enough_descriptors(config.max_connections).map_err(Failure::Other)?;
     whole_sandbox(config)?;
+    if config.heap_profile && !profile::is_available() {
+        // Nothing starts by this where it is not available: it says why.
+        profile::start().map_err(|error| Failure::Setting(format!("--heap-profile: {error}")))?;
+    }
+    if let Some(file) = &config.streaming.identity {
+        Identities::file(file).map_err(|error| Failure::Setting(format!("--identity: {error}")))?;
+    }
     Store::prepare(&config.store).map_err(Failure::Other)
 }
 

@@ -79,6 +79,16 @@ impl Store {
 
     /// Stores a result under a new name. Blocks for a write to the page cache.
     pub(crate) fn put(&self, format: Format, bytes: &[u8]) -> Result<ImageId, StoreError> {
+        let id = ImageId::new(format)?;
+        self.put_as(id, bytes)?;
+        Ok(id)
+    }
+
+    /// Stores a result under this name, under which there is either nothing or the same. As above.
+    pub(crate) fn put_as(&self, id: ImageId, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.open(id)?.is_some_and(|(_, length)| length == bytes.len() as u64) {
+            return Ok(());
+        }
         let length = bytes.len() as u64;
         if length > self.limit_bytes {
             return Err(StoreError::Full);
@@ -87,7 +97,6 @@ impl Store {
             self.written_since_look.store(0, Ordering::Relaxed);
             self.delete_oldest(self.limit_bytes - length)?;
         }
-        let id = ImageId::new(format)?;
         match self.write(id, bytes) {
             // Somebody deleted the folder under us: begin a new one.
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -96,12 +105,14 @@ impl Store {
             }
             outcome => outcome?,
         }
-        Ok(id)
+        Ok(())
     }
 
     /// All of the file or nothing.
     fn write(&self, id: ImageId, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = self.folder.join(format!("{UNFINISHED}{id}"));
+        // A name of its own: another process may be storing the same.
+        let random = getrandom::u64().map_err(io::Error::other)?;
+        let unfinished = self.folder.join(format!("{UNFINISHED}{random:016x}-{id}"));
         let whole = File::create_new(&unfinished)
             .and_then(|mut file| file.write_all(bytes))
             .and_then(|()| fs::rename(&unfinished, self.folder.join(id.to_string())));
@@ -213,6 +224,17 @@ mod tests {
         let store = Store::new(&folder, 1000);
         let id = store.put(Format::Jpeg, b"picture").unwrap();
         assert_eq!(read(&store, id).unwrap(), b"picture");
+    }
+
+    #[test]
+    fn the_result_of_a_job_has_one_name_and_is_stored_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path(), 1 << 20);
+        let id = ImageId::of_job([7; 16], Format::Jpeg).unwrap();
+        store.put_as(id, b"picture").unwrap();
+        store.put_as(ImageId::of_job([7; 16], Format::Jpeg).unwrap(), b"picture").unwrap();
+        assert_eq!((names(folder.path()), read(&store, id).unwrap()), (vec![id.to_string()], b"picture".to_vec()));
+        assert_eq!(ImageId::of_job([7; 16], Format::Gif), None);
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! ```text
 //!   route ── task ──► work.rs: which lane? ──┬── thread pool ── a thread of this worker
 //!                                            └── process pool ── a job process: sandboxed, may crash
+//!   jobs.rs ── task ──► queue ──► a runner, in a worker or in `phalanx work` ──► one of the two
 //! ```
 
 mod heavy_work;
 mod make_picture;
+mod queued_picture;
 mod sample;
 
 pub(crate) use heavy_work::{HeavyWork, LARGEST_NUMBER};
-pub(crate) use make_picture::{MadePicture, MakePicture};
+pub(crate) use make_picture::{MadePicture, MakePicture, kept_bytes};
+pub(crate) use queued_picture::{PictureForm, QueuedAnswer, QueuedPicture};
 pub(crate) use sample::Sample;
 
 use phalanx::task::Registry;
@@ -20,8 +23,11 @@ use std::time::{Duration, Instant};
 
 /// All of them, for the first line of `main`: a job process knows no others.
 pub(crate) fn registry() -> Registry {
-    tasks![HeavyWork, MakePicture, Sample]
+    tasks![HeavyWork, MakePicture, QueuedPicture, Sample]
 }
+
+/// Those that can be queued, by their names.
+pub(crate) const QUEUED: [&str; 2] = [HeavyWork::NAME, QueuedPicture::NAME];
 
 /// A task that tells how long it has worked.
 pub(crate) trait TimedTask: Task<Output = Timed<Self::Result>> {

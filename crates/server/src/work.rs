@@ -14,7 +14,7 @@ mod job_processes;
 mod lane;
 mod occupancy;
 
-pub(crate) use cost::Cost;
+pub(crate) use cost::{Cost, charge_of};
 pub(crate) use lane::Admission;
 
 use crate::config::{Config, Isolation};
@@ -22,7 +22,9 @@ use crate::problem::Problem;
 use crate::request::WorkTime;
 use crate::serve::AnyError;
 use crate::tasks::{MakePicture, Timed, TimedTask};
+pub(crate) use failure::problem as problem_of;
 use job_processes::JobProcesses;
+pub(crate) use job_processes::{data_limit, log as log_pool_event, tell as tell_confinement};
 use lane::Lane;
 use occupancy::Occupancy;
 use phalanx::Worker;
@@ -35,6 +37,7 @@ use std::time::{Duration, Instant};
 /// What does the CPU work of this worker.
 pub(crate) struct Work {
     threads: Lane,
+    pool: ThreadPool,
     /// Only with `--isolate process`.
     processes: Option<JobProcesses>,
     deadline: Duration,
@@ -58,11 +61,17 @@ impl Work {
             Isolation::Process => Some(JobProcesses::start(config, worker)?),
         };
         Ok(Work {
-            threads: Lane::threads(threads, config.threads),
+            threads: Lane::threads(threads.clone(), config.threads),
+            pool: threads,
             processes,
             deadline: config.job_deadline,
             worker: worker.clone(),
         })
+    }
+
+    /// The CPU threads, for pipelines.
+    pub(crate) fn threads(&self) -> &ThreadPool {
+        &self.pool
     }
 
     /// Lets in work of our own making, before its body is read. Dropped when the work is submitted.
@@ -87,6 +96,11 @@ impl Work {
         task: MakePicture,
     ) -> Result<(<MakePicture as TimedTask>::Result, WorkTime), Problem> {
         self.run_on(self.pictures(), cost, task).await
+    }
+
+    /// Where queued work is done: in job processes, if there are such.
+    pub(crate) fn on_pools(&self, runner: phalanx_queue::JobRunnerBuilder) -> phalanx_queue::JobRunnerBuilder {
+        self.pictures().runs_for(runner)
     }
 
     fn pictures(&self) -> &Lane {

@@ -5,6 +5,8 @@
 
 #[path = "bad_input.rs"]
 mod bad_input;
+#[path = "jobs.rs"]
+mod jobs;
 #[path = "limits.rs"]
 mod limits;
 #[path = "routes.rs"]

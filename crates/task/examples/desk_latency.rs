@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use phalanx_process::{Process, Signal};
-use phalanx_task::desk::{Answer, Desk, DeskLimits, Offer, Offered};
+use phalanx_task::desk::{Answer, Desk, DeskLimits, Offer, Offered, Told};
 use phalanx_task::{Blob, Packed, Task, TaskContext, TaskError, init_with, tasks};
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +95,7 @@ fn stop(seated: &Seated) {
 
 fn offer<T: Task>(desk: &mut Desk, task: &T) -> AnyResult<bool> {
     let input = Packed::of(task)?;
-    let offer = Offer { job: 7, task: T::NAME, attempt: 1, deadline: None, input: &input };
+    let offer = Offer { job: 7, task: T::NAME, told: Told::first(7), deadline: None, input: &input };
     Ok(matches!(desk.offer(&offer)?, Offered::Placed(_)))
 }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Instant;
 
-use crate::{Phase, Progress, TaskError, TaskId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Attempt, Phase, Progress, Refusal, TaskError, TaskId};
 
 /// Given to every task while it runs.
 ///
@@ -27,6 +30,14 @@ pub trait Host: Send + Sync {
     fn progress(&self, progress: Progress);
     /// Calls what blocks, without a permit for a core meanwhile.
     fn wait(&self, blocking: &mut dyn FnMut());
+    /// The task keeps this for an attempt after this one. Without a queue there is none.
+    fn checkpoint(&self, details: Vec<u8>) {
+        drop(details);
+    }
+    /// What an earlier attempt has kept.
+    fn earlier(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 impl TaskContext {
@@ -74,6 +85,39 @@ impl TaskContext {
     /// nobody had time to read is overwritten.
     pub fn progress(&self, done: u64, total: u64) {
         self.host.progress(Progress { done, total });
+    }
+
+    /// Keeps where the task is: if this attempt fails or crashes, the next one finds it by [`resume`](TaskContext::resume). A queue
+    /// stores it within a second; on a pool without a queue nothing comes of it. Each call
+    /// replaces what was kept before.
+    ///
+    /// Errors: [`Refusal::TooBig`] if it has more than 64 KiB, and it cannot be serialised.
+    ///
+    /// ```
+    /// # use phalanx_task::{TaskContext, TaskError};
+    /// fn sum_of(parts: u64, cx: &TaskContext) -> Result<u64, TaskError> {
+    ///     let (first, mut sum) = cx.resume::<(u64, u64)>().unwrap_or((0, 0));
+    ///     for part in first..parts {
+    ///         sum += part;
+    ///         cx.checkpoint(&(part + 1, sum))?;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// ```
+    pub fn checkpoint<T: Serialize>(&self, state: &T) -> Result<(), TaskError> {
+        let details = postcard::to_stdvec(state).map_err(TaskError::failed)?;
+        let (bytes, limit) = (details.len() as u64, Attempt::LONGEST_DETAILS as u64);
+        if bytes > limit {
+            return Err(Refusal::TooBig { bytes, limit }.into());
+        }
+        self.host.checkpoint(details);
+        Ok(())
+    }
+
+    /// What an earlier attempt has [kept](TaskContext::checkpoint) last; `None` if there was none, it kept nothing, or it was of another
+    /// type.
+    pub fn resume<T: DeserializeOwned>(&self) -> Option<T> {
+        postcard::from_bytes(&self.host.earlier()?).ok()
     }
 
     /// Lends the task a value that belongs to its thread: made by `Default` the first time, reused by later tasks of the

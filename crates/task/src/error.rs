@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a text of an error that travel to another process; the rest is cut off.
+const LONGEST_TEXT: usize = 8 * 1024;
+
 /// Why there is no output. Texts of a task that are longer than 8 KiB lose their ends on the way from another process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -108,12 +111,41 @@ pub enum Refusal {
     },
     /// The executor drains or is gone.
     ShuttingDown,
+    /// The queue could not be reached, or did not confirm in time.
+    Unavailable {
+        /// What it, or the system, says.
+        reason: String,
+    },
+    /// The input cannot be read as that of this task: another version of the program made it, or it was damaged on the way.
+    Unreadable {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl TaskError {
     /// The error of a task in its own words: `.map_err(TaskError::failed)?`.
     pub fn failed(message: impl fmt::Display) -> TaskError {
         TaskError::Failed { message: message.to_string() }
+    }
+
+    /// With no text longer than 8 KiB: for executors in other processes.
+    pub fn shortened(self) -> TaskError {
+        match self {
+            TaskError::Failed { message } => TaskError::Failed { message: cut(message) },
+            TaskError::Panicked { message, location } => {
+                TaskError::Panicked { message: cut(message), location: location.map(cut) }
+            }
+            TaskError::Crashed(mut crash) => {
+                crash.stderr_tail = cut(crash.stderr_tail);
+                if let Ending::Malformed(what) = crash.ending {
+                    crash.ending = Ending::Malformed(cut(what));
+                }
+                TaskError::Crashed(crash)
+            }
+            TaskError::Refused(refusal) => TaskError::Refused(refusal.shortened()),
+            TaskError::TimedOut(_) | TaskError::Cancelled => self,
+        }
     }
 
     /// When to come back, if the executor can say so: for a `Retry-After`.
@@ -123,6 +155,27 @@ impl TaskError {
             _ => None,
         }
     }
+}
+
+impl Refusal {
+    fn shortened(self) -> Refusal {
+        match self {
+            Refusal::Unknown { task } => Refusal::Unknown { task: cut(task) },
+            Refusal::NotStarted { reason } => Refusal::NotStarted { reason: cut(reason) },
+            Refusal::Unavailable { reason } => Refusal::Unavailable { reason: cut(reason) },
+            Refusal::Unreadable { reason } => Refusal::Unreadable { reason: cut(reason) },
+            other => other,
+        }
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST_TEXT {
+        let end = (0..=LONGEST_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Display for TaskError {
@@ -183,6 +236,10 @@ impl fmt::Display for Refusal {
             }
             Refusal::NotStarted { reason } => write!(f, "nothing could be started to run it: {reason}"),
             Refusal::ShuttingDown => f.write_str("the executor is shutting down"),
+            Refusal::Unavailable { reason } => write!(f, "the queue is not available: {reason}; try again later"),
+            Refusal::Unreadable { reason } => {
+                write!(f, "its input cannot be read: {reason}; bring all programs to the same version")
+            }
         }
     }
 }

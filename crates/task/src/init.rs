@@ -32,8 +32,8 @@ pub fn init_with(registry: Registry) -> Result<(), InitError> {
     Ok(())
 }
 
-/// The tasks that were named, if any were.
-pub(crate) fn registry() -> Option<&'static Registry> {
+/// The tasks that [`init_with`] was given, if it was called.
+pub fn registered() -> Option<&'static Registry> {
     REGISTRY.get()
 }
 

@@ -48,6 +48,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attempt;
 mod blocking;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -61,6 +62,7 @@ mod init;
 pub mod job;
 mod options;
 mod packed;
+mod place;
 mod pool;
 mod progress;
 mod registry;
@@ -69,15 +71,17 @@ mod submission;
 mod task;
 mod thread;
 
+pub use attempt::{Attempt, PackedTask};
 pub use context::{Host, TaskContext};
 pub use error::{Crash, Ending, Phase, Refusal, TaskError};
 pub use executor::Executor;
-pub use init::{InitError, init_with};
+pub use init::{InitError, init_with, registered};
 pub use options::SubmitOptions;
 pub use packed::{PackError, Packed};
 pub use phalanx_process::{Confinement, Sandbox, SandboxPolicy};
 pub use phalanx_shared::Blob;
 pub use phalanx_thread::Priority;
+pub use place::Place;
 pub use pool::{Admission, Builder, Drain, Killed, Leftover, PoolError, PoolEvent, PoolMetrics, ProcessPool, Recycled};
 pub use progress::{Progress, ProgressCell, ProgressStream};
 pub use registry::{Registry, RegistryError};

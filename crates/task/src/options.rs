@@ -17,12 +17,18 @@ use phalanx_thread::Priority;
 /// assert_eq!(options, options.clone());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SubmitOptions {
-    pub(crate) priority: Priority,
-    pub(crate) from_submit: Option<Duration>,
-    pub(crate) from_start: Option<Duration>,
-    pub(crate) idempotency_key: Option<String>,
-    pub(crate) cost: Option<Duration>,
+    /// Who goes first.
+    pub priority: Priority,
+    /// How long after it was submitted it must be done.
+    pub from_submit: Option<Duration>,
+    /// How long after it began it must be done.
+    pub from_start: Option<Duration>,
+    /// A name for this very piece of work.
+    pub idempotency_key: Option<String>,
+    /// How long it will probably run.
+    pub cost: Option<Duration>,
 }
 
 impl SubmitOptions {

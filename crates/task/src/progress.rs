@@ -1,5 +1,6 @@
 //! [`Progress`]: how far a task has come. Only the latest word is kept, so a slow listener costs nothing.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,9 +18,11 @@ pub struct Progress {
 }
 
 /// Where a task leaves its progress, and a [`ProgressStream`] finds it. For executors.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ProgressCell {
     state: Mutex<State>,
+    /// Called when somebody listens for the first time.
+    on_listener: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +38,11 @@ impl ProgressCell {
     /// One of a task that has not said anything.
     pub fn new() -> Arc<ProgressCell> {
         Arc::default()
+    }
+
+    /// One whose words are fetched from elsewhere, once somebody wants to hear them: then this is called.
+    pub fn on_listener(fetch: impl FnOnce() + Send + 'static) -> Arc<ProgressCell> {
+        Arc::new(ProgressCell { state: Mutex::default(), on_listener: Mutex::new(Some(Box::new(fetch))) })
     }
 
     /// One of a task that is over.
@@ -66,8 +74,21 @@ impl ProgressCell {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    fn listened_to(&self) {
+        let fetch = self.on_listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(fetch) = fetch {
+            fetch();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ProgressCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgressCell").field("latest", &self.lock().latest).finish_non_exhaustive()
     }
 }
 
@@ -79,8 +100,15 @@ pub struct ProgressStream {
 }
 
 impl ProgressStream {
-    pub(crate) fn new(cell: Arc<ProgressCell>) -> ProgressStream {
+    /// For executors and queues: the words of this cell.
+    pub fn new(cell: Arc<ProgressCell>) -> ProgressStream {
+        cell.listened_to();
         ProgressStream { cell, seen: 0 }
+    }
+
+    /// The latest word, whether it was read here or not.
+    pub fn latest(&self) -> Option<Progress> {
+        self.cell.lock().latest
     }
 
     /// The next word; `None` when the task is over.

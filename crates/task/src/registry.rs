@@ -116,7 +116,7 @@ impl Registry {
 }
 
 fn run<T: Task>(input: Packed, context: &TaskContext) -> Result<Packed, TaskError> {
-    let task: T = input.unpack().map_err(TaskError::failed)?;
+    let task: T = input.unpack().map_err(|error| Refusal::Unreadable { reason: error.to_string() })?;
     let output = task.run(context)?;
     Packed::of(&output).map_err(TaskError::failed)
 }

@@ -2,16 +2,11 @@
 
 use tracing::Span;
 
-use crate::{Task, TaskId};
+use crate::TaskId;
 
 /// The span "task" of one attempt, a child of the span in which the caller is now. Without a subscriber it costs a few
 /// nanoseconds and is nothing. A thread is inside of it while it runs the task; the owner of job processes keeps it until the
 /// result is there, and the job process has one of its own.
-pub(crate) fn of<T: Task>(id: TaskId, attempt: u32) -> Span {
-    named(T::NAME, id, attempt)
-}
-
-/// The same by name.
 pub(crate) fn named(name: &'static str, id: TaskId, attempt: u32) -> Span {
     tracing::info_span!("task", name, id = id.get(), attempt)
 }

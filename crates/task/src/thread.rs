@@ -7,10 +7,9 @@ use std::time::Instant;
 
 use phalanx_thread::{JobContext, JobError, ThreadPool};
 
-use crate::executor::FIRST_ATTEMPT;
 use crate::{
-    Executor, Host, Pending, Phase, Progress, ProgressCell, Refusal, Submission, SubmitOptions, Task, TaskContext,
-    TaskError, TaskId, span,
+    Attempt, Executor, Host, Packed, PackedTask, Pending, Phase, Progress, ProgressCell, Refusal, Registry, Submission,
+    SubmitOptions, Task, TaskContext, TaskError, TaskId, span,
 };
 
 /// Runs tasks on its threads. A task that panics costs nobody anything; one that crashes takes the process with it, and one that
@@ -34,32 +33,63 @@ use crate::{
 /// # });
 /// ```
 impl Executor for ThreadPool {
-    fn submit_with<T: Task>(&self, task: T, options: SubmitOptions) -> Submission<T::Output> {
-        let id = TaskId::next();
-        let mut job = self.job().priority(options.priority);
-        if let Some(cost) = options.cost.or_else(|| task.cost()) {
-            job = job.cost(cost);
-        }
-        if let Some(time) = options.from_submit {
-            job = job.deadline_from_submit(time);
-        }
-        if let Some(time) = options.from_start {
-            job = job.deadline_from_start(time);
-        }
-        let progress = ProgressCell::new();
-        let until_it_ends = EndsProgress(progress.clone());
-        let span = span::of::<T>(id, FIRST_ATTEMPT);
-        let work = move |job: &JobContext| {
-            let _inside = span.enter();
-            let host = Thread { job: job.clone(), progress: until_it_ends };
-            task.run(&TaskContext::new(T::NAME, id, FIRST_ATTEMPT, host))
-        };
-        let submission = match options.idempotency_key {
-            Some(key) => job.spawn_once(&key, work),
-            None => job.spawn(work),
-        };
-        Submission::taken(id, OnThread(submission), progress)
+    fn submit_with<T: Task>(&self, task: T, mut options: SubmitOptions) -> Submission<T::Output> {
+        let (id, attempt) = (TaskId::next(), Attempt::first());
+        options.cost = options.cost.or_else(|| task.cost());
+        spawn(self, T::NAME, id, attempt, options, move |context| task.run(context))
     }
+}
+
+/// Runs a packed task on a thread, as a queue's runner does.
+pub(crate) fn submit_packed(
+    pool: &ThreadPool,
+    registry: Arc<Registry>,
+    name: &'static str,
+    task: PackedTask<'_>,
+    options: SubmitOptions,
+) -> Submission<Packed> {
+    let PackedTask { id, input, attempt, .. } = task;
+    let answered = attempt.clone();
+    spawn(pool, name, id, attempt, options, move |context| {
+        let result = registry.run(name, input, context);
+        answered.answers();
+        result
+    })
+}
+
+fn spawn<T: Send + 'static>(
+    pool: &ThreadPool,
+    name: &'static str,
+    id: TaskId,
+    attempt: Arc<Attempt>,
+    options: SubmitOptions,
+    run: impl FnOnce(&TaskContext) -> Result<T, TaskError> + Send + 'static,
+) -> Submission<T> {
+    let SubmitOptions { priority, from_submit, from_start, idempotency_key, cost } = options;
+    let mut job = pool.job().priority(priority);
+    if let Some(cost) = cost {
+        job = job.cost(cost);
+    }
+    if let Some(time) = from_submit {
+        job = job.deadline_from_submit(time);
+    }
+    if let Some(time) = from_start {
+        job = job.deadline_from_start(time);
+    }
+    let progress = ProgressCell::new();
+    let until_it_ends = EndsProgress(progress.clone());
+    let span = span::named(name, id, attempt.number());
+    let work = move |job: &JobContext| {
+        let _inside = span.enter();
+        let number = attempt.number();
+        let host = Thread { job: job.clone(), progress: until_it_ends, attempt };
+        run(&TaskContext::new(name, id, number, host))
+    };
+    let submission = match idempotency_key {
+        Some(key) => job.spawn_once(&key, work),
+        None => job.spawn(work),
+    };
+    Submission::taken(id, OnThread(submission), progress)
 }
 
 /// The caller's end of a task on a thread.
@@ -84,6 +114,7 @@ impl<T: Send + 'static> Pending<T> for OnThread<T> {
 struct Thread {
     job: JobContext,
     progress: EndsProgress,
+    attempt: Arc<Attempt>,
 }
 
 impl Host for Thread {
@@ -101,6 +132,14 @@ impl Host for Thread {
 
     fn wait(&self, blocking: &mut dyn FnMut()) {
         self.job.wait(blocking);
+    }
+
+    fn checkpoint(&self, details: Vec<u8>) {
+        self.attempt.keep(details);
+    }
+
+    fn earlier(&self) -> Option<Vec<u8>> {
+        self.attempt.earlier().map(<[u8]>::to_vec)
     }
 }
 

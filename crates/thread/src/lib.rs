@@ -136,6 +136,7 @@ pub mod line;
 mod panic;
 mod pool;
 mod port;
+mod sleepers;
 mod sync;
 #[cfg(not(loom))]
 mod worker;
@@ -150,6 +151,7 @@ pub use pool::{
 pub use port::{
     BroadcastChannel, BroadcastError, Closed, DEFAULT_BOUND, MessageChannel, MessagePort, PostError, message_channel,
 };
+pub use sleepers::Sleepers;
 #[cfg(not(loom))]
 pub use worker::{
     Cancelled, ExitValue, Output, OutputLines, ParentPort, SpawnError, StillRunning, Terminated, Terminating, Worker,

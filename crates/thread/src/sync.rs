@@ -25,7 +25,7 @@ impl<T> std::ops::Deref for Apart<T> {
 #[cfg(not(loom))]
 pub(crate) mod checked {
     pub(crate) use super::lock;
-    pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicUsize, Ordering, fence};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
     use std::sync::atomic::AtomicBool;
@@ -66,7 +66,7 @@ pub(crate) mod checked {
 
 #[cfg(loom)]
 pub(crate) mod checked {
-    pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

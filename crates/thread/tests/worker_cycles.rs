@@ -18,12 +18,12 @@ fn a_thousand_workers_leave_threads_descriptors_and_memory_where_they_were() {
         // What the first ones leave for all that follow: arenas, the clock, tables.
         cycle(100).await;
         settle(entries("/proc/self/task"));
-        let (descriptors, resident) = (entries("/proc/self/fd"), phalanx_memory::usage().unwrap().resident);
+        let (descriptors, resident) = (entries("/proc/self/fd"), phalanx_memory::resident().unwrap());
         let threads = entries("/proc/self/task");
         cycle(1_000).await;
         settle(threads);
         assert_eq!(entries("/proc/self/fd"), descriptors);
-        let now = phalanx_memory::usage().unwrap().resident;
+        let now = phalanx_memory::resident().unwrap();
         assert!(now <= resident + SLACK, "{resident} bytes before, {now} after");
     });
 }

@@ -64,7 +64,7 @@ mod parent {
 
     fn an_idle_worker_takes_less_than_200_kib() {
         let give_up = std::time::Duration::from_secs(30);
-        let resident = || phalanx_memory::usage().unwrap().resident;
+        let resident = || phalanx_memory::resident().unwrap();
         let before = resident();
         let workers: Vec<_> = (0..100)
             .map(|number| {

@@ -2,6 +2,7 @@
 
 mod channel;
 mod node;
+mod stream;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
         "channel_frames" => channel::seeds(),
         "node_json" => node::json(),
         "node_advanced" => node::advanced(),
+        "stream_age" => stream::age_files(),
+        "stream_gzip" => stream::gzip_members(),
+        "stream_zstd" => stream::zstd_frames(),
         unknown => {
             eprintln!("seeds: there is no target {unknown:?}");
             return ExitCode::FAILURE;

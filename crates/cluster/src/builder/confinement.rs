@@ -1,6 +1,6 @@
 //! What a worker process may use, and as whom it runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use phalanx_process::{Limit, Role};
 
@@ -46,10 +46,20 @@ impl Confinement {
         if let Some(directory) = &self.cgroup {
             role = role.cgroup(directory);
         }
-        if let Some((user, group)) = self.user {
-            role = role.uid(user).gid(group);
+        self.of_companion(role)
+    }
+
+    /// The control group that was asked for.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.cgroup.as_deref()
+    }
+
+    /// A role that runs as whoever the workers are, and is not confined otherwise.
+    pub(crate) fn of_companion<'a>(&self, role: Role<'a>) -> Role<'a> {
+        match self.user {
+            Some((user, group)) => role.uid(user).gid(group),
+            None => role,
         }
-        role
     }
 }
 
@@ -78,8 +88,9 @@ impl Cluster {
         self
     }
 
-    /// The control group that each worker enters: a directory with a `cgroup.procs` that the workers may write to. Default:
-    /// that of the primary.
+    /// The control group that each worker enters: a directory with a `cgroup.procs` that the workers may write to. With
+    /// [`hard_memory`](Self::hard_memory) each has one of its own below that, if it lets itself be divided. Default: that of
+    /// the primary.
     pub fn cgroup(mut self, directory: impl Into<PathBuf>) -> Self {
         self.confinement.cgroup = Some(directory.into());
         self

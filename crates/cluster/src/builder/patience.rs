@@ -73,16 +73,33 @@ impl Cluster {
     }
 
     /// Resident memory in bytes above which a worker is replaced, as with [`max_requests`](Self::max_requests). Default and
-    /// 0: no limit. Leave room for one worker more than the cluster has: the new one is there before the old one is gone.
+    /// 0: no limit. It is the worker's own; its job processes have limits of their own, and count for
+    /// [`hard_memory`](Self::hard_memory). Leave room for one worker more than the cluster has: the new one is there before
+    /// the old one is gone. Where there is none, the old one leaves first ([`Event::ShortOfMemory`](crate::Event::ShortOfMemory)).
     pub fn soft_memory(mut self, bytes: u64) -> Self {
         self.policy.soft_memory = Some(bytes).filter(|bytes| *bytes > 0);
         self
     }
 
-    /// Resident memory in bytes above which a worker is killed at once, and replaced. Default and 0: no limit. It is looked
-    /// at once a second: no wall, but much kinder to the others than the kernel's OOM killer.
+    /// Memory in bytes above which a worker is killed at once, and replaced. Default and 0: no limit.
+    ///
+    /// Where control groups can be made, each worker gets one of its own: then the kernel holds it below the limit, with
+    /// all that it started, the page cache that it cannot let go, and no swap. (With control groups of version 1 the kernel
+    /// ends the largest process, which may be a job process: then one job has failed, and the worker goes on.) Where not, the worker's own
+    /// resident memory is looked at once a second: no wall, but much kinder to the others than the kernel's OOM killer.
+    /// [`Event::HardLimit`](crate::Event::HardLimit) says at the start which it is, and the status as `active`.
+    ///
+    /// Groups need a control group that belongs to this process: systemd's `Delegate=yes`, or a container with a writable
+    /// `/sys/fs/cgroup`.
     pub fn hard_memory(mut self, bytes: u64) -> Self {
         self.policy.hard_memory = Some(bytes).filter(|bytes| *bytes > 0);
+        self
+    }
+
+    /// Whether a worker that [seems to leak](crate::Event::Leak) is replaced, as with [`max_requests`](Self::max_requests).
+    /// Default: no, it is only said.
+    pub fn recycle_leaks(mut self, recycle: bool) -> Self {
+        self.policy.recycle_leaks = recycle;
         self
     }
 }

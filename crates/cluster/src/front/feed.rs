@@ -128,10 +128,10 @@ impl Feed {
         Ok(())
     }
 
-    /// What the front says next, if it has said something.
-    pub(crate) fn receive(&self) -> Result<Option<ToPrimary>, Error> {
+    /// What the front says next, and what came along, if it has said something.
+    pub(crate) fn receive(&self) -> Result<Option<(ToPrimary, Vec<OwnedFd>)>, Error> {
         match self.link.receive()? {
-            Received::Message(message, _) => Ok(Some(message)),
+            Received::Message(message, descriptors) => Ok(Some((message, descriptors))),
             Received::Nothing => Ok(None),
             Received::Closed => Err(Error::Closed),
         }
@@ -157,16 +157,20 @@ pub(crate) fn unix_ms() -> u64 {
 
 /// A status in messages of a size that fits; the last is complete.
 fn pieces(status: Status) -> Vec<Status> {
-    let Status { mut places, mut workers, .. } = status;
+    let Status { mut places, mut workers, mut companions, .. } = status;
     for place in &mut places {
         place.error = place.error.take().map(|error| cut_to(error, TEXT_OF_AN_ENTRY));
+    }
+    for companion in &mut companions {
+        companion.ended = companion.ended.take().map(|why| cut_to(why, TEXT_OF_AN_ENTRY));
     }
     let mut pieces = Vec::new();
     loop {
         let of_places = places.split_off(places.len().min(ENTRIES_A_MESSAGE));
         let of_workers = workers.split_off(workers.len().min(ENTRIES_A_MESSAGE));
         let complete = of_places.is_empty() && of_workers.is_empty();
-        pieces.push(Status { places, workers, complete });
+        // There are few of them: with the first.
+        pieces.push(Status { places, workers, companions: std::mem::take(&mut companions), complete });
         if complete {
             return pieces;
         }

@@ -7,7 +7,7 @@ use phalanx_shared::{ClusterField, Field, Slot};
 use serde::Serialize;
 
 use super::feed::unix_ms;
-use super::link::{Note, Operation, OperationState, PlaceStatus, WorkerStatus};
+use super::link::{CompanionStatus, Note, Operation, OperationState, PlaceStatus, WorkerStatus};
 use super::state::Front;
 
 /// Version of these shapes. Members are only added while it stays the same.
@@ -24,6 +24,7 @@ pub(super) struct StatusJson {
     operation: Option<OperationJson>,
     places: Vec<PlaceJson>,
     workers: Vec<WorkerJson>,
+    companions: Vec<CompanionJson>,
     front: FrontJson,
 }
 
@@ -47,6 +48,21 @@ struct ClusterJson {
     reloads_failed: u64,
     requests: u64,
     log_lines_dropped: u64,
+    memory: MemoryJson,
+}
+
+/// What the whole cluster may use and uses.
+#[derive(Serialize)]
+struct MemoryJson {
+    limit_bytes: u64,
+    /// Who sets the limit: `cgroup` or `machine`.
+    limit_source: &'static str,
+    used_bytes: u64,
+    /// Shares of the last 10 s in which some, or all, tasks waited for memory: 0 to 1.
+    pressure_some: f64,
+    pressure_full: f64,
+    primary_resident_bytes: u64,
+    out_of_memory_kills: u64,
 }
 
 #[derive(Serialize)]
@@ -72,6 +88,15 @@ struct WorkerJson {
     load: LoadJson,
 }
 
+#[derive(Serialize)]
+struct CompanionJson {
+    name: String,
+    pid: Option<u32>,
+    restarts: u64,
+    uptime_seconds: Option<u64>,
+    last_end: Option<String>,
+}
+
 #[derive(Serialize, Default)]
 struct LoadJson {
     accepting: bool,
@@ -86,6 +111,20 @@ struct LoadJson {
     /// What confines the job processes, while there are any.
     sandbox: Option<String>,
     resident_bytes: u64,
+    proportional_bytes: u64,
+    unique_bytes: u64,
+    anonymous_bytes: u64,
+    file_bytes: u64,
+    shared_bytes: u64,
+    /// Live bytes, as the allocator counts them.
+    allocated_bytes: u64,
+    active_bytes: u64,
+    retained_bytes: u64,
+    budget_bytes: u64,
+    reserved_bytes: u64,
+    peak_reserved_bytes: u64,
+    descriptors: u64,
+    leaks: u64,
 }
 
 #[derive(Serialize)]
@@ -190,15 +229,34 @@ pub(super) fn status(front: &Front) -> StatusJson {
             reloads_failed: of(ClusterField::ReloadsFailed),
             requests: totals.get(Field::Requests),
             log_lines_dropped: front.log.dropped().max(of(ClusterField::LogLinesDropped)),
+            memory: memory(of),
         },
         operation: front.last_operation().map(OperationJson::from),
         places: status.places.iter().map(|its| place(its, front.status_age())).collect(),
         workers: status.workers.iter().map(|its| worker(front, &status.places, its, now)).collect(),
+        companions: status.companions.iter().map(|its| companion(its, now)).collect(),
         front: FrontJson {
             pid: std::process::id(),
             restarts: of(ClusterField::FrontRestarts),
             events_dropped: of(ClusterField::EventsDropped),
         },
+    }
+}
+
+fn memory(of: impl Fn(ClusterField) -> u64) -> MemoryJson {
+    // The primary tells it in 1/100 %.
+    let share = |field| of(field) as f64 / 10_000.0;
+    MemoryJson {
+        limit_bytes: of(ClusterField::MemoryTotal),
+        limit_source: match phalanx_memory::total().source {
+            phalanx_memory::Source::Machine => "machine",
+            _ => "cgroup",
+        },
+        used_bytes: of(ClusterField::MemoryUsed),
+        pressure_some: share(ClusterField::MemoryPressureSome),
+        pressure_full: share(ClusterField::MemoryPressureFull),
+        primary_resident_bytes: of(ClusterField::PrimaryResidentBytes),
+        out_of_memory_kills: of(ClusterField::OutOfMemoryKills),
     }
 }
 
@@ -210,6 +268,16 @@ fn place(its: &PlaceStatus, age: Duration) -> PlaceJson {
         failures: its.failures,
         next_try_seconds: its.next_try_ms.map(|wait| seconds(wait.saturating_sub(age.as_millis() as u64))),
         error: its.error.clone(),
+    }
+}
+
+fn companion(its: &CompanionStatus, now: u64) -> CompanionJson {
+    CompanionJson {
+        name: its.name.clone(),
+        pid: its.pid,
+        restarts: its.restarts,
+        uptime_seconds: its.started_ms.map(|started| now.saturating_sub(started) / 1000),
+        last_end: its.ended.clone(),
     }
 }
 
@@ -245,6 +313,19 @@ fn load(page: &Slot, its: &WorkerStatus) -> LoadJson {
         sandbox: (seen.get(Field::JobProcesses) > 0)
             .then(|| sandbox(seen.get(Field::JobLandlock), seen.get(Field::JobSeccomp))),
         resident_bytes: seen.get(Field::ResidentBytes),
+        proportional_bytes: seen.get(Field::ProportionalBytes),
+        unique_bytes: seen.get(Field::UniqueBytes),
+        anonymous_bytes: seen.get(Field::AnonymousBytes),
+        file_bytes: seen.get(Field::FileBytes),
+        shared_bytes: seen.get(Field::SharedBytes),
+        allocated_bytes: seen.get(Field::AllocatedBytes),
+        active_bytes: seen.get(Field::ActiveBytes),
+        retained_bytes: seen.get(Field::RetainedBytes),
+        budget_bytes: seen.get(Field::BudgetBytes),
+        reserved_bytes: seen.get(Field::ReservedBytes),
+        peak_reserved_bytes: seen.get(Field::PeakReservedBytes),
+        descriptors: seen.get(Field::Descriptors),
+        leaks: seen.get(Field::Leaks),
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::logs::Logs;
+use crate::control::{HeapFigures, HeapProfile};
 use crate::{Event, Place, WorkerId};
 
 /// Name of the role.
@@ -105,6 +106,8 @@ impl Note {
 pub(crate) struct Status {
     pub(crate) places: Vec<PlaceStatus>,
     pub(crate) workers: Vec<WorkerStatus>,
+    /// At most [`MOST_COMPANIONS`](crate::companion::MOST_COMPANIONS).
+    pub(crate) companions: Vec<CompanionStatus>,
     /// Whether this message completes the picture. Set by the [`Feed`](super::feed::Feed).
     pub(crate) complete: bool,
 }
@@ -136,6 +139,20 @@ pub(crate) struct WorkerStatus {
     pub(crate) generation: u32,
     /// When it was started, in milliseconds since 1970.
     pub(crate) started_ms: u64,
+}
+
+/// A process beside the workers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CompanionStatus {
+    pub(crate) name: String,
+    /// `None` while it does not run.
+    pub(crate) pid: Option<u32>,
+    /// How often it was started again.
+    pub(crate) restarts: u64,
+    /// When it was started, in milliseconds since 1970.
+    pub(crate) started_ms: Option<u64>,
+    /// How the one before ended.
+    pub(crate) ended: Option<String>,
 }
 
 /// A reload, an upgrade… and how it stands.
@@ -186,6 +203,8 @@ pub(crate) enum Command {
     StopNow,
     /// Send a worker the signal of this number.
     Kill { worker: WorkerId, signal: i32 },
+    /// Have a worker's heap looked at; the file for it comes along. Answered when the worker has.
+    HeapProfile { worker: WorkerId, wish: HeapProfile },
 }
 
 /// What the primary says to a command.
@@ -199,6 +218,8 @@ pub(crate) enum Answer {
     Refused(String),
     /// There is no such worker.
     NoSuchWorker,
+    /// The profile is in the file, or sampling was switched.
+    HeapProfiled(HeapFigures),
 }
 
 /// At most [`MAX_TEXT`] bytes of a text.

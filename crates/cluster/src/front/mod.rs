@@ -36,13 +36,18 @@
 //!  "cluster":{"wanted":2,"serving":2,"booting":0,"draining":0,"broken":0,"given_up":0,"generation":3,
 //!             "started_at":1763722000,"uptime_seconds":86400,"stopping":false,"listeners":["127.0.0.1:3000"],
 //!             "active":{"gate":"on"},"starts":9,"crashes":1,"reloads_done":3,"reloads_failed":0,"requests":123456,
-//!             "log_lines_dropped":0},
+//!             "log_lines_dropped":0,
+//!             "memory":{"limit_bytes":268435456,"limit_source":"cgroup","used_bytes":71303168,"pressure_some":0.0,
+//!                       "pressure_full":0.0,"primary_resident_bytes":5033164,"out_of_memory_kills":0}},
 //!  "operation":{"operation":3,"kind":"reload","state":"done","error":null,"began_at":1763725600.5,"ended_at":1763725601.1},
 //!  "places":[{"place":0,"state":"serving","restarts":4,"failures":0,"next_try_seconds":null,"error":null}],
 //!  "workers":[{"worker":8,"place":0,"pid":4242,"state":"serving","generation":3,"uptime_seconds":600,"restarts":4,
 //!              "accepting":true,"connections":12,"in_flight":1,"requests":4000,"busy_threads":1,"queue_depth":0,
 //!              "job_processes":2,"job_crashes":0,"jobs_poisoned":0,"sandbox":"landlock 7, seccomp",
-//!              "resident_bytes":7340032}],
+//!              "resident_bytes":7340032,"proportional_bytes":4194304,"unique_bytes":3145728,"anonymous_bytes":2621440,
+//!              "file_bytes":4194304,"shared_bytes":12288,"allocated_bytes":2097152,"active_bytes":2359296,"retained_bytes":0,
+//!              "budget_bytes":105267200,"reserved_bytes":0,"peak_reserved_bytes":28286049,"descriptors":58,"leaks":0}],
+//!  "companions":[{"name":"queue","pid":4102,"restarts":0,"uptime_seconds":86400,"last_end":null}],
 //!  "front":{"pid":4101,"restarts":0,"events_dropped":0}}
 //! ```
 //!
@@ -62,6 +67,7 @@
 
 mod answer;
 pub(crate) mod feed;
+mod heap_profile;
 mod json;
 pub(crate) mod link;
 mod logs;

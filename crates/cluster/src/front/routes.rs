@@ -8,6 +8,7 @@ use hyper::body::{Body, Incoming};
 use phalanx_process::Signal;
 
 use super::answer::{self, Answer};
+use super::heap_profile;
 use super::json::{self, OperationJson};
 use super::link::{self, Command};
 use super::query::Query;
@@ -55,6 +56,19 @@ pub(super) async fn answer(front: Rc<Front>, asker: Asker, request: Request<Inco
             }
         }
         (["logs"], _) => logs(&front, query).unwrap_or_else(|why| answer::error(StatusCode::BAD_REQUEST, why)),
+        (["heap-profile"], Asker::Control { uid, pid }) => {
+            if request.method() != Method::POST {
+                return answer::wrong_method("POST");
+            }
+            match heap_profile::Wanted::of(query) {
+                Ok(wanted) => {
+                    let (answer, what) = heap_profile::answer(&front, wanted).await;
+                    front.audit(format!("{} asked for {what}", name_of(uid, pid)));
+                    answer
+                }
+                Err(why) => answer::error(StatusCode::BAD_REQUEST, why),
+            }
+        }
         (
             ["reload" | "upgrade" | "rollback" | "stop" | "scale"] | ["workers", _, "kill"],
             Asker::Control { uid, pid },
@@ -156,7 +170,9 @@ async fn perform(front: &Front, (uid, pid): (u32, Option<i32>), command: Command
     let result = front.command(command).await;
     let (answer, outcome) = match result {
         Ok(link::Answer::Began(number)) => began(front, number).await,
-        Ok(link::Answer::Done) => (answer::json(StatusCode::OK, &serde_json::json!({ "done": true })), "done".into()),
+        Ok(link::Answer::Done | link::Answer::HeapProfiled(_)) => {
+            (answer::json(StatusCode::OK, &serde_json::json!({ "done": true })), "done".into())
+        }
         Ok(link::Answer::Refused(why)) => (answer::error(StatusCode::CONFLICT, &why), format!("refused: {why}")),
         Ok(link::Answer::NoSuchWorker) => {
             let why = "there is no such worker (any more)";
@@ -171,9 +187,15 @@ async fn perform(front: &Front, (uid, pid): (u32, Option<i32>), command: Command
             (answer::error(StatusCode::GATEWAY_TIMEOUT, why), why.to_owned())
         }
     };
-    let pid = pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-    front.audit(format!("uid {uid} (pid {pid}) asked for {what}: {outcome}"));
+    front.audit(format!("{} asked for {what}: {outcome}", name_of(uid, pid)));
     answer
+}
+
+fn name_of(uid: u32, pid: Option<i32>) -> String {
+    match pid {
+        Some(pid) => format!("uid {uid} (pid {pid})"),
+        None => format!("uid {uid} (pid ?)"),
+    }
 }
 
 async fn began(front: &Front, number: u64) -> (Answer, String) {
@@ -200,5 +222,6 @@ fn describe(front: &Front, command: &Command) -> String {
             let known = front.status().workers.iter().any(|its| its.worker == *worker);
             format!("{name} to worker {worker}{}", if known { "" } else { " (unknown)" })
         }
+        Command::HeapProfile { worker, .. } => format!("the heap of worker {worker}"),
     }
 }

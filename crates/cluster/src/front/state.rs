@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -155,6 +155,7 @@ impl Front {
         let mut incoming = self.incoming.borrow_mut();
         incoming.places.extend(piece.places);
         incoming.workers.extend(piece.workers);
+        incoming.companions.extend(piece.companions);
         if piece.complete {
             self.status.replace(Rc::new(std::mem::take(&mut incoming)));
             self.status_at.set(Instant::now());
@@ -253,12 +254,22 @@ impl Front {
 
     /// Asks the primary for something.
     pub(super) async fn command(&self, command: Command) -> Result<Answer, NoAnswer> {
+        self.command_within(command, &[], ANSWER_DEADLINE).await
+    }
+
+    /// Asks it for something that takes so long, or needs these descriptors.
+    pub(super) async fn command_within(
+        &self,
+        command: Command,
+        descriptors: &[BorrowedFd<'_>],
+        deadline: Duration,
+    ) -> Result<Answer, NoAnswer> {
         let request = self.requests.get() + 1;
         self.requests.set(request);
         let (sender, answer) = oneshot::channel();
         self.answers.borrow_mut().insert(request, sender);
-        let answer = match self.link.send(&ToPrimary::Command { request, command }, &[]) {
-            Ok(()) => match tokio::time::timeout(ANSWER_DEADLINE, answer).await {
+        let answer = match self.link.send(&ToPrimary::Command { request, command }, descriptors) {
+            Ok(()) => match tokio::time::timeout(deadline, answer).await {
                 Ok(answer) => answer.map_err(|_| NoAnswer::Unreachable),
                 Err(_) => Err(NoAnswer::Silent),
             },

@@ -67,6 +67,7 @@ pub(super) const OF_THE_CLUSTER: &[(Family, &[Part<ClusterField>])] = &[
             (Some(("reason", "requests")), ClusterField::RecycledRequests),
             (Some(("reason", "lifetime")), ClusterField::RecycledLifetime),
             (Some(("reason", "memory")), ClusterField::RecycledMemory),
+            (Some(("reason", "leak")), ClusterField::RecycledLeak),
         ],
     ),
     (
@@ -119,7 +120,38 @@ pub(super) const OF_THE_CLUSTER: &[(Family, &[Part<ClusterField>])] = &[
         counter("phalanx_front_restarts_total", "Times that the front process was started anew."),
         &[(None, ClusterField::FrontRestarts)],
     ),
+    (
+        gauge(
+            "phalanx_memory_limit_bytes",
+            "Memory that the cluster may use: the smallest limit of its control groups, or the machine's memory.",
+        ),
+        &[(None, ClusterField::MemoryTotal)],
+    ),
+    (
+        gauge("phalanx_memory_used_bytes", "Memory in use where the limit was found, without page cache that can go."),
+        &[(None, ClusterField::MemoryUsed)],
+    ),
+    (
+        gauge("phalanx_primary_resident_bytes", "Resident memory of the primary."),
+        &[(None, ClusterField::PrimaryResidentBytes)],
+    ),
+    (
+        counter(
+            "phalanx_out_of_memory_kills_total",
+            "Workers and job processes that the kernel has ended because of a memory limit.",
+        ),
+        &[(None, ClusterField::OutOfMemoryKills)],
+    ),
 ];
+
+/// What the primary says in 1/100 %.
+pub(super) const SHARES_OF_THE_CLUSTER: &[(Family, &[Part<ClusterField>])] = &[(
+    gauge("phalanx_memory_pressure_ratio", "Share of the last 10 s in which some, or all, tasks waited for memory."),
+    &[
+        (Some(("kind", "some")), ClusterField::MemoryPressureSome),
+        (Some(("kind", "full")), ClusterField::MemoryPressureFull),
+    ],
+)];
 
 /// What all workers have done, with those that have ended.
 pub(super) const OF_ALL_WORKERS: &[(Family, &[Part<Field>])] = &[
@@ -174,6 +206,36 @@ pub(super) const OF_ALL_WORKERS: &[(Family, &[Part<Field>])] = &[
         counter("phalanx_job_poisoned_total", "Jobs refused because their input had killed its process too often."),
         &[(None, Field::JobsPoisoned)],
     ),
+    (
+        counter("phalanx_leaks_suspected_total", "Leaks of memory or descriptors that workers suspected."),
+        &[(None, Field::Leaks)],
+    ),
+    (
+        counter("phalanx_streams_begun_total", "Streams from request to answer, by what they do."),
+        &[
+            (Some(("operation", "compress")), Field::StreamsCompress),
+            (Some(("operation", "decompress")), Field::StreamsDecompress),
+            (Some(("operation", "encrypt")), Field::StreamsEncrypt),
+            (Some(("operation", "decrypt")), Field::StreamsDecrypt),
+            (Some(("operation", "hash")), Field::StreamsHash),
+        ],
+    ),
+    (
+        counter(
+            "phalanx_streams_total",
+            "Streams by how they ended: refused before their answer began, cut in the middle of it.",
+        ),
+        &[
+            (Some(("result", "done")), Field::StreamsDone),
+            (Some(("result", "refused")), Field::StreamsRefused),
+            (Some(("result", "cut")), Field::StreamsCut),
+            (Some(("result", "abandoned")), Field::StreamsAbandoned),
+        ],
+    ),
+    (
+        counter("phalanx_stream_bytes_total", "Bytes that streams read and gave."),
+        &[(Some(("direction", "in")), Field::StreamBytesIn), (Some(("direction", "out")), Field::StreamBytesOut)],
+    ),
 ];
 
 /// What all workers have measured: waiting apart from work.
@@ -187,29 +249,75 @@ pub(super) const TIMES: &[(Family, Histogram)] = &[
 ];
 
 /// What each worker that lives says of itself.
-pub(super) const OF_EACH_WORKER: &[(Family, Field)] = &[
-    (gauge("phalanx_worker_start_time_seconds", "When the worker began, since 1970."), Field::StartedAt),
-    (gauge("phalanx_worker_accepting", "1 while the worker takes new connections."), Field::Accepting),
-    (counter("phalanx_worker_heartbeats_total", "Seconds in which the worker's event loop turned."), Field::Heartbeat),
-    (gauge("phalanx_worker_connections", "Connections that are open."), Field::Connections),
-    (gauge("phalanx_worker_upgraded_connections", "Upgraded connections (WebSocket) that are open."), Field::Upgraded),
-    (gauge("phalanx_worker_requests_in_flight", "Requests begun and not yet answered."), Field::InFlight),
-    (counter("phalanx_worker_requests_total", "Requests begun by this worker."), Field::Requests),
-    (gauge("phalanx_worker_busy_threads", "Jobs that have a thread or a job process."), Field::BusyThreads),
-    (gauge("phalanx_worker_queue_depth", "Jobs that wait for one."), Field::QueueDepth),
-    (gauge("phalanx_job_processes", "Job processes of the worker."), Field::JobProcesses),
+pub(super) const OF_EACH_WORKER: &[(Family, &[Part<Field>])] = &[
+    (gauge("phalanx_worker_start_time_seconds", "When the worker began, since 1970."), &[(None, Field::StartedAt)]),
+    (gauge("phalanx_worker_accepting", "1 while the worker takes new connections."), &[(None, Field::Accepting)]),
+    (
+        counter("phalanx_worker_heartbeats_total", "Seconds in which the worker's event loop turned."),
+        &[(None, Field::Heartbeat)],
+    ),
+    (gauge("phalanx_worker_connections", "Connections that are open."), &[(None, Field::Connections)]),
+    (
+        gauge("phalanx_worker_upgraded_connections", "Upgraded connections (WebSocket) that are open."),
+        &[(None, Field::Upgraded)],
+    ),
+    (gauge("phalanx_worker_requests_in_flight", "Requests begun and not yet answered."), &[(None, Field::InFlight)]),
+    (counter("phalanx_worker_requests_total", "Requests begun by this worker."), &[(None, Field::Requests)]),
+    (gauge("phalanx_worker_busy_threads", "Jobs that have a thread or a job process."), &[(None, Field::BusyThreads)]),
+    (gauge("phalanx_worker_queue_depth", "Jobs that wait for one."), &[(None, Field::QueueDepth)]),
+    (gauge("phalanx_worker_streams", "Streams from request to answer that are under way."), &[(None, Field::Streams)]),
+    (gauge("phalanx_job_processes", "Job processes of the worker."), &[(None, Field::JobProcesses)]),
     (
         gauge(
             "phalanx_job_sandbox_landlock",
             "Version of Landlock that confines the worker's job processes; 0 without.",
         ),
-        Field::JobLandlock,
+        &[(None, Field::JobLandlock)],
     ),
     (
         gauge("phalanx_job_sandbox_seccomp", "1 if a filter of system calls confines the worker's job processes."),
-        Field::JobSeccomp,
+        &[(None, Field::JobSeccomp)],
     ),
-    (gauge("phalanx_worker_resident_bytes", "Resident memory, as last sampled."), Field::ResidentBytes),
+    (gauge("phalanx_worker_resident_bytes", "Resident memory, as last sampled."), &[(None, Field::ResidentBytes)]),
+    (
+        gauge("phalanx_worker_proportional_bytes", "Resident memory, each page divided by those who share it (PSS)."),
+        &[(None, Field::ProportionalBytes)],
+    ),
+    (
+        gauge("phalanx_worker_unique_bytes", "Resident memory that no other process maps (USS)."),
+        &[(None, Field::UniqueBytes)],
+    ),
+    (gauge("phalanx_worker_anonymous_bytes", "Resident memory of heap and stacks."), &[(None, Field::AnonymousBytes)]),
+    (
+        gauge("phalanx_worker_file_bytes", "Resident memory that files are mapped to: the program and its libraries."),
+        &[(None, Field::FileBytes)],
+    ),
+    (gauge("phalanx_worker_shared_bytes", "Resident memory that is shared memory."), &[(None, Field::SharedBytes)]),
+    (
+        gauge(
+            "phalanx_worker_heap_bytes",
+            "What the allocator says: allocated and not freed (live), held to serve that, kept but given back to the system.",
+        ),
+        &[
+            (Some(("state", "allocated")), Field::AllocatedBytes),
+            (Some(("state", "active")), Field::ActiveBytes),
+            (Some(("state", "retained")), Field::RetainedBytes),
+        ],
+    ),
+    (
+        gauge("phalanx_worker_budget_bytes", "Memory that admission may reserve at most; 0 without a budget."),
+        &[(None, Field::BudgetBytes)],
+    ),
+    (
+        gauge("phalanx_worker_reserved_bytes", "Memory that admission has reserved for requests in work."),
+        &[(None, Field::ReservedBytes)],
+    ),
+    (
+        gauge("phalanx_worker_peak_reserved_bytes", "Most memory that was ever reserved at once."),
+        &[(None, Field::PeakReservedBytes)],
+    ),
+    (gauge("phalanx_worker_open_descriptors", "Open file descriptors."), &[(None, Field::Descriptors)]),
+    (gauge("phalanx_worker_leaks_suspected", "Leaks suspected since the worker began."), &[(None, Field::Leaks)]),
 ];
 
 /// Who each worker is: the value is always 1.

@@ -19,10 +19,11 @@ mod families;
 mod text;
 
 use std::borrow::Borrow;
+use std::fmt::Display;
 
 use phalanx_shared::{ClusterPage, Field, Slot, Snapshot};
 
-use families::{BUILD_INFO, OF_ALL_WORKERS, OF_EACH_WORKER, OF_THE_CLUSTER, TIMES, WORKER_INFO};
+use families::{BUILD_INFO, OF_ALL_WORKERS, OF_EACH_WORKER, OF_THE_CLUSTER, SHARES_OF_THE_CLUSTER, TIMES, WORKER_INFO};
 use text::Text;
 
 /// What the answer to a scrape says of its form.
@@ -40,6 +41,12 @@ pub(crate) fn render<S: Borrow<Slot>>(cluster: &ClusterPage, slots: &[S]) -> Str
             sample(&mut text, family.name, label, cluster.get(*field));
         }
     }
+    for (family, parts) in SHARES_OF_THE_CLUSTER {
+        text.family(*family);
+        for (label, field) in *parts {
+            sample(&mut text, family.name, label, share(cluster.get(*field)));
+        }
+    }
     let totals = cluster.totals(slots.iter().map(Borrow::borrow));
     for (family, parts) in OF_ALL_WORKERS {
         text.family(*family);
@@ -55,11 +62,16 @@ pub(crate) fn render<S: Borrow<Slot>>(cluster: &ClusterPage, slots: &[S]) -> Str
     text.into_string()
 }
 
-fn sample(text: &mut Text, name: &str, label: &Option<(&'static str, &'static str)>, value: u64) {
+fn sample(text: &mut Text, name: &str, label: &Option<(&'static str, &'static str)>, value: impl Display) {
     match label {
         Some((label, part)) => text.sample(name, &[(label, part)], value),
         None => text.sample(name, &[], value),
     }
+}
+
+/// 1/100 % as a share of 1.
+fn share(hundredths_of_percent: u64) -> f64 {
+    hundredths_of_percent as f64 / 10_000.0
 }
 
 fn of_each_worker<S: Borrow<Slot>>(text: &mut Text, slots: &[S]) {
@@ -82,10 +94,15 @@ fn of_each_worker<S: Borrow<Slot>>(text: &mut Text, slots: &[S]) {
         ];
         text.sample(WORKER_INFO.name, &labels, 1);
     }
-    for (family, field) in OF_EACH_WORKER {
+    for (family, parts) in OF_EACH_WORKER {
         text.family(*family);
         for its in &living {
-            text.sample(family.name, &[("worker", &its.get(Field::Worker)), ("place", &place(its))], its.get(*field));
+            let (worker, place) = (its.get(Field::Worker), place(its));
+            for (label, field) in *parts {
+                let mut labels: Vec<text::Label<'_>> = vec![("worker", &worker), ("place", &place)];
+                labels.extend(label.as_ref().map(|(label, part)| (*label, part as &dyn Display)));
+                text.sample(family.name, &labels, its.get(*field));
+            }
         }
     }
 }

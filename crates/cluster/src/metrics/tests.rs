@@ -72,10 +72,34 @@ fn the_text_keeps_the_rules_of_the_format_and_says_every_field() {
     assert_eq!(series["phalanx_worker_connections{worker=\"7\",place=\"1\"}"], 5.0);
     assert_eq!(series["phalanx_worker_info{worker=\"7\",place=\"1\",pid=\"107\",generation=\"0\"}"], 1.0);
     assert!(!series.keys().any(|name| name.contains("worker=\"0\"")), "a vacant slot has a series");
-    let said: HashSet<u64> = series.values().map(|value| *value as u64).collect();
+    assert_eq!(
+        series["phalanx_memory_pressure_ratio{kind=\"full\"}"],
+        share(cluster.get(ClusterField::MemoryPressureFull))
+    );
+    let exact = series.values().map(|value| *value as u64);
+    let shares = series.values().map(|value| (value * 10_000.0).round() as u64);
+    let said: HashSet<u64> = exact.chain(shares).collect();
     for (index, field) in ClusterField::ALL.iter().enumerate() {
         let kept_back = *field == ClusterField::PrimaryPid;
         assert!(kept_back || said.contains(&(1000 + index as u64)), "{field:?} is nowhere");
+    }
+}
+
+#[test]
+fn what_a_worker_says_of_its_memory_is_told_under_its_number() {
+    let (cluster, slot) = (ClusterPage::create().unwrap(), Slot::create().unwrap());
+    worker(&slot, 3, 0);
+    let labels = "worker=\"3\",place=\"0\"";
+    for (value, field, name) in [
+        (11, Field::ProportionalBytes, format!("phalanx_worker_proportional_bytes{{{labels}}}")),
+        (12, Field::UniqueBytes, format!("phalanx_worker_unique_bytes{{{labels}}}")),
+        (13, Field::AllocatedBytes, format!("phalanx_worker_heap_bytes{{{labels},state=\"allocated\"}}")),
+        (14, Field::RetainedBytes, format!("phalanx_worker_heap_bytes{{{labels},state=\"retained\"}}")),
+        (15, Field::ReservedBytes, format!("phalanx_worker_reserved_bytes{{{labels}}}")),
+        (16, Field::Descriptors, format!("phalanx_worker_open_descriptors{{{labels}}}")),
+    ] {
+        slot.set(field, value);
+        assert_eq!(parse(&render(&cluster, &[&slot]))[&name], value as f64);
     }
 }
 

@@ -9,8 +9,11 @@ use phalanx_process::{Process, Signals};
 use phalanx_shared::{ClusterPage, Permits};
 use rustix::event::epoll;
 
+use super::companions::Companions;
 use super::front::Front;
 use super::generations::Generations;
+use super::hard_limit::HardLimit;
+use super::memory::Surroundings;
 use super::operations::Operations;
 use super::service::Service;
 use super::upgrade::{Images, Inheritance};
@@ -37,10 +40,13 @@ pub(crate) fn run(mut cluster: Cluster) -> Result<(), Error> {
     let workers = cluster.workers;
     let mut primary = match (Primary::new(cluster, signals, commands, feed, inheritance.as_ref()), inheritance) {
         (Ok(mut primary), Some(inheritance)) => {
+            primary.tell_of_hard_limit();
             primary.adopt(inheritance);
             primary
         }
         (Ok(mut primary), None) => {
+            primary.tell_of_hard_limit();
+            primary.start_companions();
             primary.feed_supervisor(Input::Start { workers });
             primary
         }
@@ -82,6 +88,9 @@ impl Primary {
         }
         let front = Front::open(cluster.front, parts.control, parts.admin)?;
         let hung_grace = policy.hung_grace;
+        let inherited = inheritance.and_then(|inheritance| inheritance.state.groups.as_deref());
+        // Before there are children: version 2 of control groups may want this process elsewhere.
+        let hard_limit = HardLimit::begin(policy.hard_memory, cluster.confinement.folder(), inherited);
         let now = Instant::now();
         let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), 0);
         let mut primary = Primary {
@@ -94,6 +103,7 @@ impl Primary {
             gate: cluster.gate,
             secret: parts.secret,
             confinement: cluster.confinement,
+            hard_limit,
             slots: Vec::new(),
             cluster: cluster_page::begun(parts.cluster),
             permits: parts.permits,
@@ -108,6 +118,7 @@ impl Primary {
             health_gate: cluster.health_gate,
             gate_commands: HashMap::new(),
             front,
+            companions: Companions::of(cluster.companions.into_iter().map(|(name, _)| name)),
             service: Service::default(),
             dumpers: HashMap::new(),
             hung_grace,
@@ -121,6 +132,7 @@ impl Primary {
             origin: now,
             next_tick: now + TICK,
             seconds: 0,
+            surroundings: Surroundings::look(),
             stop_requests: 0,
             inputs: VecDeque::new(),
             outcome: None,
@@ -153,7 +165,7 @@ impl Primary {
     fn take_up(&mut self, inheritance: &Inheritance) -> Result<(), Error> {
         self.slots = inheritance.pages()?;
         self.places = inheritance.places();
-        let (workers, lost) = inheritance.workers()?;
+        let (workers, lost) = inheritance.workers(&self.hard_limit)?;
         self.take_up_desks(inheritance)?;
         for (worker, running) in &workers {
             watch(&self.epoll, &running.control, Source::Control(*worker))?;

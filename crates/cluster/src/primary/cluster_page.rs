@@ -31,6 +31,7 @@ impl Primary {
                 RecycleReason::Requests(_) => ClusterField::RecycledRequests,
                 RecycleReason::Lifetime(_) => ClusterField::RecycledLifetime,
                 RecycleReason::Memory(_) => ClusterField::RecycledMemory,
+                RecycleReason::Leak(_) => ClusterField::RecycledLeak,
             },
             Event::Ended { kind, failure, .. } => match (*kind, failure.is_none()) {
                 ("reload", true) => {
@@ -44,6 +45,9 @@ impl Primary {
                 _ => return,
             },
             Event::Stacks { .. } => ClusterField::StackDumps,
+            Event::OutOfMemory { processes, .. } => {
+                return self.cluster.add(ClusterField::OutOfMemoryKills, *processes);
+            }
             Event::Stopping => return self.cluster.set(ClusterField::Stopping, 1),
             _ => return,
         };

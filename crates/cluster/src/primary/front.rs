@@ -13,8 +13,9 @@ use phalanx_process::{Process, Role, Signal};
 use phalanx_shared::{ClusterField, SlotIndex};
 use rustix::event::epoll;
 
+use super::heap_profiles::HeapProfiles;
 use super::operations::{Operation, Wish};
-use super::{Primary, Source, status, system};
+use super::{Primary, Source, status, system, wait_until_readable};
 use crate::front::feed::Feed;
 use crate::front::link::{Answer, Command, FRONT_ROLE, ToPrimary, Welcome, descriptor};
 use crate::front::socket::ControlSocket;
@@ -57,6 +58,7 @@ struct Running {
     child: Process,
     feed: Feed,
     started: Instant,
+    heap_profiles: HeapProfiles,
 }
 
 /// What a worker writes, as the primary keeps it: the read ends of its standard output and error.
@@ -148,7 +150,16 @@ impl Front {
     pub(super) fn gone(&mut self, worker: WorkerId) {
         if let Some(running) = &mut self.running {
             running.feed.gone(worker);
+            if let Some(request) = running.heap_profiles.ended(worker) {
+                let why = format!("worker {worker} ended before its heap profile was written");
+                running.feed.answer(request, Answer::Refused(why));
+            }
         }
+    }
+
+    /// What it has asked workers for.
+    pub(super) fn heap_profiles(&mut self) -> Option<&mut HeapProfiles> {
+        self.running.as_mut().map(|running| &mut running.heap_profiles)
     }
 
     pub(super) fn operation(&mut self, operation: &Operation) {
@@ -157,7 +168,7 @@ impl Front {
         }
     }
 
-    fn answer(&mut self, request: u64, answer: Answer) {
+    pub(super) fn answer(&mut self, request: u64, answer: Answer) {
         if let Some(running) = &mut self.running {
             running.feed.answer(request, answer);
         }
@@ -260,6 +271,9 @@ impl Primary {
         if let Some(address) = front.admin_address() {
             active.push(("admin".into(), address.to_string()));
         }
+        if let Some(word) = self.hard_limit.word() {
+            active.push(("hard memory limit".into(), word));
+        }
         let welcome = Welcome {
             control: front.control.as_ref().map(|control| control.path().to_owned()),
             logs: front.settings.logs.clone(),
@@ -271,7 +285,7 @@ impl Primary {
         for (source, fd) in [(Source::FrontLink, feed.as_fd()), (Source::FrontProcess, child.as_fd())] {
             epoll::add(&self.epoll, fd, source.data(), epoll::EventFlags::IN).map_err(system("watch the front"))?;
         }
-        Ok(Running { child, feed, started: Instant::now() })
+        Ok(Running { child, feed, started: Instant::now(), heap_profiles: HeapProfiles::default() })
     }
 
     /// Tells a new front all that there is.
@@ -307,7 +321,8 @@ impl Primary {
         let Some(running) = &mut front.running else { return };
         let dropped = running.feed.take_events_dropped();
         let (supervisor, workers, records) = (&self.supervisor, &self.workers, &self.places);
-        let pumped = running.feed.pump(|| status::of_cluster(supervisor.status(now), workers, records));
+        let companions = &self.companions;
+        let pumped = running.feed.pump(|| status::of_cluster(supervisor.status(now), workers, records, companions));
         if dropped > 0 {
             self.cluster.add(ClusterField::EventsDropped, dropped);
         }
@@ -321,13 +336,13 @@ impl Primary {
         for _ in 0..MESSAGES_A_TURN {
             let Some(running) = self.front.as_ref().and_then(|front| front.running.as_ref()) else { return };
             match running.feed.receive() {
-                Ok(Some(ToPrimary::Command { request, command })) => {
-                    let answer = self.obey(command);
-                    if let Some(front) = &mut self.front {
+                Ok(Some((ToPrimary::Command { request, command }, descriptors))) => {
+                    let answer = self.obey(request, command, &descriptors);
+                    if let (Some(front), Some(answer)) = (&mut self.front, answer) {
                         front.answer(request, answer);
                     }
                 }
-                Ok(Some(ToPrimary::LinesDropped(lines))) => self.cluster.add(ClusterField::LogLinesDropped, lines),
+                Ok(Some((ToPrimary::LinesDropped(lines), _))) => self.cluster.add(ClusterField::LogLinesDropped, lines),
                 Ok(None) => return,
                 Err(_) => {
                     if let Some(front) = &mut self.front {
@@ -339,7 +354,8 @@ impl Primary {
         }
     }
 
-    fn obey(&mut self, command: Command) -> Answer {
+    /// Carries a command out, or hands it on: then the answer comes later.
+    fn obey(&mut self, request: u64, command: Command, descriptors: &[OwnedFd]) -> Option<Answer> {
         let wish = match command {
             Command::Reload => Wish::Reload,
             Command::Upgrade => Wish::Upgrade,
@@ -347,28 +363,31 @@ impl Primary {
             Command::Scale(workers) => Wish::Scale(workers as usize),
             Command::Stop => {
                 self.request_stop();
-                return Answer::Done;
+                return Some(Answer::Done);
             }
             Command::StopNow => {
                 self.stop_now();
-                return Answer::Done;
+                return Some(Answer::Done);
             }
             Command::Kill { worker, signal } => {
-                let Some(running) = self.workers.get(&worker) else { return Answer::NoSuchWorker };
+                let Some(running) = self.workers.get(&worker) else { return Some(Answer::NoSuchWorker) };
                 let Some(signal) = Signal::from_number(signal) else {
-                    return Answer::Refused(format!("{signal} is no signal that can be sent"));
+                    return Some(Answer::Refused(format!("{signal} is no signal that can be sent")));
                 };
-                return match running.child.kill(signal) {
+                return Some(match running.child.kill(signal) {
                     Ok(true) => Answer::Done,
                     Ok(false) => Answer::NoSuchWorker,
                     Err(error) => Answer::Refused(error.to_string()),
-                };
+                });
+            }
+            Command::HeapProfile { worker, wish } => {
+                return self.ask_for_heap_profile(request, worker, wish, descriptors);
             }
         };
-        match self.begin(wish, None) {
+        Some(match self.begin(wish, None) {
             Ok(number) => Answer::Began(number),
             Err(error) => Answer::Refused(error.to_string()),
-        }
+        })
     }
 
     /// A front's process has ended.
@@ -389,11 +408,4 @@ fn bind_admin(address: SocketAddr) -> Result<TcpListener, Error> {
     let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
-}
-
-/// Waits for a descriptor, at most until then.
-fn wait_until_readable(fd: BorrowedFd<'_>, deadline: Instant) {
-    let timeout = super::to_timespec(deadline.saturating_duration_since(Instant::now()));
-    let mut polled = [rustix::event::PollFd::new(&fd, rustix::event::PollFlags::IN)];
-    let _ = rustix::event::poll(&mut polled, Some(&timeout));
 }

@@ -6,15 +6,17 @@
 //! | file | one idea |
 //! |---|---|
 //! | `begin.rs` | the start: anew, or with what an earlier image of this process handed over |
-//! | `spawn.rs`, `workers.rs`, `memory.rs` | the life of a worker |
+//! | `spawn.rs`, `workers.rs`, `memory.rs`, `hard_limit.rs` | the life of a worker |
 //! | `gates.rs`, `stacks.rs` | what a worker has to prove; where a hung one stands |
 //! | `operations.rs`, `generations.rs`, `upgrade/` | what somebody asks of the whole cluster |
+//! | `companions.rs` | the processes beside the workers |
 //! | `signals.rs`, `commands.rs`, `front.rs` | who asks |
 //! | `cluster_page.rs`, `service.rs` | what the world outside is told |
 
 mod begin;
 mod cluster_page;
 mod commands;
+mod companions;
 mod entrance;
 #[cfg(feature = "control")]
 mod front;
@@ -23,6 +25,9 @@ mod front;
 mod front;
 mod gates;
 mod generations;
+mod hard_limit;
+#[cfg(feature = "control")]
+mod heap_profiles;
 mod memory;
 mod operations;
 mod service;
@@ -36,7 +41,7 @@ mod upgrade;
 mod workers;
 
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use phalanx_process::{Process, Signal, Signals, blocking};
@@ -52,9 +57,12 @@ use crate::supervisor::{Action, Input, Outcome, Supervisor};
 use crate::{Error, Event, Gate, HealthGate, Place, WorkerId};
 
 pub(crate) use begin::run;
+use companions::Companions;
 use front::Front;
 pub(crate) use front::FrontSettings;
 use generations::Generations;
+use hard_limit::HardLimit;
+use memory::Surroundings;
 use operations::Operations;
 pub(crate) use operations::Wish;
 use service::Service;
@@ -80,6 +88,7 @@ struct Primary {
     secret: ClusterSecret,
     drain_deadline: Duration,
     confinement: Confinement,
+    hard_limit: HardLimit,
     slots: Vec<Slot>,
     cluster: ClusterPage,
     permits: Permits,
@@ -98,6 +107,7 @@ struct Primary {
     /// Commands that judge a held worker's health.
     gate_commands: HashMap<WorkerId, blocking::Child>,
     front: Option<Front>,
+    companions: Companions,
     service: Service,
     /// Processes that write down where hung workers stand.
     dumpers: HashMap<WorkerId, Dumper>,
@@ -117,6 +127,7 @@ struct Primary {
     seconds: u64,
     /// Whether anything depends on the memory of a worker.
     memory_limited: bool,
+    surroundings: Surroundings,
     stop_requests: u32,
     inputs: VecDeque<Input>,
     outcome: Option<Outcome>,
@@ -129,6 +140,7 @@ impl Primary {
         while self.outcome.is_none() {
             self.begin_pending();
             self.start_front();
+            self.start_companions();
             self.update_gauges();
             self.pump_front();
             // Who asked for the upgrade has been answered: this may be the end of this image.
@@ -173,6 +185,7 @@ impl Primary {
             // It is looked after in each turn.
             Source::Dispatcher => {}
             Source::DispatcherProcess => self.dispatcher_ended(),
+            Source::Companion(index) => self.reap_companion(index),
         }
     }
 
@@ -182,7 +195,7 @@ impl Primary {
         let front = self.front.as_ref().and_then(Front::wakes_at);
         let dispatcher = self.dispatch.as_ref().and_then(Keeper::wakes_at);
         let check = self.check.as_ref().map(Check::until);
-        let others = [check, front, dispatcher, self.service.wakes_at(), clock];
+        let others = [check, front, dispatcher, self.companions.wakes_at(), self.service.wakes_at(), clock];
         let next = others.into_iter().flatten().fold(self.next_tick, Instant::min);
         // An epoll time-out is cut to whole milliseconds: a hair later is better than a turn too early.
         next.saturating_duration_since(now) + Duration::from_millis(1)
@@ -210,6 +223,7 @@ impl Primary {
             Action::BackOff(place, wait) => self.emit(Event::BackOff { place, wait }),
             Action::Break(place, probe_in) => self.emit(Event::BreakerOpen { place, probe_in }),
             Action::GiveUp(place) => self.emit(Event::GaveUp { place }),
+            Action::ShortOfMemory { worker, needed, free } => self.emit(Event::ShortOfMemory { worker, needed, free }),
             Action::Over { operation, result } => self.over(operation, result),
             Action::CloseListeners => {
                 self.close_listeners();
@@ -244,6 +258,7 @@ impl Primary {
 impl Drop for Primary {
     /// All is over: what still runs for us ends too.
     fn drop(&mut self) {
+        self.companions.finish();
         if let Some(front) = self.front.take() {
             front.finish();
         }
@@ -256,6 +271,13 @@ impl Drop for Primary {
 /// How a worker is named on the permits: its slot, and its number as the generation.
 pub(crate) fn owner(slot: SlotIndex, worker: WorkerId) -> Owner {
     Owner::new(slot, Generation(worker.get()))
+}
+
+/// Waits for a descriptor, at most until then.
+fn wait_until_readable(fd: BorrowedFd<'_>, deadline: Instant) {
+    let timeout = to_timespec(deadline.saturating_duration_since(Instant::now()));
+    let mut polled = [rustix::event::PollFd::new(&fd, rustix::event::PollFlags::IN)];
+    let _ = rustix::event::poll(&mut polled, Some(&timeout));
 }
 
 fn system(attempt: &'static str) -> impl FnOnce(rustix::io::Errno) -> Error {

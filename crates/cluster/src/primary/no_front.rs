@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Primary;
 use super::operations::Operation;
+use crate::control::HeapFigures;
 use crate::{Error, Event, WorkerId};
 
 /// What nobody can ask for.
@@ -63,4 +64,6 @@ impl Primary {
     pub(super) fn take_front(&mut self) {}
 
     pub(super) fn reap_front(&mut self) {}
+
+    pub(super) fn heap_profiled(&mut self, _: WorkerId, _: u64, _: Result<HeapFigures, String>) {}
 }

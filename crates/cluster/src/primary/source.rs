@@ -31,6 +31,8 @@ pub(super) enum Source {
     Dispatcher,
     /// The dispatcher's process ended.
     DispatcherProcess,
+    /// The process of a companion ended.
+    Companion(u32),
 }
 
 /// Bits that tell the kinds apart; the number is above them.
@@ -51,12 +53,14 @@ impl Source {
             Source::Dispatcher => (9, 0),
             Source::DispatcherProcess => (10, 0),
             Source::Dumper(worker) => (11, worker.get()),
+            Source::Companion(index) => (12, index),
         };
         epoll::EventData::new_u64(kind | u64::from(number) << KIND_BITS)
     }
 
     pub(super) fn of(data: u64) -> Source {
-        let worker = WorkerId::new((data >> KIND_BITS) as u32);
+        let number = (data >> KIND_BITS) as u32;
+        let worker = WorkerId::new(number);
         match data & ((1 << KIND_BITS) - 1) {
             0 => Source::Signals,
             1 => Source::Commands,
@@ -69,7 +73,8 @@ impl Source {
             8 => Source::Leftover,
             9 => Source::Dispatcher,
             10 => Source::DispatcherProcess,
-            _ => Source::Dumper(worker),
+            11 => Source::Dumper(worker),
+            _ => Source::Companion(number),
         }
     }
 }
@@ -92,6 +97,8 @@ mod tests {
             Source::Leftover,
             Source::Dispatcher,
             Source::DispatcherProcess,
+            Source::Companion(0),
+            Source::Companion(15),
         ];
         for source in single.into_iter().chain(of_worker) {
             assert_eq!(Source::of(source.data().u64()), source);

@@ -105,11 +105,16 @@ impl Primary {
         control.send(&welcome, &[])?;
         self.tell_of_siblings(&control, (0..self.slots.len()).filter(|other| *other != index))?;
         let started = Instant::now();
-        let child = self.confinement.of(role, place).spawn()?;
+        let mut role = self.confinement.of(role, place);
+        let bound = self.hard_limit.bound(worker);
+        if let Some(bound) = &bound {
+            role = role.cgroup(bound.folder());
+        }
+        let child = role.spawn()?;
         let statm = Statm::of(&child);
         let child = self.watch_worker(worker, &control, child)?;
         let pipes = pipes.map(|(pipes, _)| pipes);
-        let running = Running { birth, child, control, stacks: Some(stacks), pipes, started, statm };
+        let running = Running { birth, child, control, stacks: Some(stacks), pipes, started, statm, bound };
         if let (Some(dispatch), Some(desk)) = (&mut self.dispatch, desk)
             && let Err(error) = dispatch.seat(worker, place, desk, &self.slots[index])
         {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::companions::Companions;
 use super::operations::{Operation, Progress};
 use super::workers::{PlaceRecord, Running};
 use crate::front::feed::unix_ms;
@@ -14,6 +15,7 @@ pub(super) fn of_cluster(
     status: Status,
     workers: &HashMap<WorkerId, Running>,
     records: &HashMap<Place, PlaceRecord>,
+    companions: &Companions,
 ) -> link::Status {
     let now_ms = unix_ms();
     let mut told = link::Status::default();
@@ -22,6 +24,7 @@ pub(super) fn of_cluster(
         let state = match (place.state, place.workers.first().map(|worker| word(worker.state))) {
             ("taken", Some(of_worker)) => of_worker,
             ("given up", _) => "given-up",
+            ("making room", _) => "making-room",
             (other, _) => other,
         };
         told.places.push(link::PlaceStatus {
@@ -48,6 +51,13 @@ pub(super) fn of_cluster(
             });
         }
     }
+    told.companions.extend(companions.standings().map(|its| link::CompanionStatus {
+        name: its.name.to_owned(),
+        pid: its.pid,
+        restarts: its.restarts,
+        started_ms: its.alive_for.map(|alive| now_ms.saturating_sub(alive.as_millis() as u64)),
+        ended: its.ended.map(str::to_owned),
+    }));
     told
 }
 

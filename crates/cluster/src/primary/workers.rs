@@ -9,11 +9,12 @@ use phalanx_shared::Field;
 use rustix::event::epoll;
 
 use super::front::Pipes;
+use super::hard_limit::Bound;
 use super::memory::Statm;
 use super::{Primary, TICK, owner};
 use crate::control::{ToPrimary, ToWorker};
 use crate::event::ExitReason;
-use crate::supervisor::{Birth, Departure, Input, KillReason, Vitals};
+use crate::supervisor::{Birth, Departure, Holder, Input, KillReason, Vitals};
 use crate::{Event, WorkerId};
 
 /// A worker process as the primary holds it.
@@ -28,6 +29,8 @@ pub(super) struct Running {
     pub(super) pipes: Option<Pipes>,
     pub(super) started: Instant,
     pub(super) statm: Statm,
+    /// The control group that holds it below the hard limit of memory.
+    pub(super) bound: Option<Bound>,
 }
 
 /// What the primary remembers of a place, whoever is in it.
@@ -78,7 +81,10 @@ impl Primary {
         if let Some(dispatch) = &mut self.dispatch {
             dispatch.unseat(worker);
         }
-        let pid = buried.map_or(0, |running| running.child.pid());
+        let pid = buried.as_ref().map_or(0, |running| running.child.pid());
+        if let Some(bound) = buried.and_then(|running| running.bound) {
+            self.hard_limit.release(bound);
+        }
         self.emit(Event::Exit { worker, pid, reason, connections });
         if let Some(front) = &mut self.front {
             front.gone(worker);
@@ -143,6 +149,12 @@ impl Primary {
             }
             ToPrimary::Failed(error) => self.feed_supervisor(Input::Failed(worker, error)),
             ToPrimary::Leaves => self.worker_left(worker),
+            ToPrimary::Leaks(leak) => {
+                let resource = leak.resource;
+                self.emit(Event::Leak { worker, leak });
+                self.feed_supervisor(Input::Leaks(worker, resource));
+            }
+            ToPrimary::HeapProfiled { request, result } => self.heap_profiled(worker, request, result),
             ToPrimary::Probed(outcome) => self.feed_supervisor(Input::Probed(worker, outcome)),
         }
     }
@@ -157,6 +169,7 @@ impl Primary {
                     self.feed_supervisor(Input::Failed(worker, refused));
                 }
                 self.take_messages(worker, usize::MAX);
+                self.explain_end(worker, status);
                 self.feed_supervisor(Input::Exited(worker, status));
             }
             Err(error) => {
@@ -170,6 +183,7 @@ impl Primary {
         let now = Instant::now();
         self.next_tick = now + TICK;
         self.sample_memory();
+        self.look_at_groups();
         self.reap_leftovers();
         if let Some(dispatch) = &mut self.dispatch {
             dispatch.tick();
@@ -185,6 +199,7 @@ impl Primary {
                     beat: slot.get(Field::Heartbeat),
                     requests: slot.get(Field::Requests),
                     resident_bytes: slot.get(Field::ResidentBytes),
+                    holder: if running.bound.is_some() { Holder::Kernel } else { Holder::Primary },
                 })
             })
             .collect();

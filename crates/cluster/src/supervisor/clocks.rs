@@ -10,11 +10,13 @@ impl Supervisor {
         let seats = self.seats.iter().filter_map(|seat| seat.rest.wakes_at());
         let idle = self.idle_since.filter(|_| self.listeners_open).map(|since| since + self.policy.idle_close);
         let proof = self.replacement.as_ref().and_then(|replacement| replacement.proven_at);
+        let room = self.room.wakes_at(self.policy.room_patience);
         let settled = match (&self.operation, &self.replacement) {
-            (Some(Operation::Reload(reload)), None) => Some(reload.settled_at),
+            // One that waits for room is not at its end.
+            (Some(Operation::Reload(reload)), None) if room.is_none() => Some(reload.settled_at),
             _ => None,
         };
-        processes.chain(seats).chain(idle).chain(proof).chain(settled).min()
+        processes.chain(seats).chain(idle).chain(proof).chain(settled).chain(room).min()
     }
 
     /// Does everything whose time has come.

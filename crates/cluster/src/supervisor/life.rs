@@ -37,9 +37,12 @@ impl Supervisor {
         if seat == MAX_SLOTS {
             return None;
         }
-        let fresh = Seat::vacant(self.generation);
+        let mut fresh = Seat::vacant(self.generation);
         match left {
-            Some(seat) => self.seats[seat] = fresh,
+            Some(seat) => {
+                fresh.leak_recycled_not_before = self.seats[seat].leak_recycled_not_before;
+                self.seats[seat] = fresh;
+            }
             None => self.seats.push(fresh),
         }
         self.start_current(seat, now, out);
@@ -138,7 +141,7 @@ impl Supervisor {
         let words = reason.to_string();
         out.push(Action::Bury(worker, reason));
         match process.part {
-            Part::Past => {}
+            Part::Past => self.room_is_made(worker, now, out),
             Part::Successor => self.successor_failed(&process.birth, words, now, out),
             Part::Current => {
                 if process.served(now).is_some_and(|served| served >= self.policy.healthy_after) {

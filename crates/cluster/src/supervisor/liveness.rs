@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::process::State;
-use super::{Action, KillReason, Now, Supervisor, Vitals};
+use super::{Action, Holder, KillReason, Now, RecycleReason, Supervisor, Vitals};
+use crate::WorkerId;
 
 impl Supervisor {
     /// Looks at every worker. A late tick counts for nobody: then it was this process, or the whole machine, that stood
@@ -14,12 +15,17 @@ impl Supervisor {
         for index in 0..self.processes.len() {
             let worker = self.processes[index].birth.worker;
             let Some(its) = vitals.iter().find(|its| its.worker == worker) else { continue };
-            if self.policy.hard_memory.is_some_and(|limit| its.resident_bytes > limit) {
+            self.processes[index].resident_bytes = its.resident_bytes;
+            let looked_at = self.policy.hard_memory.filter(|_| its.holder == Holder::Primary);
+            if looked_at.is_some_and(|limit| its.resident_bytes > limit) {
                 self.kill_for_memory(index, its.resident_bytes, now, out);
             } else {
                 self.listen_to_the_heart(index, its.beat, on_time, now, out);
+                let recycles_leaks = self.policy.recycle_leaks;
                 let process = &mut self.processes[index];
-                process.due = process.served(now).and_then(|served| process.share.is_used_up(its, served));
+                let leaks = process.leaks.filter(|_| recycles_leaks).map(RecycleReason::Leak);
+                let used_up = process.served(now).and_then(|served| process.share.is_used_up(its, served));
+                process.due = used_up.or(leaks);
             }
         }
     }
@@ -31,6 +37,14 @@ impl Supervisor {
         }
         let words = format!("it used {} MiB of memory, more than its hard limit", resident_bytes >> 20);
         self.kill(process.birth.worker, KillReason::Memory, Some(words), now, out);
+    }
+
+    /// The kernel has ended it.
+    pub(super) fn outgrew(&mut self, worker: WorkerId, words: String) {
+        if let Some(process) = self.processes.iter_mut().find(|process| process.birth.worker == worker) {
+            process.last_error = Some(words);
+            process.outgrew = true;
+        }
     }
 
     /// Counts a second without a heartbeat. Only workers that serve have this clock: what boots or waits for its gate has

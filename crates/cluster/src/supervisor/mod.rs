@@ -18,7 +18,7 @@
 //!   Dying ◄──── gate, hard memory, hung grace ────────┘  drain clock       GivenUp (exit code 78)
 //! ```
 //!
-//! Each file has one idea: `life` births and deaths, `replacement` one worker for another, `reload` all of them and
+//! Each file has one idea: `life` births and deaths, `replacement` one worker for another, `room` memory for two, `reload` all of them and
 //! the way back, `scale` more and fewer, `recycle` a worker's share, `liveness` the tick, `clocks` deadlines,
 //! `stop` the end, `adopt` from one image of the primary to the next. The rules in words: `docs/supervision.md`.
 //!
@@ -34,6 +34,7 @@ mod process;
 mod recycle;
 mod reload;
 mod replacement;
+mod room;
 mod scale;
 mod seat;
 #[cfg(test)]
@@ -112,6 +113,8 @@ pub struct Supervisor {
     leaves_recycled: Option<WorkerId>,
     /// Since when no worker serves; only meaningful after one did.
     idle_since: Option<Now>,
+    /// Memory for one worker more.
+    room: room::Room,
     listeners_open: bool,
     /// Whether a cluster that has no place yet may still get one.
     forks_expected: bool,
@@ -138,6 +141,7 @@ impl Supervisor {
             replacement: None,
             leaves_recycled: None,
             idle_since: None,
+            room: room::Room::default(),
             listeners_open: true,
             forks_expected: true,
             last_tick: None,
@@ -168,9 +172,16 @@ impl Supervisor {
                 self.failed(worker, words);
                 self.exited(worker, None, now, out);
             }
+            Input::Leaks(worker, resource) => self.leaks(worker, resource),
+            Input::OutOfMemory(worker, words) => self.outgrew(worker, words),
             Input::Disconnect(worker) => self.disconnect(worker, now, out),
             Input::DisconnectAll => self.disconnect_all(now, out),
             Input::CodeEnded => self.forks_expected = false,
+            Input::HeadRoom(free) => {
+                // What follows from it, the tick does: that knows who is alive.
+                self.room.measure(free);
+                return actions;
+            }
             Input::Tick(vitals) => self.tick(&vitals, now, out),
             Input::Reload { operation, generation } => self.reload(operation, generation, now, out),
             Input::Scale { operation, workers } => self.scale(operation, workers, now, out),

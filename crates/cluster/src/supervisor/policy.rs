@@ -50,6 +50,10 @@ pub struct Policy {
     pub soft_memory: Option<u64>,
     /// Resident memory in bytes above which a worker is killed (no limit). No jitter: it is the last line.
     pub hard_memory: Option<u64>,
+    /// How long a replacement waits for enough memory to be free for both workers (10 s); then the old one leaves first.
+    pub room_patience: Duration,
+    /// Whether a worker that seems to leak is recycled (no: it is only said).
+    pub recycle_leaks: bool,
     /// What the workers are for (to serve, if there is something to listen on).
     pub purpose: Purpose,
 }
@@ -96,6 +100,8 @@ impl Default for Policy {
             max_lifetime: None,
             soft_memory: None,
             hard_memory: None,
+            room_patience: Duration::from_secs(10),
+            recycle_leaks: false,
             purpose: Purpose::Finish,
         }
     }

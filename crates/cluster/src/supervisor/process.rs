@@ -3,6 +3,8 @@
 use phalanx_process::ExitStatus;
 
 use super::recycle::Share;
+use phalanx_memory::Resource;
+
 use super::{Birth, DO_NOT_RESTART, KillReason, Now, Policy, Purpose, RecycleReason};
 
 /// SIGKILL, which no program sends itself: the operator, the kernel's OOM killer, a test.
@@ -91,9 +93,15 @@ pub(super) struct Process {
     /// The heartbeat at the last tick, and the ticks since it last changed.
     pub(super) beat: u64,
     pub(super) silent_ticks: u32,
+    /// Its resident memory at the last tick; 0 before that.
+    pub(super) resident_bytes: u64,
     /// When it has had its share, and whether it has.
     pub(super) share: Share,
     pub(super) due: Option<RecycleReason>,
+    /// Whether the kernel ended it because of its limit of memory.
+    pub(super) outgrew: bool,
+    /// What it seems to leak.
+    pub(super) leaks: Option<Resource>,
 }
 
 impl Process {
@@ -107,8 +115,11 @@ impl Process {
             last_error: None,
             beat: 0,
             silent_ticks: 0,
+            resident_bytes: 0,
             share,
             due: None,
+            outgrew: false,
+            leaks: None,
         }
     }
 
@@ -135,7 +146,7 @@ impl Process {
             (State::Booting { .. } | State::Probing { .. }, _) if policy.purpose == Purpose::Serve => End::BeforeReady,
             (_, Some(ExitStatus::Code(0))) if !self.listens => End::Finished,
             (State::Booting { .. } | State::Probing { .. }, _) => End::BeforeReady,
-            (_, Some(ExitStatus::Signal(SIGKILL))) => End::Crash,
+            (_, Some(ExitStatus::Signal(SIGKILL))) if !self.outgrew => End::Crash,
             (State::Serving { since } | State::Hung { since, .. }, _) => End::after_service(since, now, policy),
         }
     }

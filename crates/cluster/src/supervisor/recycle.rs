@@ -4,14 +4,21 @@
 
 use std::time::Duration;
 
+use phalanx_memory::Resource;
+
 use super::policy::Random;
 use super::process::{Part, Process, State};
 use super::replacement::Purpose;
+use super::room::{Haste, Order};
 use super::{Action, Now, Policy, RecycleReason, Supervisor, Vitals, place};
+use crate::WorkerId;
 
 /// Part of a limit by which a worker's own may be larger or smaller, so that workers that began together do not end
 /// together.
 const JITTER: f64 = 0.1;
+
+/// A place is recycled for a leak once in this time: a successor that leaks as well may be found out within a second.
+pub(super) const BETWEEN_LEAKS: Duration = Duration::from_secs(60);
 
 /// A worker's own limits.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,20 +51,38 @@ impl Share {
 }
 
 impl Supervisor {
+    /// A worker seems to leak: it is due at the next tick, if that is wanted.
+    pub(super) fn leaks(&mut self, worker: WorkerId, resource: Resource) {
+        if let Some(process) = self.processes.iter_mut().find(|process| process.birth.worker == worker) {
+            process.leaks.get_or_insert(resource);
+        }
+    }
+
     /// Begins to recycle the oldest worker that is due, unless another one is still at it.
     pub(super) fn recycle_next(&mut self, now: Now, out: &mut Vec<Action>) {
         if self.leaves_recycled.is_some_and(|worker| self.process(worker).is_some()) {
-            return;
+            return self.room.is_not_needed();
         }
         let may = |process: &&Process| {
             process.part == Part::Current
                 && matches!(process.state, State::Serving { .. })
-                && now >= self.seats[process.seat()].recycled_not_before
+                && now >= self.seats[process.seat()].not_recycled_before(process.due)
         };
         let due = self.processes.iter().filter(may).filter_map(|process| Some((process.birth, process.due?)));
-        let Some((birth, reason)) = due.min_by_key(|(birth, _)| birth.worker) else { return };
-        out.push(Action::Recycle(birth.worker, reason));
-        self.replace(usize::from(birth.place.0), birth.generation, Purpose::Recycle, now, out);
+        let Some((birth, reason)) = due.min_by_key(|(birth, _)| birth.worker) else {
+            return self.room.is_not_needed();
+        };
+        let seat = usize::from(birth.place.0);
+        match self.order_of_replacement(seat, Haste::Patient, now, out) {
+            Order::Later => {}
+            order => {
+                out.push(Action::Recycle(birth.worker, reason));
+                if matches!(reason, RecycleReason::Leak(_)) {
+                    self.seats[seat].leak_recycled_not_before = now + BETWEEN_LEAKS;
+                }
+                self.replace(seat, birth.generation, order, Purpose::Recycle, now, out);
+            }
+        }
     }
 
     /// The old worker serves on; the next attempt waits, longer each time.

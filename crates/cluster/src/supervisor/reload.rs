@@ -10,6 +10,7 @@
 
 use super::process::{Part, Process};
 use super::replacement::Purpose;
+use super::room::{Haste, Order};
 use super::{Action, Birth, Now, Operation, Phase, Supervisor, Turn};
 
 /// A reload that is under way.
@@ -60,9 +61,15 @@ impl Supervisor {
         let Some(Operation::Reload(reload)) = &self.operation else { return Turn::Waits };
         let (generation, settled_at) = (reload.generation, reload.settled_at);
         if let Some(seat) = self.next_to_reload(generation) {
-            self.replace(seat, generation, Purpose::Reload, now, out);
-            return Turn::Goes;
+            return match self.order_of_replacement(seat, Haste::Patient, now, out) {
+                Order::Later => Turn::Waits,
+                order => {
+                    self.replace(seat, generation, order, Purpose::Reload, now, out);
+                    Turn::Goes
+                }
+            };
         }
+        self.room.is_not_needed();
         if now < settled_at {
             return Turn::Waits;
         }
@@ -129,7 +136,10 @@ impl Supervisor {
 
     pub(super) fn roll_back_turn(&mut self, now: Now, out: &mut Vec<Action>) -> Turn {
         match self.next_to_roll_back() {
-            Some(place) => self.replace(place.seat, place.before, Purpose::RollBack, now, out),
+            Some(place) => {
+                let order = self.order_of_replacement(place.seat, Haste::AtOnce, now, out);
+                self.replace(place.seat, place.before, order, Purpose::RollBack, now, out);
+            }
             None => self.roll_back_is_over(out),
         }
         Turn::Goes

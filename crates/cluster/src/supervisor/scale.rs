@@ -41,6 +41,7 @@ impl Supervisor {
     }
 
     pub(super) fn scale_turn(&mut self, out: &mut Vec<Action>) -> Turn {
+        self.room.is_not_needed();
         let Some(Operation::ScaleUp(scale)) = &mut self.operation else { return Turn::Waits };
         scale.awaited.retain(|seat| {
             let mut current = self.processes.iter().filter(|process| process.part == Part::Current);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Now, Policy};
+use super::{Now, Policy, RecycleReason};
 
 /// Whether a place has, or will have, a worker of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,6 +12,8 @@ pub(super) enum Rest {
     Vacant,
     /// It has one.
     Taken,
+    /// None until its successor is there: it left first, because there was no memory for both.
+    MakingRoom,
     /// None until the back-off is over.
     Waiting { until: Now },
     /// None until the breaker lets a probe through.
@@ -24,7 +26,7 @@ impl Rest {
     pub(super) fn wakes_at(&self) -> Option<Now> {
         match self {
             Rest::Waiting { until: at } | Rest::Broken { probe_at: at } => Some(*at),
-            Rest::Vacant | Rest::Taken | Rest::GivenUp => None,
+            Rest::Vacant | Rest::Taken | Rest::MakingRoom | Rest::GivenUp => None,
         }
     }
 }
@@ -39,6 +41,8 @@ pub(super) struct Seat {
     pub(super) failures: u32,
     /// After a successor that failed: no recycling before.
     pub(super) recycled_not_before: Now,
+    /// After a recycling for a leak: none for another leak before.
+    pub(super) leak_recycled_not_before: Now,
     /// Recent deaths before ready, for the breaker; never more than it needs.
     early_deaths: VecDeque<Now>,
 }
@@ -50,6 +54,7 @@ impl Seat {
             generation,
             failures: 0,
             recycled_not_before: Now::ZERO,
+            leak_recycled_not_before: Now::ZERO,
             early_deaths: VecDeque::new(),
         }
     }
@@ -63,6 +68,14 @@ impl Seat {
     pub(super) fn heal(&mut self) {
         self.failures = 0;
         self.early_deaths.clear();
+    }
+
+    /// When its worker may be recycled for this reason.
+    pub(super) fn not_recycled_before(&self, reason: Option<RecycleReason>) -> Now {
+        match reason {
+            Some(RecycleReason::Leak(_)) => self.recycled_not_before.max(self.leak_recycled_not_before),
+            _ => self.recycled_not_before,
+        }
     }
 
     /// Counts a death before ready; true if the breaker opens.

@@ -21,7 +21,7 @@ pub struct Status {
 pub struct PlaceStatus {
     /// Which.
     pub place: Place,
-    /// `left`, `taken`, `waiting` (for its back-off), `broken` (its breaker is open) or `given up`.
+    /// `left`, `taken`, `making room` (its worker left first), `waiting` (for its back-off), `broken` (its breaker is open) or `given up`.
     pub state: &'static str,
     /// The generation of the workers that are started here.
     pub generation: u32,
@@ -80,6 +80,7 @@ impl Supervisor {
         let (state, next_try) = match seat.rest {
             Rest::Vacant => ("left", None),
             Rest::Taken => ("taken", None),
+            Rest::MakingRoom => ("making room", None),
             Rest::Waiting { until } => ("waiting", Some(NextTry::In(until.saturating_sub(now)))),
             Rest::Broken { probe_at } => ("broken", Some(NextTry::In(probe_at.saturating_sub(now)))),
             Rest::GivenUp => ("given up", Some(NextTry::AtReload)),

@@ -43,6 +43,7 @@ impl Supervisor {
     fn begin_to_stop(&mut self, out: &mut Vec<Action>) {
         self.phase = Phase::Stopping;
         self.replacement = None;
+        self.room.is_not_needed();
         self.operation_is_over(Err("the cluster stops".into()), out);
         self.seats.iter_mut().for_each(|seat| seat.rest = Rest::Vacant);
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use phalanx_memory::Resource;
 use phalanx_process::ExitStatus;
 use phalanx_shared::SlotIndex;
 
@@ -29,12 +30,18 @@ pub enum Input {
     Exited(WorkerId, ExitStatus),
     /// A worker could not be started.
     SpawnFailed(WorkerId, String),
+    /// A worker seems to leak.
+    Leaks(WorkerId, Resource),
+    /// The kernel has ended a worker because of its limit of memory, in these words; its end is about to follow.
+    OutOfMemory(WorkerId, String),
     /// The user wants a worker to leave for good.
     Disconnect(WorkerId),
     /// The user wants all workers to leave for good.
     DisconnectAll,
     /// The code in the primary has returned: it will fork no more workers.
     CodeEnded,
+    /// So many bytes of memory are free, for more workers among others. Told before the tick; without it there is no shortage.
+    HeadRoom(u64),
     /// A second has passed; what each worker's page of the scoreboard says.
     Tick(Vec<Vitals>),
     /// The answer to [`Action::Probe`]: healthy, or why not.
@@ -79,6 +86,17 @@ pub enum Action {
     DumpStacks(WorkerId),
     /// A worker has had its share and is replaced, new first; it is told to leave when its successor serves.
     Recycle(WorkerId, RecycleReason),
+    /// A worker is to be replaced, and there is no memory for its successor beside it. Said once of a worker; it waits for
+    /// [`Policy::room_patience`](super::Policy::room_patience) at most, and then leaves before its successor starts if all
+    /// other places serve.
+    ShortOfMemory {
+        /// The worker.
+        worker: WorkerId,
+        /// What it uses, and a margin, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+    },
     /// The operation of this number is over: it did what was asked, or failed and left, or restored, the old workers.
     Over {
         /// The number of the operation.
@@ -137,6 +155,17 @@ pub struct Vitals {
     pub requests: u64,
     /// Resident memory in bytes; 0 if it was not sampled yet.
     pub resident_bytes: u64,
+    /// Who holds it below [`Policy::hard_memory`](super::Policy::hard_memory).
+    pub holder: Holder,
+}
+
+/// Who holds a worker below its hard limit of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The kernel: the worker is in a control group of its own, and its job processes with it.
+    Kernel,
+    /// The primary, which looks at the worker's own resident memory at each tick.
+    Primary,
 }
 
 /// What a new image of the primary has to know of the cluster that the old one kept.
@@ -250,6 +279,8 @@ pub enum RecycleReason {
     Lifetime(Duration),
     /// Its resident memory, in bytes, is above the soft limit.
     Memory(u64),
+    /// A leak is suspected, and [`Policy::recycle_leaks`](super::Policy::recycle_leaks) says that this is enough.
+    Leak(Resource),
 }
 
 impl fmt::Display for RecycleReason {
@@ -258,6 +289,7 @@ impl fmt::Display for RecycleReason {
             RecycleReason::Requests(count) => write!(f, "it has begun {count} requests"),
             RecycleReason::Lifetime(served) => write!(f, "it has served for {} s", served.as_secs()),
             RecycleReason::Memory(bytes) => write!(f, "it uses {} MiB of memory", bytes >> 20),
+            RecycleReason::Leak(resource) => write!(f, "it leaks {resource}"),
         }
     }
 }

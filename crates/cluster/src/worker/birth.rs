@@ -10,7 +10,7 @@ use phalanx_channel::{Packets, Received};
 use phalanx_process::{Signal, Signals, TakenRole, stack_dump};
 use phalanx_shared::{Blob, ClusterPage, Field, Permits, Slot, SlotIndex};
 
-use super::{Inner, Worker, tell};
+use super::{Inner, Worker, memory_watch, tell};
 use crate::builder::AnyError;
 use crate::control::{MAX_FAILURE_TEXT, ToPrimary, ToWorker, descriptor};
 use crate::dispatcher::{self, Intake};
@@ -91,6 +91,7 @@ where
     runtime.block_on(async move {
         let slot = Arc::new(slot);
         tokio::spawn(beat(Arc::clone(&slot)));
+        memory_watch::start(Arc::clone(&slot), Arc::clone(&control))?;
         let passed = Passed::new(word.life.clone(), Arc::clone(&slot));
         let post = line.map(|line| Post::open(line, word.lines, word.life.clone(), Arc::clone(&passed))).transpose()?;
         tokio::spawn(word.borrowed.run(Arc::clone(&passed), word.life.clone()));

@@ -8,9 +8,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
+mod companions;
 mod faults;
 #[cfg(feature = "control")]
 mod front;
+mod hard_limit;
 mod http2;
 mod http2_client;
 mod http_drain;
@@ -20,6 +22,7 @@ mod http_programs;
 #[cfg(feature = "tls")]
 mod http_tls;
 mod hung;
+mod leaks;
 mod lifecycle;
 mod limits;
 mod listeners;
@@ -64,8 +67,11 @@ fn main() {
         reload::TESTS,
         upgrade::TESTS,
         recycle::TESTS,
+        leaks::TESTS,
+        hard_limit::TESTS,
         hung::TESTS,
         signals::TESTS,
+        companions::TESTS,
     ];
     let tests = areas.into_iter().chain(HTTP_TESTS.iter().copied()).flatten();
     #[cfg(feature = "control")]

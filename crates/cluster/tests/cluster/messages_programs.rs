@@ -14,7 +14,7 @@ pub(crate) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Outcome = Result<(), AnyError>;
 
 /// How often each scene's primary may wait for something.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(45);
 
 pub(crate) fn run(name: &str) -> Result<(), Error> {
     match name {

@@ -8,6 +8,7 @@
 //! | `refuse` | nothing: the settings themselves are refused |
 //! | `exit` | fail before they are ready |
 //! | `hang` | never become ready |
+//! | `eat` | take 100 MiB before they are ready |
 //! | `die` | become ready, and die 50 ms later |
 //! | `unhealthy` | answer 503 on `/readyz` |
 //! | `give-up` | fail, and ask not to be started again |
@@ -42,7 +43,10 @@ pub(crate) fn cluster(variant: &str) -> Cluster {
         "requests" => cluster.max_requests(200),
         "lifetime" => cluster.max_lifetime(Duration::from_secs(1)),
         "soft-memory" => cluster.soft_memory(64 << 20),
-        "hard-memory" => cluster.hard_memory(64 << 20),
+        "hard-memory" => cluster.hard_memory(crate::hard_limit::BYTES),
+        "companion" => crate::companions::with_helper(cluster),
+        "two-companions" => crate::companions::with_helper(crate::companions::with_helper(cluster)),
+        "bad-companion" => cluster.companion("helper", |_| Err("no luck today".into())),
         "pid-file" => cluster.pid_file(std::env::var_os("TEST_PID_FILE").expect("a pid file")),
         "nice" => cluster.nice(5).rlimit(Limit::OpenFiles, 300).affinity(Affinity::OnePerPlace),
         "control" => cluster.control(std::env::var_os("TEST_CONTROL").expect("a control socket")),
@@ -111,6 +115,7 @@ pub(crate) async fn work(worker: Worker) -> Result<(), AnyError> {
         "exit" => return Err("told to fail".into()),
         "hang" => std::future::pending().await,
         "give-up" => return Err(DoNotRestart::because("told to give up").into()),
+        "eat" => std::mem::forget(std::hint::black_box(vec![1u8; 100 << 20])),
         "die" => {
             tokio::spawn(async {
                 tokio::time::sleep(Duration::from_millis(50)).await;

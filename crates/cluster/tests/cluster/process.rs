@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 /// Longest wait for anything in these tests: a machine under load is slow, a bug waits for ever.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running cluster. Dropping it kills its primary, and with it everything.
 pub(crate) struct Running {
@@ -33,8 +33,14 @@ impl Running {
     /// Starts the program of this name from a file, which is a copy of this executable.
     pub(crate) fn start_file(file: &Path, program: &str, change: impl FnOnce(&mut Command)) -> Running {
         let mut command = Command::new(file);
-        command.env("TEST_PROGRAM", program).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null());
         change(&mut command);
+        Running::start_command(command, program)
+    }
+
+    /// Starts the program of this name by a command that becomes this executable and has its standard input.
+    pub(crate) fn start_command(mut command: Command, program: &str) -> Running {
+        command.env("TEST_PROGRAM", program).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut primary = command.spawn().unwrap();
         let (sender, lines) = std::sync::mpsc::channel();
         let stdout = primary.stdout.take().unwrap();

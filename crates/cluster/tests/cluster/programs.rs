@@ -59,6 +59,7 @@ pub(crate) fn run(name: &str) {
         name if name.starts_with("orders") => {
             orders::cluster(name.trim_start_matches("orders").trim_start_matches('-')).run(orders::work)
         }
+        leaks if leaks.starts_with("leaks-") => crate::leaks::run(leaks),
         messages if messages.starts_with("messages-") => crate::messages_programs::run(messages),
         #[cfg(feature = "control")]
         other => crate::front::run(other).unwrap_or_else(|| panic!("unknown program {other}")),
@@ -105,6 +106,7 @@ pub(crate) async fn serve_as(worker: Worker, settings: String) -> Result<(), Any
 }
 
 /// `/` tells the pid; `/slow?ms` waits without holding the event loop; `/spin` holds it for 300 µs; `/hang` for ever;
+/// `/eat` takes 100 MiB; `/grow` takes more and more, `/grow-in-a-child` in a process of its own;
 /// `/refuse` answers 503 without reading the body; `/read` reads it.
 fn service(
     worker: &Worker,
@@ -130,6 +132,14 @@ fn service(
             }
             "/hang" => stuck_for_ever(),
             "/eat" => std::mem::forget(std::hint::black_box(vec![1u8; 100 << 20])),
+            "/grow" => drop(std::thread::spawn(grow_for_ever)),
+            "/grow-in-a-child" => {
+                // The last lines of something that has no end of a line.
+                let child =
+                    tokio::task::spawn_blocking(|| std::process::Command::new("tail").arg("/dev/zero").status());
+                let status = child.await.ok().and_then(Result::ok);
+                assert_eq!(status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)), Some(9));
+            }
             "/refuse" => status = 503,
             "/read" => {
                 text = request.into_body().collect().await.map_or(0, |body| body.to_bytes().len()).to_string();
@@ -138,6 +148,14 @@ fn service(
         }
         Ok(Response::builder().status(status).body(Full::from(text)).unwrap())
     })
+}
+
+/// As a leak does, only faster: some 200 MiB a second.
+fn grow_for_ever() {
+    loop {
+        std::mem::forget(std::hint::black_box(vec![1u8; 1 << 20]));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Known by its name in a dump of stacks.

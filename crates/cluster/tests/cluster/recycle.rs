@@ -10,7 +10,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("recycle: after their requests workers are replaced, new first, and no request fails", by_requests),
     ("recycle: after their lifetime workers are replaced, one at a time", by_lifetime),
     ("recycle: above the soft limit of memory a worker is replaced, new first", by_soft_memory),
-    ("recycle: above the hard limit of memory a worker is killed and replaced", by_hard_memory),
     ("confined: workers have their niceness, limits and processors, and the primary has not", confined),
 ];
 
@@ -52,15 +51,6 @@ fn by_soft_memory() {
     assert!(line.contains("MiB of memory"), "{line}");
     until(soon(), "the fat one to be gone", || (!lives(fat)).then_some(()));
     assert!(!ordered.cluster.lines().iter().any(|line| line.contains("killed")));
-}
-
-fn by_hard_memory() {
-    let mut ordered = Ordered::ready("-hard-memory", "ok");
-    let Outcome::Ok(fat) = ask(ordered.cluster.address(), "/eat") else { panic!("no answer") };
-    let line = ordered.cluster.wait_for("is killed");
-    assert!(line.contains("more memory than the hard limit"), "{line}");
-    ordered.cluster.wait_for("is ready");
-    assert!(!lives(fat));
 }
 
 fn confined() {

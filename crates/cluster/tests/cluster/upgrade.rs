@@ -31,9 +31,9 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// A cluster whose executable can be replaced.
-struct Installed {
-    cluster: Running,
-    program: PathBuf,
+pub(crate) struct Installed {
+    pub(crate) cluster: Running,
+    pub(crate) program: PathBuf,
     settings: PathBuf,
     control: PathBuf,
     _taken: TcpListener,
@@ -41,7 +41,7 @@ struct Installed {
 }
 
 impl Installed {
-    fn ready(variant: &str) -> Installed {
+    pub(crate) fn ready(variant: &str) -> Installed {
         let folder = tempfile::tempdir().unwrap();
         let (program, settings) = (folder.path().join("program"), folder.path().join("settings"));
         let control = folder.path().join("control");
@@ -58,7 +58,7 @@ impl Installed {
     }
 
     /// Asks for an upgrade to what is on disk, and gives the line with which it ends.
-    fn upgrade(&mut self) -> String {
+    pub(crate) fn upgrade(&mut self) -> String {
         self.cluster.signal(Signal::USR2);
         self.end()
     }

@@ -1,10 +1,9 @@
 //! An uploaded picture while it arrives: its bytes are charged to the memory budget as they come, and its header is
 //! judged as soon as it is there.
 
-use crate::memory::reserve;
+use crate::memory::{Reserved, SharedBudget, refused, reserve};
 use crate::problem::{Code, Problem};
 use phalanx::image::{Error, Format, Header, Limits, Transform, plan, probe};
-use phalanx::memory::{Budget, Reservation};
 
 /// Bytes by which the reservation grows: small against a picture, large against a piece of a body.
 const RESERVE_STEP_BYTES: u64 = 256 * 1024;
@@ -16,7 +15,7 @@ const FIRST_LOOK_BYTES: usize = 128;
 /// The bytes that came so far.
 pub(crate) struct Upload {
     bytes: Vec<u8>,
-    reservation: Reservation,
+    reservation: Reserved,
     next_look: usize,
     judged: bool,
 }
@@ -25,12 +24,12 @@ pub(crate) struct Upload {
 pub(crate) struct Picture {
     pub(crate) bytes: Vec<u8>,
     pub(crate) header: Header,
-    pub(crate) reservation: Reservation,
+    pub(crate) reservation: Reserved,
 }
 
 impl Upload {
     /// Room for `announced` bytes. The room costs nothing until bytes are in it: neither memory nor budget.
-    pub(crate) fn new(budget: &Budget, announced: Option<u64>) -> Result<Self, Problem> {
+    pub(crate) fn new(budget: &SharedBudget, announced: Option<u64>) -> Result<Self, Problem> {
         let capacity = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         Ok(Upload {
             bytes: Vec::with_capacity(capacity),
@@ -45,7 +44,7 @@ impl Upload {
         let length = (self.bytes.len() + piece.len()) as u64;
         if length > self.reservation.bytes() {
             let more = length.next_multiple_of(RESERVE_STEP_BYTES) - self.reservation.bytes();
-            self.reservation.try_grow(more).map_err(|exhausted| crate::memory::refused(&exhausted))?;
+            self.reservation.try_grow(more).map_err(|exhausted| refused(&exhausted))?;
         }
         self.bytes.extend_from_slice(piece);
         if self.judged {
@@ -62,14 +61,26 @@ impl Upload {
                 Err(error) => return Err(error.into()),
                 Ok(header) => {
                     self.judged = true;
-                    // Only what no wish can change: the size of the source.
-                    if let Err(error @ Error::TooLarge { .. }) = plan(&header, &Transform::default(), limits) {
-                        return Err(error.into());
+                    // For the usual wish: what is asked for may stand behind the picture.
+                    match plan(&header, &Transform::default(), limits) {
+                        // Only what no wish can change: the size of the source.
+                        Err(error @ Error::TooLarge { .. }) => return Err(error.into()),
+                        Ok(plan) => self.room_for(plan.estimated_bytes)?,
+                        Err(_) => {}
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Refuses while there is no room for the work: the rest of the body would be read in vain. Nothing is taken yet, so a slow
+    /// client holds no more than it has sent. What can never fit is refused when all is known.
+    fn room_for(&self, work: u64) -> Result<(), Problem> {
+        match self.reservation.may_grow(work) {
+            Err(exhausted) if !exhausted.never_fits() => Err(refused(&exhausted)),
+            _ => Ok(()),
+        }
     }
 
     /// The picture, once its last byte has come.

@@ -48,6 +48,7 @@ pub(crate) struct Recycling {
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) soft_memory_bytes: Option<u64>,
     pub(crate) hard_memory_bytes: Option<u64>,
+    pub(crate) leaks: bool,
 }
 
 /// The files of a certificate.
@@ -90,6 +91,7 @@ impl Operation {
                 },
                 soft_memory_bytes: maybe("soft-memory", settings.soft_memory)?,
                 hard_memory_bytes: maybe("hard-memory", settings.hard_memory)?,
+                leaks: settings.recycle_leaks.unwrap_or(false),
             },
             nice: match settings.nice {
                 Some(nice) => Some(within("nice", Some(nice), 0, -20..=19)?),
@@ -141,6 +143,15 @@ mod tests {
         assert_eq!(operation.health_gate, HealthGate::Path("/readyz".into()));
         assert_eq!((operation.boot_deadline.as_secs(), operation.liveness.as_secs()), (60, 30));
         assert_eq!(operation.distribution, Distribution::Shared);
+    }
+
+    #[test]
+    fn a_leak_is_only_said_unless_recycling_is_asked_for() {
+        let leaks = |recycle_leaks| {
+            let settings = Settings { recycle_leaks, ..Settings::default() };
+            Operation::check(&settings, Path::new("store")).unwrap().recycling.leaks
+        };
+        assert_eq!([None, Some(false), Some(true)].map(leaks), [false, false, true]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::ConfigError;
 use super::choice::{Account, Affinity, Distribution, HealthGate, Isolation, Sandboxing};
 use super::file;
 use super::quantity::{ByteSize, Span};
+use super::queueing::{Listing, Working};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::io::IsTerminal;
@@ -47,6 +48,38 @@ pub(crate) struct Settings {
     /// Most bytes in the folder; the oldest results are deleted beyond it [default: 1GiB]
     #[arg(long, value_name = "SIZE", env = "PHALANX_STORE_LIMIT", hide_env = true)]
     pub(crate) store_limit: Option<ByteSize>,
+
+    /// Where jobs are kept: embedded:FOLDER, amqp://…, kafka://… or postgres://…; `none` for none [default: embedded:queue in the store's folder]
+    #[arg(long, value_name = "URL", env = "PHALANX_QUEUE", hide_env = true, help_heading = "Queue")]
+    pub(crate) queue: Option<String>,
+
+    /// Where pictures and results of more than 64 KiB are kept beside the queue: a folder that all machines see, or s3://BUCKET/PREFIX [default: `blobs` in the folder of an embedded queue]
+    #[arg(long, value_name = "PLACE", env = "PHALANX_QUEUE_BLOBS", hide_env = true, help_heading = "Queue")]
+    pub(crate) queue_blobs: Option<String>,
+
+    /// Queues that clients may put jobs into, and that the workers work for; several with commas [default: default]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "PHALANX_QUEUES",
+        hide_env = true,
+        value_delimiter = ',',
+        help_heading = "Queue"
+    )]
+    #[serde(default)]
+    pub(crate) queues: Vec<String>,
+
+    /// Jobs that may wait in each of these queues, 503 beyond [default: as the queue was declared, else 100000]
+    #[arg(long, value_name = "N", env = "PHALANX_QUEUE_LIMIT", hide_env = true, help_heading = "Queue")]
+    pub(crate) queue_limit: Option<u64>,
+
+    /// Whether the workers of this server do queued jobs, or only take them in for `phalanx work` [default: on]
+    #[arg(long, value_name = "ON", env = "PHALANX_WORK", hide_env = true, help_heading = "Queue")]
+    pub(crate) work: Option<Working>,
+
+    /// Whether `GET /v1/jobs` and `/v1/queues` list all jobs, whose ids are all it takes to read their results [default: on where only this machine can connect, else off]
+    #[arg(long, value_name = "ON", env = "PHALANX_JOB_LIST", hide_env = true, help_heading = "Queue")]
+    pub(crate) job_list: Option<Listing>,
 
     /// Control socket, for `phalanx ctl` and curl; `none` for none [default: control.sock in the store's folder]
     #[arg(long, value_name = "PATH", env = "PHALANX_CONTROL", hide_env = true, help_heading = "Operation")]
@@ -112,6 +145,31 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SIZE", env = "PHALANX_HARD_MEMORY", hide_env = true, help_heading = "Workers")]
     pub(crate) hard_memory: Option<ByteSize>,
 
+    /// Whether a worker that seems to leak is replaced; it is always said in the log [default: no]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        env = "PHALANX_RECYCLE_LEAKS",
+        hide_env = true,
+        help_heading = "Workers"
+    )]
+    pub(crate) recycle_leaks: Option<bool>,
+
+    /// Whether workers sample their heaps from the start, for `phalanx ctl heap-profile`; needs a build with the feature heap-profile [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "PHALANX_HEAP_PROFILE",
+        hide_env = true,
+        help_heading = "Workers",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) heap_profile: Option<bool>,
+
     /// Niceness of the workers, -20 to 19 [default: that of the server]
     #[arg(
         long,
@@ -143,11 +201,27 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE", env = "PHALANX_TLS_KEY", hide_env = true, help_heading = "TLS")]
     pub(crate) tls_key: Option<PathBuf>,
 
+    /// File of age identities with which /v1/decrypt opens what brings no key: whoever reaches the server can then decrypt with them [default: none]
+    #[arg(long, value_name = "FILE", env = "PHALANX_IDENTITY", hide_env = true, help_heading = "Encryption")]
+    pub(crate) identity: Option<PathBuf>,
+
     /// Largest request body, 413 beyond [default: 25MiB]
     #[arg(long, value_name = "SIZE", env = "PHALANX_BODY_LIMIT", hide_env = true, help_heading = "Limits")]
     pub(crate) body_limit: Option<ByteSize>,
 
-    /// Time for a whole request body, 408 after it [default: 60s]
+    /// Largest body of a route that streams (/v1/compress and so on), which holds nothing of it; 413 beyond [default: 4GiB]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_STREAM_LIMIT", hide_env = true, help_heading = "Limits")]
+    pub(crate) stream_limit: Option<ByteSize>,
+
+    /// What a body may become at /v1/decompress, 413 or a cut answer beyond [default: 256MiB]
+    #[arg(long, value_name = "SIZE", env = "PHALANX_INFLATE_LIMIT", hide_env = true, help_heading = "Limits")]
+    pub(crate) inflate_limit: Option<ByteSize>,
+
+    /// How many times larger it may become there, counted from 64 KiB of input or 1 MiB of output [default: 100]
+    #[arg(long, value_name = "N", env = "PHALANX_INFLATE_RATIO", hide_env = true, help_heading = "Limits")]
+    pub(crate) inflate_ratio: Option<u32>,
+
+    /// Time for a whole request body, 408 after it; for one that streams, the longest silence [default: 60s]
     #[arg(long, value_name = "TIME", env = "PHALANX_BODY_TIMEOUT", hide_env = true, help_heading = "Limits")]
     pub(crate) body_timeout: Option<Span>,
 
@@ -184,7 +258,8 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SIZE", env = "PHALANX_JOB_MEMORY", hide_env = true, help_heading = "Limits")]
     pub(crate) job_memory: Option<ByteSize>,
 
-    /// Memory for the pictures of all requests of one worker, 503 beyond [default: 40 % of the memory that may be used, shared by the workers]
+    /// Memory for the pictures of all requests, shared by all workers, 503 beyond [default: 40 % of the memory that may be used, less
+    /// in a small container: docs/memory.md]
     #[arg(long, value_name = "SIZE", env = "PHALANX_MEMORY", hide_env = true, help_heading = "Limits")]
     pub(crate) memory: Option<ByteSize>,
 
@@ -268,6 +343,12 @@ impl Settings {
             job_processes: self.job_processes.or(lower.job_processes),
             store: self.store.or(lower.store),
             store_limit: self.store_limit.or(lower.store_limit),
+            queue: self.queue.or(lower.queue),
+            queue_blobs: self.queue_blobs.or(lower.queue_blobs),
+            queues: if self.queues.is_empty() { lower.queues } else { self.queues },
+            queue_limit: self.queue_limit.or(lower.queue_limit),
+            work: self.work.or(lower.work),
+            job_list: self.job_list.or(lower.job_list),
             control: self.control.or(lower.control),
             log_format: self.log_format.or(lower.log_format),
             log_level: self.log_level.or(lower.log_level),
@@ -284,13 +365,19 @@ impl Settings {
             max_lifetime: self.max_lifetime.or(lower.max_lifetime),
             soft_memory: self.soft_memory.or(lower.soft_memory),
             hard_memory: self.hard_memory.or(lower.hard_memory),
+            recycle_leaks: self.recycle_leaks.or(lower.recycle_leaks),
+            heap_profile: self.heap_profile.or(lower.heap_profile),
             nice: self.nice.or(lower.nice),
             affinity: self.affinity.or(lower.affinity),
             cgroup: self.cgroup.or(lower.cgroup),
             user: self.user.or(lower.user),
             tls_cert: self.tls_cert.or(lower.tls_cert),
             tls_key: self.tls_key.or(lower.tls_key),
+            identity: self.identity.or(lower.identity),
             body_limit: self.body_limit.or(lower.body_limit),
+            stream_limit: self.stream_limit.or(lower.stream_limit),
+            inflate_limit: self.inflate_limit.or(lower.inflate_limit),
+            inflate_ratio: self.inflate_ratio.or(lower.inflate_ratio),
             body_timeout: self.body_timeout.or(lower.body_timeout),
             body_grace: self.body_grace.or(lower.body_grace),
             body_rate: self.body_rate.or(lower.body_rate),

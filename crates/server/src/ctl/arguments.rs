@@ -16,6 +16,9 @@ Examples:
       the same after the program file was replaced; goes back by itself if it fails
   phalanx ctl scale 8
   phalanx ctl logs --follow
+  phalanx ctl heap-profile on
+  phalanx ctl heap-profile -o heap.pb.gz --flame-graph heap.svg
+      what the worker with the most live bytes has allocated since and not freed
   curl --unix-socket phalanx-data/control.sock http://x/metrics
 
 Exit code: 0 done, 1 refused or failed (the reason is on standard error),
@@ -72,6 +75,8 @@ pub(crate) enum Command {
         #[arg(long, default_value = "TERM")]
         signal: String,
     },
+    /// What the heap of a worker holds, by the functions that allocated it; sampling must be on
+    HeapProfile(HeapProfileArguments),
     /// What happens, as it happens, until interrupted
     Events,
     /// The last lines that the workers wrote
@@ -86,6 +91,51 @@ pub(crate) enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+}
+
+/// Sampling on or off, or a profile.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HeapProfileArguments {
+    /// `on` or `off` switches sampling; a number takes a profile of this worker [default: the worker with the most live bytes]
+    #[arg(value_name = "on|off|WORKER")]
+    what: Option<String>,
+    /// The one worker to switch [default: all that run now]
+    #[arg(value_name = "WORKER")]
+    only: Option<u32>,
+    /// File for the profile, as `go tool pprof` reads it; `-` is standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// File for the profile as a picture (SVG)
+    #[arg(long, value_name = "FILE")]
+    pub(super) flame_graph: Option<PathBuf>,
+}
+
+/// What those arguments mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeapWish {
+    /// Sampling on or off, in one worker or in all.
+    Switch { on: bool, worker: Option<u32> },
+    /// A profile of this worker, or of the one with the most live bytes.
+    Take(Option<u32>),
+}
+
+impl HeapProfileArguments {
+    pub(super) fn wish(&self) -> Result<HeapWish, String> {
+        let writes = self.output.is_some() || self.flame_graph.is_some();
+        match self.what.as_deref() {
+            Some("on" | "off") if writes => {
+                Err("on and off write no file: switch sampling on, let the server work, then take the profile".into())
+            }
+            Some(switch @ ("on" | "off")) => Ok(HeapWish::Switch { on: switch == "on", worker: self.only }),
+            _ if !writes => Err("name a file for the profile: -o FILE, or --flame-graph FILE".into()),
+            _ if self.only.is_some() => Err("one worker at a time".into()),
+            None => Ok(HeapWish::Take(None)),
+            Some(worker) => match worker.parse() {
+                Ok(worker) => Ok(HeapWish::Take(Some(worker))),
+                Err(_) => Err(format!("{worker} is neither on, off nor the number of a worker")),
+            },
+        }
+    }
 }
 
 /// Whether to wait for the end of an operation, and how long.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -18,6 +19,8 @@ use crate::start::Failure;
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// More than any answer that is no stream.
 const LARGEST_ANSWER_BYTES: usize = 16 << 20;
+/// More than any profile.
+const LARGEST_FILE_BYTES: usize = 64 << 20;
 
 /// Where the server listens for commands.
 pub(super) struct Client {
@@ -62,34 +65,57 @@ impl Client {
         self.ask(Method::GET, path, patience + ANSWER_DEADLINE).await
     }
 
+    /// As [`get_within`](Self::get_within).
+    pub(super) async fn post_within(&self, path: &str, patience: Duration) -> Result<Value, Trouble> {
+        self.ask(Method::POST, path, patience).await
+    }
+
+    /// An answer that is no JSON, and its head.
+    pub(super) async fn post_for_bytes(&self, path: &str, patience: Duration) -> Result<(HeaderMap, Bytes), Trouble> {
+        let exchange = async {
+            let (head, body) = self.open(Method::POST, path).await?;
+            let bytes = Self::whole(body, LARGEST_FILE_BYTES).await?;
+            match head.status.is_success() {
+                true => Ok((head.headers, bytes)),
+                false => Err(refusal(head.status, &bytes)),
+            }
+        };
+        self.in_time(patience, exchange).await
+    }
+
+    async fn whole(body: Incoming, most: usize) -> Result<Bytes, Trouble> {
+        let body = Limited::new(body, most).collect().await;
+        body.map(|body| body.to_bytes()).map_err(|error| Trouble::Broken(format!("the answer broke off: {error}")))
+    }
+
+    async fn in_time<T>(
+        &self,
+        deadline: Duration,
+        exchange: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
+        let late = |_| Trouble::Unreachable(format!("{} gave no answer in time", self.socket.display()));
+        tokio::time::timeout(deadline, exchange).await.map_err(late)?
+    }
+
     async fn ask(&self, method: Method, path: &str, deadline: Duration) -> Result<Value, Trouble> {
         let exchange = async {
-            let (status, body) = self.open(method, path).await?;
-            let body = Limited::new(body, LARGEST_ANSWER_BYTES).collect().await;
-            let body = body.map_err(|error| Trouble::Broken(format!("the answer broke off: {error}")))?;
-            understand(status, &body.to_bytes())
+            let (head, body) = self.open(method, path).await?;
+            understand(head.status, &Self::whole(body, LARGEST_ANSWER_BYTES).await?)
         };
-        tokio::time::timeout(deadline, exchange)
-            .await
-            .map_err(|_| Trouble::Unreachable(format!("{} gave no answer in time", self.socket.display())))?
+        self.in_time(deadline, exchange).await
     }
 
     /// An answer that goes on: the caller reads it piece by piece.
     pub(super) async fn stream(&self, path: &str) -> Result<Incoming, Trouble> {
-        let (status, body) = tokio::time::timeout(ANSWER_DEADLINE, self.open(Method::GET, path))
-            .await
-            .map_err(|_| Trouble::Unreachable(format!("{} gave no answer in time", self.socket.display())))??;
-        if status.is_success() {
+        let (head, body) = self.in_time(ANSWER_DEADLINE, self.open(Method::GET, path)).await?;
+        if head.status.is_success() {
             return Ok(body);
         }
-        let text = Limited::new(body, LARGEST_ANSWER_BYTES).collect().await;
-        let text = text.map(|text| text.to_bytes()).unwrap_or_default();
-        Err(understand(status, &text)
-            .err()
-            .unwrap_or_else(|| Trouble::Refused(format!("the server answered {status}"))))
+        let text = Self::whole(body, LARGEST_ANSWER_BYTES).await.unwrap_or_default();
+        Err(refusal(head.status, &text))
     }
 
-    async fn open(&self, method: Method, path: &str) -> Result<(StatusCode, Incoming), Trouble> {
+    async fn open(&self, method: Method, path: &str) -> Result<(Parts, Incoming), Trouble> {
         let socket = UnixStream::connect(&self.socket).await.map_err(|error| {
             Trouble::Unreachable(format!(
                 "no server answers at {}: {error}; start one with `phalanx serve`, or name its socket with --control",
@@ -101,19 +127,22 @@ impl Client {
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("host", "phalanx").body(Empty::<Bytes>::new());
         let request = request.map_err(|error| Trouble::Refused(format!("{path} cannot be asked for: {error}")))?;
-        let (head, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
-        Ok((head.status, body))
+        Ok(sender.send_request(request).await.map_err(broken)?.into_parts())
     }
 }
 
 /// The JSON of a success, or the server's words.
 fn understand(status: StatusCode, body: &[u8]) -> Result<Value, Trouble> {
-    let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    if status.is_success() {
-        return Ok(value);
+    match status.is_success() {
+        true => Ok(serde_json::from_slice(body).unwrap_or(Value::Null)),
+        false => Err(refusal(status, body)),
     }
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> Trouble {
+    let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let why = value["error"].as_str().map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
-    Err(Trouble::Refused(if why.is_empty() { format!("the server answered {status}") } else { why }))
+    Trouble::Refused(if why.is_empty() { format!("the server answered {status}") } else { why })
 }
 
 #[cfg(test)]

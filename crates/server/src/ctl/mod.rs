@@ -10,6 +10,7 @@
 
 mod arguments;
 mod client;
+mod heap_profile;
 mod operation;
 mod status;
 mod stream;
@@ -63,6 +64,7 @@ async fn perform(arguments: &CtlArguments, socket: PathBuf) -> Result<(), Failur
             tell(json, &answer, |_| format!("worker {worker} was sent {signal}"));
             Ok(())
         }
+        Command::HeapProfile(arguments) => heap_profile::perform(&client, arguments, json).await,
         Command::Events => stream::events(&client, json).await,
         Command::Logs { worker, lines, follow } => stream::logs(&client, *worker, *lines, *follow).await,
     }

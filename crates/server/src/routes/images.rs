@@ -7,15 +7,16 @@ use super::stored::PICTURE_POLICY;
 use crate::accept::Accept;
 use crate::app::App;
 use crate::body::{Picture, announced_length};
-use crate::memory::{Charge, charged, charged_source, refused};
+use crate::jobs::{Order, Wish, wanted};
+use crate::memory::{Charge, charged, charged_source, refused, reserve};
 use crate::parameters::{Answer, Parameters, Transparency};
 use crate::problem::{Code, Problem};
-use crate::query::pairs;
+use crate::query::{Pairs, pairs};
 use crate::receive::{Received, receive};
 use crate::request::WorkTime;
-use crate::store::{ImageId, StoreError};
-use crate::tasks::{MadePicture, MakePicture};
-use crate::work::Cost;
+use crate::store::{ImageId, Store, StoreError};
+use crate::tasks::{MadePicture, MakePicture, PictureForm, QueuedPicture};
+use crate::work::{Cost, charge_of};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -27,6 +28,7 @@ use http::header::{
 };
 use http::{HeaderMap, StatusCode};
 use phalanx::image::{self, Format, Plan};
+use phalanx_queue::JobId;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -47,6 +49,14 @@ enum Outcome {
     Stored { id: ImageId, bytes: u64 },
 }
 
+/// A picture that came, and what is to be made of it.
+pub(super) struct Ordered {
+    picture: MakePicture,
+    plan: Plan,
+    charge: Charge,
+    form: PictureForm,
+}
+
 /// `POST /upload`: answers JSON with the path, unless the picture itself is asked for.
 pub(crate) async fn upload(
     State(app): State<App>,
@@ -57,14 +67,7 @@ pub(crate) async fn upload(
     let accept = Accept::new(&headers);
     let wants_picture = accept.picture() > accept.named("application/json");
     let usual = if wants_picture { Answer::Picture } else { Answer::Stored };
-    let (made, time) = make(&app, query.as_deref(), &headers, &accept, body, usual).await?;
-    Ok(match &made.outcome {
-        Outcome::Stored { id, bytes } => {
-            let told = Json(told(&made, *id, *bytes, Some("Image processed successfully!")));
-            finished(told.into_response(), time)
-        }
-        Outcome::Picture(bytes) => finished(sent(&made, bytes.clone()), time),
-    })
+    respond(&app, pairs(query.as_deref())?, &headers, body, usual, PictureForm::Uploaded).await
 }
 
 /// `POST /v1/images`: answers the picture itself, unless it shall be stored.
@@ -74,65 +77,171 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let accept = Accept::new(&headers);
-    let wants_json = accept.named("application/json").is_some_and(|json| Some(json) >= accept.picture());
-    let usual = if wants_json { Answer::Stored } else { Answer::Picture };
-    let (made, time) = make(&app, query.as_deref(), &headers, &accept, body, usual).await?;
-    Ok(match &made.outcome {
-        Outcome::Stored { id, bytes } => {
-            let told = Json(told(&made, *id, *bytes, None));
-            finished((StatusCode::CREATED, [(LOCATION, path(*id))], told).into_response(), time)
-        }
-        Outcome::Picture(bytes) => finished(sent(&made, bytes.clone()), time),
-    })
+    let usual = usual_answer(&headers);
+    respond(&app, pairs(query.as_deref())?, &headers, body, usual, PictureForm::Stored).await
 }
 
-async fn make(
+/// A job of a picture, for `POST /v1/jobs`: the same body and the same parameters as for `/v1/images`.
+pub(super) async fn queue(
     app: &App,
-    query: Option<&str>,
+    pairs: Pairs,
     headers: &HeaderMap,
-    accept: &Accept,
+    body: Body,
+    order: Order,
+) -> Result<Response, Problem> {
+    let ordered = ordered(app, pairs, headers, body, usual_answer(headers), PictureForm::Stored).await?;
+    ordered.submit(app, order).await
+}
+
+/// What `/v1/images` answers with where no parameter says it.
+fn usual_answer(headers: &HeaderMap) -> Answer {
+    let accept = Accept::new(headers);
+    let wants_json = accept.named("application/json").is_some_and(|json| Some(json) >= accept.picture());
+    if wants_json { Answer::Stored } else { Answer::Picture }
+}
+
+async fn respond(
+    app: &App,
+    pairs: Pairs,
+    headers: &HeaderMap,
     body: Body,
     usual: Answer,
-) -> Result<(Made, WorkTime), Problem> {
-    let mut pairs = pairs(query)?;
+    stored: PictureForm,
+) -> Result<Response, Problem> {
+    let order = match wanted(app, headers)? {
+        Wish::Job(order) => order,
+        Wish::Now => {
+            Parameters::new(&pairs)?;
+            let admission = app.work.admit_picture(Cost::of_body(announced_length(headers)))?;
+            let mut ordered = ordered(app, pairs, headers, body, usual, stored).await?;
+            ordered.reserve()?;
+            drop(admission);
+            return ordered.make(app).await;
+        }
+    };
+    ordered(app, pairs, headers, body, usual, stored).await?.submit(app, order).await
+}
+
+/// Reads and judges the picture.
+async fn ordered(
+    app: &App,
+    mut pairs: Pairs,
+    headers: &HeaderMap,
+    body: Body,
+    usual: Answer,
+    stored: PictureForm,
+) -> Result<Ordered, Problem> {
     Parameters::new(&pairs)?;
-    let admission = app.work.admit_picture(Cost::of_body(announced_length(headers)))?;
+    let accept = Accept::new(headers);
     let Received { picture, fields } = receive(app, headers, body).await?;
     pairs.extend(fields);
     let parameters = Parameters::new(&pairs)?;
-    let answer = parameters.answer.unwrap_or(usual);
-    let Picture { bytes: source, header, mut reservation } = picture;
+    let form = match parameters.answer.unwrap_or(usual) {
+        Answer::Picture => PictureForm::Picture,
+        Answer::Stored => stored,
+    };
+    let Picture { bytes: source, header, reservation } = picture;
     let transparency = if header.has_alpha { Transparency::Transparent } else { Transparency::Opaque };
     // Who asks for JSON says nothing about pictures.
-    let accept = if answer == Answer::Stored && accept.picture().is_none() { &Accept::anything() } else { accept };
-    let transform = parameters.transform(accept, transparency)?;
+    let accept = match form {
+        PictureForm::Stored | PictureForm::Uploaded if accept.picture().is_none() => Accept::anything(),
+        _ => accept,
+    };
+    let transform = parameters.transform(&accept, transparency)?;
     let plan = image::plan(&header, &transform, &app.limits)?;
-    reservation.try_grow(plan.estimated_bytes).map_err(|exhausted| refused(&exhausted))?;
     let charge = Charge::new(reservation);
     let source = charged_source(source, &charge);
-    drop(admission);
-    let task = MakePicture { source, transform, limits: app.limits.clone() };
-    let (made, time) = app.work.make_picture(Cost::of_picture(&plan), task).await?;
-    let MadePicture { bytes, stages } = made?;
-    let Plan { width, height, format, .. } = plan;
-    let length = bytes.len() as u64;
-    if length > charge.bytes() || Format::sniff(&bytes) != Some(format) {
-        tracing::error!(bytes = length, "a decoder gave something else than what was planned");
-        return Err(Problem::new(Code::Internal, "the decoder did not make what was planned; it is logged"));
+    Ok(Ordered { picture: MakePicture { source, transform, limits: app.limits.clone() }, plan, charge, form })
+}
+
+impl Ordered {
+    /// Takes the memory that the work needs out of the budget.
+    fn reserve(&mut self) -> Result<(), Problem> {
+        let bytes = charge_of(&self.plan, self.picture.source.len() as u64);
+        self.charge.try_grow(bytes).map_err(|exhausted| refused(&exhausted))
     }
-    charge.shrink_to(length);
-    let outcome = match answer {
-        Answer::Picture => Outcome::Picture(charged(bytes, charge)),
-        Answer::Stored => Outcome::Stored { id: store(app, format, charged(bytes, charge)).await?, bytes: length },
+
+    /// Makes it now.
+    async fn make(self, app: &App) -> Result<Response, Problem> {
+        let Ordered { picture, plan, charge, form } = self;
+        let (made, time) = app.work.make_picture(Cost::of_picture(&plan), picture).await?;
+        let MadePicture { bytes, stages } = made?;
+        let Plan { width, height, format, .. } = plan;
+        let length = bytes.len() as u64;
+        if length > charge.bytes() || Format::sniff(&bytes) != Some(format) {
+            return Err(not_as_planned(length));
+        }
+        charge.shrink_to(length);
+        let outcome = match form {
+            PictureForm::Picture => Outcome::Picture(charged(bytes, charge)),
+            PictureForm::Stored | PictureForm::Uploaded => {
+                let id = store(app, charged(bytes, charge), move |store, bytes| store.put(format, bytes)).await?;
+                Outcome::Stored { id, bytes: length }
+            }
+        };
+        let time = WorkTime { stages: Some(stages), ..time };
+        Ok(rendered(&Made { outcome, width, height, format }, form, time))
+    }
+
+    /// Has it made some time.
+    async fn submit(self, app: &App, order: Order) -> Result<Response, Problem> {
+        let task = QueuedPicture { picture: self.picture, form: self.form };
+        order.submit(app, &task).await
+    }
+}
+
+/// The answer of a job that has ended: what it would have been at once.
+pub(crate) async fn queued(
+    app: &App,
+    job: JobId,
+    made: Result<MadePicture, image::Error>,
+    form: PictureForm,
+    time: WorkTime,
+) -> Result<Response, Problem> {
+    let MadePicture { bytes, stages } = made?;
+    let length = bytes.len() as u64;
+    // What was planned is not known any more: the bytes say what they are, and what they are is harmless.
+    let header = image::probe(&bytes).map_err(|_| not_as_planned(length))?;
+    let ((width, height), format) = (header.upright_size(), header.format);
+    let Some(id) = ImageId::of_job(*job.as_bytes(), format) else { return Err(not_as_planned(length)) };
+    let bytes = charged(bytes, Charge::new(reserve(&app.budget, length)?));
+    let outcome = match form {
+        PictureForm::Picture => Outcome::Picture(bytes),
+        PictureForm::Stored | PictureForm::Uploaded => {
+            store(app, bytes, move |store, bytes| store.put_as(id, bytes)).await?;
+            Outcome::Stored { id, bytes: length }
+        }
     };
-    Ok((Made { outcome, width, height, format }, WorkTime { stages: Some(stages), ..time }))
+    let time = WorkTime { stages: Some(stages), ..time };
+    Ok(rendered(&Made { outcome, width, height, format }, form, time))
+}
+
+fn not_as_planned(length: u64) -> Problem {
+    tracing::error!(bytes = length, "a decoder gave something else than what was planned");
+    Problem::new(Code::Internal, "the decoder did not make what was planned; it is logged")
+}
+
+fn rendered(made: &Made, form: PictureForm, time: WorkTime) -> Response {
+    let response = match (&made.outcome, form) {
+        (Outcome::Picture(bytes), _) => sent(made, bytes.clone()),
+        (Outcome::Stored { id, bytes }, PictureForm::Uploaded) => {
+            Json(told(made, *id, *bytes, Some("Image processed successfully!"))).into_response()
+        }
+        (Outcome::Stored { id, bytes }, _) => {
+            (StatusCode::CREATED, [(LOCATION, path(*id))], Json(told(made, *id, *bytes, None))).into_response()
+        }
+    };
+    finished(response, time)
 }
 
 /// Stores a result off the event loop. The worker does it itself: where pictures are decoded there are no files.
-async fn store(app: &App, format: Format, bytes: Bytes) -> Result<ImageId, Problem> {
+async fn store<T: Send + 'static>(
+    app: &App,
+    bytes: Bytes,
+    put: impl FnOnce(&Store, &[u8]) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Problem> {
     let store = Arc::clone(&app.store);
-    let stored = spawn_blocking(move || store.put(format, &bytes)).await;
+    let stored = spawn_blocking(move || put(&store, &bytes)).await;
     let stored =
         stored.map_err(|error| Problem::new(Code::Internal, format!("the result cannot be stored: {error}")))?;
     Ok(stored?)

@@ -1,6 +1,7 @@
 //! Who answers, and how it is. None of these ever waits behind CPU work.
 
 use crate::app::App;
+use crate::jobs::figures;
 use crate::problem::{Code, Problem};
 use crate::query;
 use axum::Json;
@@ -44,22 +45,30 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Problem> 
         "worker": app.worker.id().get(),
         "decoders": app.work.decoders(),
         "pool": app.work.state(),
-        "memory": { "limit_bytes": app.budget.limit(), "reserved_bytes": app.budget.reserved() },
+        "queue": app.jobs.state(),
+        "memory": {
+            "limit_bytes": app.budget.limit(),
+            "reserved_bytes": app.budget.reserved(),
+            "reserved_by_all_bytes": app.budget.reserved_by_all(),
+        },
         "limits": {
             "body_bytes": app.config.body.bytes,
+            "stream_bytes": app.config.streaming.body_bytes,
+            "inflated_bytes": app.config.streaming.inflated_bytes,
+            "inflated_ratio": app.config.streaming.inflated_ratio,
             "source_pixels": app.config.max_pixels,
-            "job_bytes": app.config.job_memory_bytes,
+            "job_bytes": app.config.job_bytes(),
             "job_deadline_ms": app.config.job_deadline.as_millis() as u64,
             "max_wait_ms": app.config.max_wait.as_millis() as u64,
         },
     })))
 }
 
-/// `GET /metrics`: the figures of the whole cluster, as Prometheus reads them.
+/// `GET /metrics`: the figures of the whole cluster and of its queue, as Prometheus reads them.
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     const TEXT_FORMAT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(CONTENT_TYPE, TEXT_FORMAT), (CACHE_CONTROL, HeaderValue::from_static("no-store"))], app.worker.metrics())
-        .into_response()
+    let text = app.worker.metrics() + &figures(&app.jobs).await;
+    ([(CONTENT_TYPE, TEXT_FORMAT), (CACHE_CONTROL, HeaderValue::from_static("no-store"))], text).into_response()
 }
 
 fn uncached(value: Value) -> Response {

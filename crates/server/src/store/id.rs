@@ -27,6 +27,12 @@ impl ImageId {
         Ok(ImageId { random: u128::from_ne_bytes(bytes), format })
     }
 
+    /// The name of the picture that a job made: as hard to guess as the id of the job, and the same each time. `None` for a
+    /// format that is never stored.
+    pub(crate) fn of_job(job: [u8; 16], format: Format) -> Option<Self> {
+        STORED.contains(&format).then(|| ImageId { random: u128::from_be_bytes(job), format })
+    }
+
     pub(crate) fn format(self) -> Format {
         self.format
     }

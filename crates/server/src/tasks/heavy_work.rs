@@ -22,7 +22,7 @@ pub(crate) struct HeavyWork {
 }
 
 impl Task for HeavyWork {
-    const NAME: &'static str = "heavy-work";
+    const NAME: &'static str = "numbers";
     type Output = Timed<Vec<u64>>;
 
     fn run(self, cx: &TaskContext) -> Result<Self::Output, TaskError> {

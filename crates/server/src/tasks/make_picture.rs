@@ -6,10 +6,20 @@
 //! that the worker knows already: a decoder that was taken over cannot lie about size or format.
 
 use super::Timed;
-use phalanx::image::{self, Error, Limits, Scratch, Timings, Transform};
+use phalanx::image::{self, Error, Limits, SCRATCH_KEEPS_BYTES, Scratch, Timings, Transform};
+use phalanx::memory;
 use phalanx::task::Blob;
 use phalanx::{Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
+
+/// Part of the most that one picture may need that stays with whoever works, between two pictures.
+const KEPT_PART: u64 = 8;
+
+/// Bytes that a thread or job process keeps from one picture to the next; what was larger goes back to the system at once. 64 MiB
+/// (`image::SCRATCH_KEEPS_BYTES`) where a picture may need 512 MiB, less in a small container.
+pub(crate) fn kept_bytes(job_bytes: u64) -> u64 {
+    (job_bytes / KEPT_PART).min(SCRATCH_KEEPS_BYTES as u64)
+}
 
 /// The source, and what is to be made of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,14 +37,20 @@ pub(crate) struct MadePicture {
 }
 
 impl Task for MakePicture {
-    const NAME: &'static str = "picture";
+    const NAME: &'static str = "make-picture";
     /// What is wrong with the picture is a result like any other: the client is told in the words of the image crate.
     type Output = Timed<Result<MadePicture, Error>>;
 
     fn run(self, cx: &TaskContext) -> Result<Self::Output, TaskError> {
         let make = |scratch: &mut Scratch| -> Result<MadePicture, Error> {
             let plan = image::plan(&image::probe(&self.source)?, &self.transform, &self.limits)?;
-            let picture = image::process(&self.source, &plan, scratch, &|| cx.is_cancelled())?;
+            let made = image::process(&self.source, &plan, scratch, &|| cx.is_cancelled());
+            let keeps = kept_bytes(self.limits.job_bytes);
+            if plan.estimated_bytes > keeps {
+                scratch.trim_to(keeps);
+                memory::give_back();
+            }
+            let picture = made?;
             Ok(MadePicture { bytes: picture.bytes.into(), stages: picture.timings })
         };
         Timed::measure(|| match cx.with_scratch(make) {

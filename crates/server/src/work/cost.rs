@@ -13,8 +13,17 @@ const MICROSECONDS_PER_NUMBER: u64 = 600;
 const NANOSECONDS_PER_BODY_BYTE: u64 = 20;
 /// For a body of unknown length: a small photo.
 const USUAL_BODY_BYTES: u64 = 1 << 20;
+/// What a pipeline does in one go before it lets others have their turn.
+const STREAM: Duration = Duration::from_millis(5);
 /// Drawing and encoding the sample.
 const NANOSECONDS_PER_SAMPLE_PIXEL: u64 = 30;
+
+/// Memory that work at this picture takes besides its body, in bytes: what is planned from its header, and the body once more,
+/// because a job process looks at a copy. Its output is copied too, twice, but then the encoder has given back more than that.
+/// On threads there is no copy; the difference is not worth a second rule.
+pub(crate) fn charge_of(plan: &Plan, body: u64) -> u64 {
+    plan.estimated_bytes.saturating_add(body)
+}
 
 impl Cost {
     /// This many numbers.
@@ -31,6 +40,11 @@ impl Cost {
     /// A picture whose header was read.
     pub(crate) fn of_picture(plan: &Plan) -> Self {
         Cost(plan.estimated_cost)
+    }
+
+    /// The first turn of a pipeline.
+    pub(crate) fn of_stream() -> Self {
+        Cost(STREAM)
     }
 
     /// The sample picture.

@@ -21,7 +21,7 @@ pub(super) fn fields(error: &TaskError) -> &'static [Field] {
 }
 
 /// What the client is told.
-pub(super) fn problem(error: &TaskError, deadline: Duration) -> Problem {
+pub(crate) fn problem(error: &TaskError, deadline: Duration) -> Problem {
     match error {
         TaskError::Refused(refusal) => refused(refusal),
         TaskError::TimedOut(_) => Problem::new(

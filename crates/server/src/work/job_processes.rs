@@ -4,6 +4,7 @@
 use super::lane::Lane;
 use crate::config::{Config, Isolation, Sandboxing};
 use crate::serve::AnyError;
+use crate::tasks::kept_bytes;
 use phalanx::shared::Field;
 use phalanx::task::{Confinement, PoolError, PoolEvent, ProcessPool, SandboxPolicy};
 use phalanx::{DoNotRestart, Worker};
@@ -16,6 +17,8 @@ use tokio::time::timeout;
 /// What a job process needs besides the memory of one picture: the program, what its allocator keeps, and the buffers of the
 /// pictures before (`image::SCRATCH_KEEPS_BYTES`, 64 MiB).
 const HEAD_ROOM_BYTES: u64 = 256 << 20;
+/// The program in a job process, its tables, and the beginnings of the files through which pictures come and go: 64 MiB.
+const RESTING_BYTES: u64 = 64 << 20;
 /// What is in the input of a task besides the picture; the wish has less than a hundred bytes.
 const WISH_BYTES: u64 = 4096;
 /// The figures on the scoreboard are no older than this.
@@ -39,21 +42,18 @@ impl JobProcesses {
             .max_wait(config.max_wait)
             .standing_wait(config.standing_wait)
             .permits(permits, owner)
-            .data_limit(config.job_memory_bytes.saturating_add(HEAD_ROOM_BYTES))
+            .data_limit(data_limit(config.job_memory_bytes))
             .max_input(config.body.bytes.saturating_add(WISH_BYTES))
             .max_output(config.job_memory_bytes)
-            .sandbox(match config.sandboxing {
-                Sandboxing::Prefer => SandboxPolicy::Prefer,
-                Sandboxing::Require => SandboxPolicy::Require,
-                Sandboxing::Off => SandboxPolicy::Off,
-            })
+            .max_memory(resting_limit(config.job_bytes()))
+            .sandbox(SandboxPolicy::from(config.sandboxing))
             .on_event(move |event| {
                 log(event);
                 change.notify_one();
             })
             .build()
             .map_err(cannot_start)?;
-        tell(&pool);
+        tell(&pool, "pictures are decoded");
         publish(&pool, worker);
         tokio::spawn(keep_published(pool.clone(), worker.clone(), changed));
         Ok(JobProcesses { lane: Lane::processes(pool.clone(), config.job_processes), pool })
@@ -87,21 +87,42 @@ fn cannot_start(error: PoolError) -> AnyError {
     }
 }
 
+/// Resident memory after a picture above which a job process is replaced: the program, inputs and outputs that stay warm, and twice
+/// what it may keep.
+fn resting_limit(job_bytes: u64) -> u64 {
+    RESTING_BYTES + 2 * kept_bytes(job_bytes)
+}
+
+/// Heap of a job process whose pictures may need so much memory.
+pub(crate) fn data_limit(job_memory_bytes: u64) -> u64 {
+    job_memory_bytes.saturating_add(HEAD_ROOM_BYTES)
+}
+
+impl From<Sandboxing> for SandboxPolicy {
+    fn from(sandboxing: Sandboxing) -> SandboxPolicy {
+        match sandboxing {
+            Sandboxing::Prefer => SandboxPolicy::Prefer,
+            Sandboxing::Require => SandboxPolicy::Require,
+            Sandboxing::Off => SandboxPolicy::Off,
+        }
+    }
+}
+
 /// One line at the start: what is truly active.
-fn tell(pool: &ProcessPool) {
+pub(crate) fn tell(pool: &ProcessPool, what: &str) {
     for confinement in pool.confinement() {
         match confinement.missing.is_empty() {
-            true => tracing::info!(sandbox = %confinement, "pictures are decoded in job processes"),
+            true => tracing::info!(sandbox = %confinement, "{what} in job processes"),
             false => tracing::warn!(
                 sandbox = %confinement,
                 missing = confinement.missing.join("; "),
-                "pictures are decoded in job processes, and their sandbox is not whole"
+                "{what} in job processes, and their sandbox is not whole"
             ),
         }
     }
 }
 
-fn log(event: &PoolEvent) {
+pub(crate) fn log(event: &PoolEvent) {
     match event {
         PoolEvent::Crashed { pid, task, crash } => tracing::error!(
             pid,

@@ -4,6 +4,7 @@ use super::occupancy::Places;
 use phalanx::Task;
 use phalanx::task::{self, Executor, ProcessPool, Refusal, Submission, SubmitOptions};
 use phalanx::thread::{self, ThreadPool};
+use phalanx_queue::JobRunnerBuilder;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,16 @@ impl Lane {
         match &self.pool {
             Pool::Threads(pool) => pool.submit_with(task, terms),
             Pool::Processes(pool) => pool.submit_with(task, terms),
+        }
+    }
+
+    /// A runner of jobs that works here, on all threads or processes but one: a request that comes finds that one free, however long a
+    /// job takes.
+    pub(super) fn runs_for(&self, runner: JobRunnerBuilder) -> JobRunnerBuilder {
+        let runner = runner.concurrency(self.places.most_running().saturating_sub(1).max(1));
+        match &self.pool {
+            Pool::Threads(pool) => runner.on_threads(pool.clone(), crate::tasks::registry()),
+            Pool::Processes(pool) => runner.on_processes(pool.clone()),
         }
     }
 

@@ -19,6 +19,10 @@ impl Places {
         Arc::new(Places { inside: AtomicUsize::new(0), most_running: most_running as usize })
     }
 
+    pub(super) fn most_running(&self) -> usize {
+        self.most_running
+    }
+
     /// One more; the field that grows.
     fn enter(&self) -> Field {
         match self.inside.fetch_add(1, Ordering::Relaxed) < self.most_running {

@@ -113,6 +113,13 @@ impl Connection {
 
     /// Reads one answer, passing over `100 Continue`.
     pub(crate) fn answer(&mut self) -> io::Result<Answer> {
+        let mut answer = self.head()?;
+        self.read_body(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Reads the head of an answer, passing over `100 Continue`; the body is still to come.
+    pub(crate) fn head(&mut self) -> io::Result<Answer> {
         loop {
             let head_end = loop {
                 if let Some(at) = self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -128,9 +135,7 @@ impl Connection {
             if status == 100 {
                 continue;
             }
-            let mut answer = Answer { status, head, body: Vec::new() };
-            self.read_body(&mut answer)?;
-            return Ok(answer);
+            return Ok(Answer { status, head, body: Vec::new() });
         }
     }
 
@@ -139,23 +144,10 @@ impl Connection {
             return Ok(());
         }
         if answer.header("transfer-encoding") == Some("chunked") {
-            loop {
-                let line_end = loop {
-                    match self.unread.windows(2).position(|window| window == b"\r\n") {
-                        Some(at) => break at,
-                        None if self.fill()? == 0 => return Err(ErrorKind::UnexpectedEof.into()),
-                        None => {}
-                    }
-                };
-                let text = String::from_utf8_lossy(&self.unread[..line_end]).into_owned();
-                let length = usize::from_str_radix(text.trim(), 16).map_err(|_| ErrorKind::InvalidData)?;
-                self.unread.drain(..line_end + 2);
-                let piece = self.take(length + 2)?;
-                if length == 0 {
-                    return Ok(());
-                }
-                answer.body.extend_from_slice(&piece[..length]);
+            while let Some(piece) = self.chunk()? {
+                answer.body.extend_from_slice(&piece);
             }
+            return Ok(());
         }
         match answer.header("content-length").and_then(|length| length.parse().ok()) {
             Some(length) => answer.body = self.take(length)?,
@@ -165,6 +157,23 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// The next piece of a chunked answer; `None` at its end.
+    pub(crate) fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let line_end = loop {
+            match self.unread.windows(2).position(|window| window == b"\r\n") {
+                Some(at) => break at,
+                None if self.fill()? == 0 => return Err(ErrorKind::UnexpectedEof.into()),
+                None => {}
+            }
+        };
+        let text = String::from_utf8_lossy(&self.unread[..line_end]).into_owned();
+        let length = usize::from_str_radix(text.trim(), 16).map_err(|_| ErrorKind::InvalidData)?;
+        self.unread.drain(..line_end + 2);
+        let mut piece = self.take(length + 2)?;
+        piece.truncate(length);
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
     }
 
     fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {

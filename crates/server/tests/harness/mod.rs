@@ -214,11 +214,11 @@ impl Server {
         self.folder.path().join("store")
     }
 
-    /// The stored files; unfinished ones included.
+    /// The stored files; unfinished ones included, the queue not.
     pub(crate) fn stored(&self) -> Vec<String> {
         let entries = fs::read_dir(self.store()).expect("the store");
         let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-        names.filter(|name| name != "control.sock").collect()
+        names.filter(|name| name != "control.sock" && name != "queue").collect()
     }
 
     /// Runs `misuse` and checks that afterwards the same workers serve on.

@@ -79,3 +79,15 @@ pub(crate) fn lying_jpeg(width: u16, height: u16) -> Vec<u8> {
 
 /// A text that calls itself a picture.
 pub(crate) const TEXT: &[u8] = b"This is a text file, whatever its name says. It has more than a few bytes.\n";
+
+/// A progressive JPEG: its decoder stores coefficients.
+pub(crate) fn progressive_jpeg(width: u16, height: u16) -> Vec<u8> {
+    let row =
+        |y: usize| (0..usize::from(width)).flat_map(move |x| [(x / 16) as u8, (y / 16) as u8, (x * y / 512) as u8]);
+    let pixels: Vec<u8> = (0..usize::from(height)).flat_map(row).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 85);
+    encoder.set_progressive(true);
+    encoder.encode(&pixels, width, height, jpeg_encoder::ColorType::Rgb).expect("a progressive JPEG");
+    bytes
+}

@@ -105,6 +105,20 @@ cluster_fields! {
     GivenUp = 34,
     /// Workers killed because the worker that they were to replace stays after all.
     KilledUnneeded = 35,
+    /// Workers replaced because a leak was suspected.
+    RecycledLeak = 36,
+    /// Bytes of memory that the cluster may use: the smallest limit of its control groups, or the machine's memory.
+    MemoryTotal = 37,
+    /// Bytes of memory that are in use where [`MemoryTotal`](Self::MemoryTotal) was found; page cache that can go is not counted.
+    MemoryUsed = 38,
+    /// Share of the last 10 s in which some task waited for memory, in 1/100 %.
+    MemoryPressureSome = 39,
+    /// Share of the last 10 s in which all tasks waited for memory, in 1/100 %.
+    MemoryPressureFull = 40,
+    /// Resident memory of the primary, in bytes.
+    PrimaryResidentBytes = 41,
+    /// Workers and job processes that the kernel has ended because of a memory limit.
+    OutOfMemoryKills = 42,
 }
 
 /// The page that the primary writes and everybody may read.

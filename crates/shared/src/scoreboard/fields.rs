@@ -79,11 +79,61 @@ pub enum Field {
     JobLandlock = 36,
     /// 1 if a filter of system calls confines the job processes.
     JobSeccomp = 37,
+    /// Streams from request to answer that are under way now.
+    Streams = 38,
+    /// Streams that compress, begun since the worker began.
+    StreamsCompress = 39,
+    /// Streams that decompress.
+    StreamsDecompress = 40,
+    /// Streams that encrypt.
+    StreamsEncrypt = 41,
+    /// Streams that decrypt.
+    StreamsDecrypt = 42,
+    /// Streams that hash.
+    StreamsHash = 43,
+    /// Streams that gave all of their answer.
+    StreamsDone = 44,
+    /// Streams refused before their answer began: by what was sent, or because there was too much to do.
+    StreamsRefused = 45,
+    /// Streams cut off in the middle of their answer because of what came, or because something failed.
+    StreamsCut = 46,
+    /// Streams whose client was gone before the end, or whose worker left.
+    StreamsAbandoned = 47,
+    /// Bytes that streams read.
+    StreamBytesIn = 48,
+    /// Bytes that streams gave.
+    StreamBytesOut = 49,
+    /// Resident memory in bytes, each page divided by the number of processes that share it (PSS).
+    ProportionalBytes = 50,
+    /// Resident memory in bytes that only this process maps (USS).
+    UniqueBytes = 51,
+    /// Resident memory in bytes of heap and stacks.
+    AnonymousBytes = 52,
+    /// Resident memory in bytes that files are mapped to: the program and its libraries.
+    FileBytes = 53,
+    /// Resident memory in bytes that is shared memory.
+    SharedBytes = 54,
+    /// Bytes that the program has allocated and not freed, as its allocator counts them: live bytes.
+    AllocatedBytes = 55,
+    /// Bytes that the allocator holds to serve them, in whole pages.
+    ActiveBytes = 56,
+    /// Bytes of address space that the allocator keeps and has given back to the system.
+    RetainedBytes = 57,
+    /// Bytes that admission may reserve at most; 0 without a budget.
+    BudgetBytes = 58,
+    /// Bytes that admission has reserved for the requests in work.
+    ReservedBytes = 59,
+    /// Most bytes that were ever reserved at once.
+    PeakReservedBytes = 60,
+    /// Open file descriptors.
+    Descriptors = 61,
+    /// Leaks that are suspected since the worker began.
+    Leaks = 62,
 }
 
 impl Field {
     /// Every field, in the order of the layout.
-    pub const ALL: [Field; 37] = [
+    pub const ALL: [Field; 62] = [
         Field::Pid,
         Field::Worker,
         Field::Heartbeat,
@@ -121,6 +171,31 @@ impl Field {
         Field::JobsPoisoned,
         Field::JobLandlock,
         Field::JobSeccomp,
+        Field::Streams,
+        Field::StreamsCompress,
+        Field::StreamsDecompress,
+        Field::StreamsEncrypt,
+        Field::StreamsDecrypt,
+        Field::StreamsHash,
+        Field::StreamsDone,
+        Field::StreamsRefused,
+        Field::StreamsCut,
+        Field::StreamsAbandoned,
+        Field::StreamBytesIn,
+        Field::StreamBytesOut,
+        Field::ProportionalBytes,
+        Field::UniqueBytes,
+        Field::AnonymousBytes,
+        Field::FileBytes,
+        Field::SharedBytes,
+        Field::AllocatedBytes,
+        Field::ActiveBytes,
+        Field::RetainedBytes,
+        Field::BudgetBytes,
+        Field::ReservedBytes,
+        Field::PeakReservedBytes,
+        Field::Descriptors,
+        Field::Leaks,
     ];
 
     /// The field that counts answers with this status; `None` if it is no status of HTTP.
@@ -158,7 +233,19 @@ impl Field {
             | Field::JobsRefused
             | Field::PassedOn
             | Field::JobCrashes
-            | Field::JobsPoisoned => true,
+            | Field::JobsPoisoned
+            | Field::StreamsCompress
+            | Field::StreamsDecompress
+            | Field::StreamsEncrypt
+            | Field::StreamsDecrypt
+            | Field::StreamsHash
+            | Field::StreamsDone
+            | Field::StreamsRefused
+            | Field::StreamsCut
+            | Field::StreamsAbandoned
+            | Field::StreamBytesIn
+            | Field::Leaks
+            | Field::StreamBytesOut => true,
             Field::Pid
             | Field::Worker
             | Field::Heartbeat
@@ -174,7 +261,20 @@ impl Field {
             | Field::StartedAt
             | Field::JobProcesses
             | Field::JobLandlock
-            | Field::JobSeccomp => false,
+            | Field::JobSeccomp
+            | Field::ProportionalBytes
+            | Field::UniqueBytes
+            | Field::AnonymousBytes
+            | Field::FileBytes
+            | Field::SharedBytes
+            | Field::AllocatedBytes
+            | Field::ActiveBytes
+            | Field::RetainedBytes
+            | Field::BudgetBytes
+            | Field::ReservedBytes
+            | Field::PeakReservedBytes
+            | Field::Descriptors
+            | Field::Streams => false,
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::conformance::{Harness, Shape};
 use crate::{Blob, Executor, Refusal, SubmitOptions, TaskError};
 
 super::cases![
-    a_full_queue_refuses_at_once_and_all_that_were_taken_run,
+    a_full_queue_refuses_at_once_and_all_that_were_taken_run if RefusesAtOnce,
+    a_full_queue_refuses_and_all_that_were_taken_run,
     a_wait_that_would_be_too_long_is_refused_with_the_time_to_come_back if PredictsWaits,
     an_input_or_output_that_is_too_big_is_refused_and_the_next_one_works if BoundsBytes,
 ];
@@ -33,6 +34,26 @@ fn a_full_queue_refuses_at_once_and_all_that_were_taken_run<H: Harness>(harness:
         held.release();
         let results = ends_of::<Add>(taken);
         assert!(results.into_iter().enumerate().all(|(number, result)| result == Ok(number as u64)));
+    }
+    assert_eq!(end_of(executor.submit(Add(1, 1))), Ok(2), "there is room again");
+}
+
+fn a_full_queue_refuses_and_all_that_were_taken_run<H: Harness>(harness: &H) {
+    const LIMIT: usize = 5;
+    let executor = harness.build(&Shape { queue_limit: LIMIT, ..Shape::servers(1) });
+    for _ in 0..2 {
+        let held = hold(&executor);
+        let most = LIMIT + harness.most_ahead();
+        let mut submissions: Vec<_> = (0..=most).map(|number| executor.submit(Add(number as u64, 0))).collect();
+        let refused = submissions.split_off(most).into_iter().map(end_of).next();
+        assert_eq!(refused, Some(Err(TaskError::Refused(Refusal::Full { queued: LIMIT, limit: LIMIT }))));
+        held.release();
+        let results = ends_of::<Add>(submissions);
+        let is_taken = |result: &Result<u64, TaskError>| !matches!(result, Err(TaskError::Refused(_)));
+        assert!(results.iter().filter(|result| is_taken(result)).count() >= LIMIT);
+        assert!(
+            results.into_iter().enumerate().all(|(number, result)| !is_taken(&result) || result == Ok(number as u64))
+        );
     }
     assert_eq!(end_of(executor.submit(Add(1, 1))), Ok(2), "there is room again");
 }

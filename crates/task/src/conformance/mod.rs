@@ -19,7 +19,8 @@
 //!         pool.max_wait(shape.max_wait).standing_wait(shape.max_wait).build().expect("a pool")
 //!     }
 //!     fn has(&self, power: Power) -> bool {
-//!         matches!(power, Power::EndsWithItsHandle | Power::PredictsWaits)
+//!         use Power::{EndsWithItsHandle, PredictsWaits, RefusesAtOnce, TakesTurns};
+//!         matches!(power, EndsWithItsHandle | PredictsWaits | RefusesAtOnce | TakesTurns)
 //!     }
 //! }
 //!
@@ -100,6 +101,12 @@ pub enum Power {
     EndsWithItsHandle,
     /// A task that would wait for too long is refused.
     PredictsWaits,
+    /// A full queue says so before `submit` returns. A queue in another process says so as soon as it can be asked.
+    RefusesAtOnce,
+    /// After so many starts the lowest priority has its turn. A queue that outlives its programs goes by the time that a task has waited.
+    TakesTurns,
+    /// A task that nobody here knows waits for who does: older and newer programs work side by side.
+    KeepsStrangers,
 }
 
 /// How the cases went, by their names.

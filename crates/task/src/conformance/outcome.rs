@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::conformance::gate::{begun, end_of, ends_of, hold, is_over};
 use crate::conformance::tasks::{Add, Fail, Hold, Kind, Nested, Panic, Stranger};
 use crate::conformance::{Harness, Power, Shape};
-use crate::{Blob, Crash, Ending, Executor, Phase, Refusal, TaskError};
+use crate::{Blob, Crash, Ending, Executor, Phase, Refusal, SubmitOptions, TaskError};
 
 super::cases![
     a_task_gives_its_output,
@@ -128,6 +128,12 @@ fn a_panic_harms_nobody_else<H: Harness>(harness: &H) {
 
 fn a_task_that_nobody_registered_is_refused<H: Harness>(harness: &H) {
     let executor = harness.build(&Shape::servers(1));
+    if harness.has(Power::KeepsStrangers) {
+        let tight = SubmitOptions::new().deadline_from_submit(Duration::from_millis(30));
+        assert_eq!(end_of(executor.submit_with(Stranger, tight)), Err(TaskError::TimedOut(Phase::Queue)));
+        assert_eq!(end_of(executor.submit(Add(1, 1))), Ok(2), "others do not wait for it");
+        return;
+    }
     let result = end_of(executor.submit(Stranger));
     if harness.has(Power::KnowsItsTasks) {
         let task = "conformance.stranger".to_owned();

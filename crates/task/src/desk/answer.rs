@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::wire::{self, Hello, Reader, Which};
 use super::{Desk, Malformed, Output, malformed};
-use crate::{Progress, TaskError};
+use crate::{Attempt, Progress, TaskError};
 
 /// What a job process says.
 #[derive(Debug)]
@@ -17,6 +17,13 @@ pub enum Answer {
         job: u64,
         /// Its word.
         progress: Progress,
+    },
+    /// A job keeps this for its next attempt: at most [`Attempt::LONGEST_DETAILS`].
+    Checkpoint {
+        /// Number of the submission.
+        job: u64,
+        /// What it keeps.
+        details: Vec<u8>,
     },
     /// A job blocks, and needs no core.
     Waits {
@@ -71,6 +78,7 @@ impl Desk {
         match kind {
             wire::HELLO => self.hello(message.rest()).map(Some),
             wire::PROGRESS => self.progress(message).map(Some),
+            wire::KEEPS => self.keeps(message).map(Some),
             wire::DONE => self.done(message).map(Some),
             wire::FAILED => self.failed(message).map(Some),
             wire::WAITS => self.said_of(message).map(|job| Some(Answer::Waits { job })),
@@ -98,6 +106,16 @@ impl Desk {
         let ((_, job), (done, total)) =
             which.zip(words).ok_or_else(cut_off).and_then(|(which, words)| Ok((self.begun(&which)?, words)))?;
         Ok(Answer::Progress { job, progress: Progress { done, total } })
+    }
+
+    fn keeps(&self, mut message: Reader<'_>) -> Result<Answer, Malformed> {
+        let which = Which::read(&mut message).ok_or_else(cut_off)?;
+        let (_, job) = self.begun(&which)?;
+        let details = message.rest();
+        if details.len() > Attempt::LONGEST_DETAILS {
+            return Err(malformed(format_args!("{} bytes to keep for the next attempt", details.len())));
+        }
+        Ok(Answer::Checkpoint { job, details: details.to_vec() })
     }
 
     /// The job that this is about.

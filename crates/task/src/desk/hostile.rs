@@ -29,7 +29,8 @@ impl Liar {
         assert!(matches!(liar.desk.next_answer(), Ok(Some(Answer::Hello(_)))));
         for (job, bytes) in [0, 10_000, 0].into_iter().enumerate() {
             let input = Packed { bytes: vec![1; 10], blobs: vec![Blob::from(vec![2; bytes]); usize::from(bytes > 0)] };
-            let offer = Offer { job: job as u64 + 100, task: "task", attempt: 1, deadline: None, input: &input };
+            let job = job as u64 + 100;
+            let offer = Offer { job, task: "task", told: Told::first(job), deadline: None, input: &input };
             match liar.desk.offer(&offer).unwrap() {
                 Offered::Placed(slot) => liar.slots.push(slot),
                 Offered::NoRoom => panic!("no room"),

@@ -58,8 +58,8 @@ pub(crate) mod protocol {
     pub(crate) use super::parcel::{Parcel, read_table, write_table};
     pub(crate) use super::regions::Regions;
     pub(crate) use super::wire::{
-        DONE, FAILED, HELLO, NO_OUTPUT, OFFER, OfferHead, PROGRESS, RETURNED, RUNS, Reader, WAITS, WELCOME, Welcome,
-        Which,
+        DONE, FAILED, HELLO, KEEPS, NO_OUTPUT, OFFER, OfferHead, PROGRESS, RETURNED, RUNS, Reader, WAITS, WELCOME,
+        Welcome, Which,
     };
 }
 
@@ -134,12 +134,30 @@ pub struct Offer<'a> {
     pub job: u64,
     /// Name of the task.
     pub task: &'a str,
-    /// 1 is the first.
-    pub attempt: u32,
+    /// What the task is told of itself.
+    pub told: Told,
     /// When it has to be done.
     pub deadline: Option<Instant>,
     /// Its input.
     pub input: &'a Packed,
+}
+
+/// What a task is told of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Its number, as its context says it.
+    pub id: u64,
+    /// 1 is the first.
+    pub attempt: u32,
+    /// Whether the last blob of the input is none of its own, but what an earlier attempt has kept.
+    pub has_details: bool,
+}
+
+impl Told {
+    /// Of a first attempt.
+    pub fn first(id: u64) -> Told {
+        Told { id, attempt: 1, has_details: false }
+    }
 }
 
 /// What became of an offer.
@@ -258,10 +276,12 @@ impl Desk {
         }
         let number = self.last + 1;
         let slot = index as u8;
-        let (job, attempt) = (offer.job, offer.attempt);
+        let job = offer.job;
+        let Told { id, attempt, has_details } = offer.told;
         let deadline = clock::to_shared(offer.deadline);
         self.message.clear();
-        OfferHead { slot, task, attempt, number, job, deadline, parcel: *parcel }.write(&mut self.message);
+        let parcel = *parcel;
+        OfferHead { slot, task, attempt, number, id, has_details, deadline, parcel }.write(&mut self.message);
         if !parcel.body_in_region {
             write_table(offer.input, &mut self.message);
             self.message.extend_from_slice(&offer.input.bytes);

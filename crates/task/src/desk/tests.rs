@@ -90,7 +90,9 @@ impl Office {
         self.last += 1;
         let input = Packed::of(task).unwrap();
         let deadline = deadline.map(|after| Instant::now() + after);
-        self.desk.offer(&Offer { job: self.last, task: T::NAME, attempt: 1, deadline, input: &input }).unwrap()
+        self.desk
+            .offer(&Offer { job: self.last, task: T::NAME, told: Told::first(self.last), deadline, input: &input })
+            .unwrap()
     }
 
     fn place<T: Task>(&mut self, task: &T) -> Slot {
@@ -258,7 +260,7 @@ fn an_input_that_finds_no_room_waits_and_one_that_never_will_is_refused() {
         Err(DeskError::TooBig { bytes, limit }) => assert!(bytes > limit && limit == 8 * MIB as u64),
         other => panic!("{other:?}"),
     }
-    let stranger = Offer { job: 1, task: "stranger", attempt: 1, deadline: None, input: &Packed::default() };
+    let stranger = Offer { job: 1, task: "stranger", told: Told::first(1), deadline: None, input: &Packed::default() };
     assert!(matches!(office.desk.offer(&stranger), Err(DeskError::UnknownTask { .. })));
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   to the job process    WELCOME │ postcard of Welcome
-//!                         OFFER   │ slot, task, attempt, number, job, deadline │ parcel │ body
+//!                         OFFER   │ slot, details, task, attempt, number, id, deadline │ parcel │ body
 //!   from the job process  HELLO   │ postcard of Hello
 //!                         PROGRESS│ slot, number │ done │ total
 //!                         WAITS   │ slot, number
@@ -10,6 +10,7 @@
 //!                         DONE    │ slot, output, returned, run time, number │ parcel │ body
 //!                         FAILED  │ slot, returned, run time, number │ postcard of TaskError
 //!                         RETURNED│ where regions begin …
+//!                         KEEPS   │ slot, number │ what the task keeps for its next attempt
 //! ```
 //!
 //! What comes from a job process is only looked at here, not believed: lengths are compared with what is there, and all else is
@@ -32,6 +33,7 @@ pub(crate) const FAILED: u8 = 4;
 pub(crate) const RETURNED: u8 = 5;
 pub(crate) const WAITS: u8 = 6;
 pub(crate) const RUNS: u8 = 7;
+pub(crate) const KEEPS: u8 = 8;
 
 /// In place of the number of an output: there is none in the file.
 pub(crate) const NO_OUTPUT: u8 = u8::MAX;
@@ -70,8 +72,10 @@ pub(crate) struct OfferHead {
     pub(crate) attempt: u32,
     /// Number of the offer on this desk.
     pub(crate) number: u64,
-    /// Number of the submission.
-    pub(crate) job: u64,
+    /// What the task's context says for its number.
+    pub(crate) id: u64,
+    /// Whether the last blob of the input is what an earlier attempt has kept.
+    pub(crate) has_details: bool,
     /// On the clock that all processes share, in nanoseconds, or [`NO_DEADLINE`].
     pub(crate) deadline: u64,
     pub(crate) parcel: Parcel,
@@ -92,10 +96,10 @@ pub(crate) struct Which {
 
 impl OfferHead {
     pub(crate) fn write(&self, message: &mut Vec<u8>) {
-        message.extend_from_slice(&[OFFER, self.slot]);
+        message.extend_from_slice(&[OFFER, self.slot, u8::from(self.has_details)]);
         message.extend_from_slice(&self.task.to_ne_bytes());
         message.extend_from_slice(&self.attempt.to_ne_bytes());
-        for word in [self.number, self.job, self.deadline] {
+        for word in [self.number, self.id, self.deadline] {
             message.extend_from_slice(&word.to_ne_bytes());
         }
         self.parcel.write(message);
@@ -105,10 +109,11 @@ impl OfferHead {
     pub(crate) fn read(message: &mut Reader<'_>) -> Option<OfferHead> {
         Some(OfferHead {
             slot: message.byte()?,
+            has_details: message.byte()? == 1,
             task: u16::from_ne_bytes(message.array()?),
             attempt: u32::from_ne_bytes(message.array()?),
             number: message.word()?,
-            job: message.word()?,
+            id: message.word()?,
             deadline: message.word()?,
             parcel: message.parcel()?,
         })
@@ -190,7 +195,8 @@ mod tests {
     #[test]
     fn heads_are_read_as_they_were_written() {
         let parcel = Parcel { region: 1, region_bytes: 2, body_bytes: 3, blobs: 4, body_in_region: true };
-        let offer = OfferHead { slot: 5, task: 600, attempt: 7, number: 8, job: 9, deadline: 10, parcel };
+        let offer =
+            OfferHead { slot: 5, task: 600, attempt: 7, number: 8, id: 9, has_details: true, deadline: 10, parcel };
         let mut message = Vec::new();
         offer.write(&mut message);
         let mut reader = Reader::new(&message);

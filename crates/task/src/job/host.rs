@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::seat::{Job, Seat};
 use super::voice::{Hurry, Voice};
 use crate::desk::Board;
-use crate::desk::protocol::{NO_OUTPUT, PROGRESS, RUNS, WAITS, Which};
-use crate::{Host, Progress};
+use crate::desk::protocol::{KEEPS, NO_OUTPUT, PROGRESS, RUNS, WAITS, Which};
+use crate::{Blob, Host, Progress};
 
 /// Words of progress are not told more often: nobody reads faster.
 const BETWEEN_WORDS: Duration = Duration::from_millis(10);
@@ -21,6 +21,8 @@ pub(super) struct JobHost {
     slot: u8,
     number: u64,
     deadline: Option<Instant>,
+    /// What an earlier attempt has kept.
+    earlier: Option<Blob>,
     words: Mutex<Words>,
     /// Calls of `wait` that are under way: the first and the last tell the owner.
     waits: AtomicU32,
@@ -34,13 +36,14 @@ struct Words {
 }
 
 impl JobHost {
-    pub(super) fn new(seat: &Seat, job: &Job) -> JobHost {
+    pub(super) fn new(seat: &Seat, job: &Job, earlier: Option<Blob>) -> JobHost {
         JobHost {
             board: seat.board().clone(),
             voice: seat.voice().clone(),
             slot: job.slot,
             number: job.number,
             deadline: job.deadline,
+            earlier,
             words: Mutex::default(),
             waits: AtomicU32::new(0),
         }
@@ -104,6 +107,17 @@ impl Host for Arc<JobHost> {
         }
         let _goes_on = GoesOn { host: self };
         blocking();
+    }
+
+    fn checkpoint(&self, details: Vec<u8>) {
+        // At once: if the task kills this process now, the owner has read it.
+        let mut message = self.message(KEEPS);
+        message.extend_from_slice(&details);
+        self.say(&message);
+    }
+
+    fn earlier(&self) -> Option<Vec<u8>> {
+        self.earlier.as_ref().map(|earlier| earlier.to_vec())
     }
 }
 

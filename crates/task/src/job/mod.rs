@@ -25,17 +25,17 @@ use phalanx_thread::{JobError, catch_panic};
 pub(crate) use crate::desk::ROLE;
 
 use crate::desk::DeskEnds;
-use crate::{Confinement, Ending, Packed, Phase, Refusal, Registry, TaskContext, TaskError, TaskId, span};
+use crate::{Confinement, Packed, Phase, Registry, TaskContext, TaskError, TaskId, span};
 use host::JobHost;
-use seat::{Job, Seat};
+use seat::{Job, Seat, Taken};
 
 /// What a terminal or a service manager sends to all processes at once: it is for the owner, which may want to finish first.
 const IGNORED: &[Signal] =
     &[Signal::Terminate, Signal::Interrupt, Signal::Quit, Signal::Hangup, Signal::User1, Signal::User2];
+/// Idle memory that a job process keeps while it waits: giving it back is not worth the trouble.
+const KEPT_BYTES: u64 = 8 << 20;
 /// Exit code of a job process that cannot go on: "internal error" of sysexits.h.
 const EXIT_BROKEN: i32 = 70;
-/// Characters of a message of an error that travel; the rest is cut off.
-const LONGEST_MESSAGE: usize = 8 * 1024;
 
 /// A job process cannot go on: its owner is gone, or what they share is broken.
 #[derive(Debug)]
@@ -72,29 +72,37 @@ fn work(ends: DeskEnds, registry: &Registry, confinement: Confinement) -> Result
     let mut seat = Seat::take(ends)?;
     let names: Vec<&'static str> = registry.names().collect();
     seat.hello(&names, confinement)?;
+    let mut worked = false;
     loop {
-        let Some((job, input)) = seat.next()? else { continue };
+        let Some((job, taken)) = seat.next()? else {
+            if std::mem::take(&mut worked) {
+                return_surplus();
+            }
+            continue;
+        };
+        worked = true;
         let begun = Instant::now();
-        let result = run(&seat, registry, &names, &job, input);
+        let result = run(&seat, registry, &names, &job, taken);
         seat.answer(&job, result, begun.elapsed())?;
     }
 }
 
-fn run(
-    seat: &Seat,
-    registry: &Registry,
-    names: &[&'static str],
-    job: &Job,
-    input: Packed,
-) -> Result<Packed, TaskError> {
+/// Nothing comes for a while: what the allocator keeps for the next job is for others now.
+fn return_surplus() {
+    if phalanx_memory::heap().is_none_or(|heap| heap.idle() > KEPT_BYTES) {
+        phalanx_memory::give_back();
+    }
+}
+
+fn run(seat: &Seat, registry: &Registry, names: &[&'static str], job: &Job, taken: Taken) -> Result<Packed, TaskError> {
     if job.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
         return Err(TaskError::TimedOut(Phase::Queue));
     }
     let name = names.get(usize::from(job.task)).copied().unwrap_or_default();
-    let host = Arc::new(JobHost::new(seat, job));
+    let host = Arc::new(JobHost::new(seat, job, taken.earlier));
     let context = TaskContext::new(name, TaskId::from(job.id), job.attempt, host.clone());
     let span = span::named(name, context.id(), job.attempt);
-    let result = catch_panic(|| span.in_scope(|| registry.run(name, input, &context)));
+    let result = catch_panic(|| span.in_scope(|| registry.run(name, taken.input, &context)));
     drop(context);
     host.say_the_last_word();
     match result {
@@ -106,35 +114,6 @@ fn run(
         Err(JobError::Panicked { message, location }) => Err(TaskError::Panicked { message, location }),
         Err(other) => Err(TaskError::failed(other)),
     }
-}
-
-/// An error whose texts are not longer than what travels.
-fn shortened(error: TaskError) -> TaskError {
-    match error {
-        TaskError::Failed { message } => TaskError::Failed { message: cut(message) },
-        TaskError::Panicked { message, location } => {
-            TaskError::Panicked { message: cut(message), location: location.map(cut) }
-        }
-        TaskError::Crashed(mut crash) => {
-            crash.stderr_tail = cut(crash.stderr_tail);
-            if let Ending::Malformed(what) = crash.ending {
-                crash.ending = Ending::Malformed(cut(what));
-            }
-            TaskError::Crashed(crash)
-        }
-        TaskError::Refused(Refusal::Unknown { task }) => Refusal::Unknown { task: cut(task) }.into(),
-        TaskError::Refused(Refusal::NotStarted { reason }) => Refusal::NotStarted { reason: cut(reason) }.into(),
-        other => other,
-    }
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > LONGEST_MESSAGE {
-        let end = (0..=LONGEST_MESSAGE).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 impl Broken {

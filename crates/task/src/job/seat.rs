@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use phalanx_shared::{Blob, Error, Lent, MemoryFile, RingReceiver, RingSender};
 
+use super::Broken;
 use super::outputs::{NotLaid, Outputs};
 use super::voice::{Hurry, LONGEST_DEBT, PATIENCE, Voice};
-use super::{Broken, shortened};
 use crate::desk::protocol::{
     DONE, FAILED, HELLO, NO_OUTPUT, OFFER, OfferHead, Parcel, Reader, WELCOME, Welcome, Which, read_table, write_table,
 };
@@ -42,7 +42,7 @@ pub(super) struct Seat {
 pub(super) struct Job {
     pub(super) slot: u8,
     pub(super) number: u64,
-    /// Number of the submission.
+    /// What its context says for its number.
     pub(super) id: u64,
     /// Which of our tasks.
     pub(super) task: u16,
@@ -50,6 +50,13 @@ pub(super) struct Job {
     pub(super) deadline: Option<Instant>,
     /// Where its input lies, if it lies in the file.
     region: Option<u64>,
+}
+
+/// What came with a job.
+pub(super) struct Taken {
+    pub(super) input: Packed,
+    /// What an earlier attempt has kept.
+    pub(super) earlier: Option<Blob>,
 }
 
 impl Seat {
@@ -95,7 +102,7 @@ impl Seat {
     }
 
     /// Waits for a job, and takes it. `None` if there is nothing to do now: it was taken back, or none came.
-    pub(super) fn next(&mut self) -> Result<Option<(Job, Packed)>, Broken> {
+    pub(super) fn next(&mut self) -> Result<Option<(Job, Taken)>, Broken> {
         if !self.is_there_soon()? {
             match self.jobs.recv(&mut self.message, PATIENCE) {
                 Ok(_) => {}
@@ -116,17 +123,19 @@ impl Seat {
             self.voice.ring_if_owed()?;
         }
         self.voice.tell_later();
-        let input = self.input(&head.parcel, message.rest()).ok_or_else(|| Broken("an input makes no sense".into()))?;
+        let no_sense = || Broken("an input makes no sense".into());
+        let mut input = self.input(&head.parcel, message.rest()).ok_or_else(no_sense)?;
+        let earlier = if head.has_details { Some(input.blobs.pop().ok_or_else(no_sense)?) } else { None };
         let job = Job {
             slot: head.slot,
             number: head.number,
-            id: head.job,
+            id: head.id,
             task: head.task,
             attempt: head.attempt,
             deadline: from_shared(head.deadline),
             region: head.parcel.needs_region().then_some(head.parcel.region),
         };
-        Ok(Some((job, input)))
+        Ok(Some((job, Taken { input, earlier })))
     }
 
     /// While a bell is owed: whether the next job came in time. If not, the bell was rung.
@@ -190,7 +199,7 @@ impl Seat {
             }
             Err(NotLaid::Refused(error)) => {
                 which.write(FAILED, &mut answer);
-                answer = postcard::to_extend(&shortened(error), answer).map_err(Broken::of)?;
+                answer = postcard::to_extend(&error.shortened(), answer).map_err(Broken::of)?;
             }
             Err(NotLaid::Broken(broken)) => return Err(broken),
         }

@@ -115,6 +115,11 @@ impl Floor {
             Answer::Waits { job } => self.state.waits(seat, job, Waits::ForSomething),
             Answer::Runs { job } => self.state.waits(seat, job, Waits::Not),
             Answer::Hello(hello) => self.hellos.push((seat, hello)),
+            Answer::Checkpoint { job, details } => {
+                if let Some(parcel) = self.state.running(seat, job) {
+                    parcel.attempt.keep(details);
+                }
+            }
             Answer::Progress { job, progress } => {
                 if let Some(parcel) = self.state.running(seat, job) {
                     self.heard.push((parcel.progress.clone(), progress));
@@ -122,6 +127,11 @@ impl Floor {
             }
             Answer::Ended { job, result, ran } => {
                 self.state.said_it_ran(seat, ran);
+                if result.is_err()
+                    && let Some(parcel) = self.state.running(seat, job)
+                {
+                    parcel.attempt.answers();
+                }
                 let serial = self.table.serial(seat).unwrap_or_default();
                 if let Err(what) = self.state.answered(seat, job, answered(seat, serial, result), now) {
                     self.state.malformed(seat, what);

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,6 @@ use phalanx_process::{Confinement, Sandbox};
 use phalanx_thread::line::Terms;
 use rustix::event::EventfdFlags;
 
-use crate::executor::FIRST_ATTEMPT;
 use crate::pool::admission::Admission;
 use crate::pool::builder::Builder;
 use crate::pool::drain::{self, Drain, Leftover};
@@ -19,12 +17,15 @@ use crate::pool::floor::Floor;
 use crate::pool::inner::Inner;
 use crate::pool::keeper::Keeper;
 use crate::pool::parcel::Parcel;
-use crate::pool::pending::Awaited;
+use crate::pool::pending::{Awaited, Read, unpack};
 use crate::pool::state::{NewJob, Rules, Share, State};
 use crate::pool::station::Outfit;
 use crate::pool::table::Table;
 use crate::pool::{PoolError, PoolMetrics};
-use crate::{Executor, Packed, Refusal, SandboxPolicy, Submission, SubmitOptions, Task, TaskError, TaskId, span};
+use crate::{
+    Attempt, Blob, Executor, Packed, PackedTask, Refusal, Registry, SandboxPolicy, Submission, SubmitOptions, Task,
+    TaskError, TaskId, span,
+};
 
 /// How long building a pool waits for the first process.
 const FIRST_HELLO: Duration = Duration::from_secs(10);
@@ -59,7 +60,7 @@ impl ProcessPool {
         if phalanx_process::role() == Some(crate::desk::ROLE) {
             return Err(PoolError::InJobProcess);
         }
-        let registry = crate::init::registry().ok_or(PoolError::NotInitialized)?;
+        let registry = crate::registered().ok_or(PoolError::NotInitialized)?;
         let names: Vec<_> = registry.names().collect();
         if names.is_empty() {
             return Err(PoolError::NoTasks);
@@ -163,14 +164,50 @@ impl ProcessPool {
         drain::block_on(self.drain(within))
     }
 
-    /// Takes the task, or says why not.
-    fn take<T: Task>(&self, task: &T, id: TaskId, options: SubmitOptions) -> Result<Awaited<T::Output>, TaskError> {
-        let inner = self.inner();
-        if !inner.registry.knows::<T>() {
-            return Err(Refusal::Unknown { task: T::NAME.to_owned() }.into());
+    /// The tasks that its processes know.
+    pub(crate) fn registry(&self) -> &'static Registry {
+        self.inner().registry
+    }
+
+    /// Runs a packed task, as a queue's runner does: nothing is unpacked on the way.
+    pub(crate) fn submit_packed(
+        &self,
+        name: &'static str,
+        task: PackedTask<'_>,
+        options: SubmitOptions,
+    ) -> Submission<Packed> {
+        let PackedTask { id, mut input, attempt, .. } = task;
+        if let Some(details) = attempt.earlier() {
+            input.blobs.push(Blob::from(details.to_vec()));
         }
-        let kind = inner.names.binary_search(&T::NAME).unwrap_or_default();
-        let input = Packed::of(task).map_err(TaskError::failed)?;
+        self.submission(id, self.take(name, id, input, attempt, options, Ok))
+    }
+
+    fn submission<T: 'static>(&self, id: TaskId, taken: Result<Awaited<T>, TaskError>) -> Submission<T> {
+        match taken {
+            Ok(awaited) => {
+                let progress = awaited.parcel.progress.clone();
+                Submission::taken(id, awaited, progress)
+            }
+            Err(error) => {
+                self.inner().refused(&error);
+                Submission::failed(id, error)
+            }
+        }
+    }
+
+    /// Takes the task, or says why not.
+    fn take<T>(
+        &self,
+        name: &'static str,
+        id: TaskId,
+        input: Packed,
+        attempt: Arc<Attempt>,
+        options: SubmitOptions,
+        read: Read<T>,
+    ) -> Result<Awaited<T>, TaskError> {
+        let inner = self.inner();
+        let kind = inner.names.binary_search(&name).unwrap_or_default();
         let bytes = input.len() as u64;
         if bytes > inner.max_input {
             return Err(Refusal::TooBig { bytes, limit: inner.max_input }.into());
@@ -180,20 +217,23 @@ impl ProcessPool {
             None => None,
             Some(key) => Some(inner.keys.take(&key).ok_or(Refusal::Duplicate)?),
         };
-        let parcel = Arc::new(Parcel::new(kind, input, key, span::of::<T>(id, FIRST_ATTEMPT)));
+        let span = span::named(name, id, attempt.number());
+        let parcel = Arc::new(Parcel::new(kind, input, attempt, id, key, span));
         let now = Instant::now();
         if let Some(crashes) = inner.poison.verdict(&parcel, now) {
             return Err(Refusal::Poison { crashes }.into());
         }
         let due = from_submit.and_then(|time| now.checked_add(time));
-        let terms = Terms { priority, cost: cost.or_else(|| task.cost()), due };
-        let new = NewJob { id: id.get(), payload: parcel.clone(), kind, terms, from_start };
+        let terms = Terms { priority, cost, due };
+        // That of a queue's job need not be the only one of its kind here.
+        let number = TaskId::next().get();
+        let new = NewJob { id: number, payload: parcel.clone(), kind, terms, from_start };
         let mut guard = inner.lock();
         let floor = &mut *guard;
         let taken = floor.state.submit(new, &mut floor.table, now);
         inner.settle(guard);
         match taken {
-            Ok(key) => Ok(Awaited { inner: inner.clone(), parcel, key, output: PhantomData }),
+            Ok(key) => Ok(Awaited { inner: inner.clone(), parcel, key, read }),
             Err((_, refusal)) => Err(refusal.into()),
         }
     }
@@ -211,18 +251,16 @@ fn check_sandboxes(levels: &[Sandbox]) -> Result<(), PoolError> {
 }
 
 impl Executor for ProcessPool {
-    fn submit_with<T: Task>(&self, task: T, options: SubmitOptions) -> Submission<T::Output> {
+    fn submit_with<T: Task>(&self, task: T, mut options: SubmitOptions) -> Submission<T::Output> {
         let id = TaskId::next();
-        match self.take(&task, id, options) {
-            Ok(awaited) => {
-                let progress = awaited.parcel.progress.clone();
-                Submission::taken(id, awaited, progress)
-            }
-            Err(error) => {
-                self.inner().refused(&error);
-                Submission::failed(id, error)
-            }
-        }
+        options.cost = options.cost.or_else(|| task.cost());
+        let taken = if self.registry().knows::<T>() {
+            let packed = Packed::of(&task).map_err(TaskError::failed);
+            packed.and_then(|input| self.take(T::NAME, id, input, Attempt::first(), options, unpack))
+        } else {
+            Err(Refusal::Unknown { task: T::NAME.to_owned() }.into())
+        };
+        self.submission(id, taken)
     }
 }
 

@@ -261,9 +261,9 @@ impl Keeper {
     /// How much memory a process holds between two tasks: what is its own, for the rest is not freed by its end.
     fn weigh(&self, seat: Seat) {
         let Some(station) = &self.stations[seat.0] else { return };
-        if let Ok(usage) = phalanx_memory::usage_of(station.process.pid()) {
+        if let Ok(bytes) = phalanx_memory::anonymous_of(station.process.pid()) {
             let guard = &mut self.inner.lock();
-            guard.state.weighed(seat, usage.private());
+            guard.state.weighed(seat, bytes);
         }
     }
 

@@ -6,12 +6,16 @@ use std::task::{Poll, Waker};
 use phalanx_thread::line::KeyInUse;
 use tracing::Span;
 
-use crate::{Packed, ProgressCell, TaskError};
+use crate::{Attempt, Packed, ProgressCell, TaskError, TaskId};
 
 pub(super) struct Parcel {
     /// Its number in the registry.
     pub(super) kind: usize,
+    /// With what an earlier attempt has kept as its last blob, if there is any.
     pub(super) input: Packed,
+    pub(super) attempt: Arc<Attempt>,
+    /// What its context says for its number; another number than that of its place in the pool, for it may not be ours.
+    pub(super) id: TaskId,
     /// Its idempotency key, until it is over.
     key: Mutex<Option<KeyInUse>>,
     pub(super) progress: Arc<ProgressCell>,
@@ -30,10 +34,19 @@ enum Outcome {
 }
 
 impl Parcel {
-    pub(super) fn new(kind: usize, input: Packed, key: Option<KeyInUse>, span: Span) -> Parcel {
+    pub(super) fn new(
+        kind: usize,
+        input: Packed,
+        attempt: Arc<Attempt>,
+        id: TaskId,
+        key: Option<KeyInUse>,
+        span: Span,
+    ) -> Parcel {
         Parcel {
             kind,
             input,
+            attempt,
+            id,
             key: Mutex::new(key),
             progress: ProgressCell::new(),
             outcome: Mutex::new(Outcome::Awaited { waker: None, span }),

@@ -1,6 +1,5 @@
 //! [`Awaited`]: the pool's end of a submission.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -16,17 +15,20 @@ pub(super) struct Awaited<T> {
     pub(super) inner: Arc<Inner>,
     pub(super) parcel: Arc<Parcel>,
     pub(super) key: JobKey,
-    pub(super) output: PhantomData<fn() -> T>,
+    /// How the output is made of what came back.
+    pub(super) read: Read<T>,
 }
 
-impl<T: DeserializeOwned> Pending<T> for Awaited<T> {
+pub(super) type Read<T> = fn(Packed) -> Result<T, TaskError>;
+
+impl<T> Pending<T> for Awaited<T> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         if let Poll::Ready(result) = self.parcel.take() {
             self.inner.read_what_is_left();
-            return Poll::Ready(unpack(result));
+            return Poll::Ready(result.and_then(self.read));
         }
         self.inner.attend();
-        self.parcel.take_or_wait(context.waker()).map(unpack)
+        self.parcel.take_or_wait(context.waker()).map(|result| result.and_then(self.read))
     }
 
     fn cancel(&self) {
@@ -43,6 +45,7 @@ impl<T: DeserializeOwned> Pending<T> for Awaited<T> {
     fn detach(self: Box<Self>) {}
 }
 
-fn unpack<T: DeserializeOwned>(result: Result<Packed, TaskError>) -> Result<T, TaskError> {
-    result?.unpack().map_err(TaskError::failed)
+/// A typed one.
+pub(super) fn unpack<T: DeserializeOwned>(output: Packed) -> Result<T, TaskError> {
+    output.unpack().map_err(TaskError::failed)
 }

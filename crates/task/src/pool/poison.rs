@@ -99,7 +99,8 @@ mod tests {
     use crate::Packed;
 
     fn input(kind: usize, bytes: &[u8]) -> Parcel {
-        Parcel::new(kind, Packed { bytes: bytes.to_vec(), blobs: Vec::new() }, None, tracing::Span::none())
+        let input = Packed { bytes: bytes.to_vec(), blobs: Vec::new() };
+        Parcel::new(kind, input, crate::Attempt::first(), crate::TaskId::next(), None, tracing::Span::none())
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::desk::{self, Answer, Desk, DeskError, Malformed, Output, Room, Slot};
-use crate::executor::FIRST_ATTEMPT;
+use crate::desk::{self, Answer, Desk, DeskError, Malformed, Output, Room, Slot, Told};
 use crate::pool::parcel::Parcel;
 use crate::pool::state::{Desks, JobKey, Offer, Offered, Seat, Work};
 use crate::{Refusal, TaskError};
@@ -166,8 +165,9 @@ impl Desks<Jobs> for Table {
 }
 
 fn offer<'o>(id: u64, name: &'static str, deadline: Option<Instant>, parcel: &'o Parcel) -> desk::Offer<'o> {
-    // A pool never tries again what has begun.
-    desk::Offer { job: id, task: name, attempt: FIRST_ATTEMPT, deadline, input: &parcel.input }
+    let attempt = &parcel.attempt;
+    let told = Told { id: parcel.id.get(), attempt: attempt.number(), has_details: attempt.earlier().is_some() };
+    desk::Offer { job: id, task: name, told, deadline, input: &parcel.input }
 }
 
 fn outcome(offered: Result<desk::Offered, DeskError>) -> Offered<Slot> {

@@ -24,7 +24,8 @@ impl Harness for Threads {
     }
 
     fn has(&self, power: Power) -> bool {
-        matches!(power, Power::EndsWithItsHandle | Power::PredictsWaits)
+        use Power::{EndsWithItsHandle, PredictsWaits, RefusesAtOnce, TakesTurns};
+        matches!(power, EndsWithItsHandle | PredictsWaits | RefusesAtOnce | TakesTurns)
     }
 }
 
@@ -44,8 +45,7 @@ impl Harness for Processes {
     }
 
     fn has(&self, power: Power) -> bool {
-        use Power::{BoundsBytes, EndsWithItsHandle, Kills, KnowsItsTasks, PredictsWaits};
-        matches!(power, KnowsItsTasks | BoundsBytes | Kills | EndsWithItsHandle | PredictsWaits)
+        !matches!(power, Power::KeepsStrangers)
     }
 
     fn most_ahead(&self) -> usize {

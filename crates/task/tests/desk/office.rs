@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use phalanx_process::{ExitStatus, Process, Role, Sandbox, Signal};
-use phalanx_task::desk::{Answer, Desk, DeskLimits, Hello, Offer, Offered, Slot};
+use phalanx_task::desk::{Answer, Desk, DeskLimits, Hello, Offer, Offered, Slot, Told};
 use phalanx_task::{Blob, Packed, Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,8 @@ impl Office {
     pub(crate) fn place<T: Task>(&mut self, task: &T) -> Slot {
         self.last += 1;
         let input = Packed::of(task).unwrap();
-        let offer = Offer { job: self.last, task: T::NAME, attempt: 1, deadline: None, input: &input };
+        let offer =
+            Offer { job: self.last, task: T::NAME, told: Told::first(self.last), deadline: None, input: &input };
         match self.desk.offer(&offer).unwrap() {
             Offered::Placed(slot) => slot,
             Offered::NoRoom => panic!("no room"),

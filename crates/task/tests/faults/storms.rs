@@ -69,6 +69,8 @@ fn every_second() {
 
 const TASKS: usize = 2000;
 const BETWEEN_KILLS: Duration = Duration::from_millis(5);
+/// A machine under load is not struck faster than it works, or no task would begin before its process is dead.
+const RESULTS_BETWEEN_KILLS: u64 = 4;
 
 fn kill_storm() {
     // Those that have said hello: one that is killed before that is a start that failed.
@@ -86,12 +88,19 @@ fn kill_storm() {
         .unwrap();
     let (over, kills) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let killer = std::thread::spawn({
-        let (over, kills) = (over.clone(), kills.clone());
+        let (over, kills, pool) = (over.clone(), kills.clone(), pool.clone());
         move || {
+            let mut results = 0;
             for turn in 0.. {
                 if over.load(Ordering::Relaxed) {
                     return;
                 }
+                let now = pool.metrics().completed;
+                if now < results {
+                    std::thread::sleep(BETWEEN_KILLS);
+                    continue;
+                }
+                results = now + RESULTS_BETWEEN_KILLS;
                 let victim = {
                     let mut targets = targets.lock().unwrap();
                     let count = targets.len();

@@ -6,7 +6,7 @@ use phalanx_task::{Ending, Executor, PoolEvent, ProcessPool, Refusal, TaskError}
 
 use crate::Test;
 use crate::jobs::{Crash, Moody, Sum};
-use crate::tools::{pool, until, wait};
+use crate::tools::{pool, run, until, wait};
 
 pub(crate) const TESTS: &[Test] = &[
     ("tasks queued behind one that crashes run elsewhere", behind_a_crash),
@@ -74,11 +74,10 @@ fn killed_from_outside() {
     let pool = pool(1);
     let (_, pid) = wait(pool.submit(Sum(vec![1]))).unwrap();
     let task = pool.submit(Moody { sleeps_millis: 60_000, ..Moody::default() });
-    until("it runs", || pool.metrics().running == 1);
+    // One that has not begun would be run by the next process, for a minute.
+    run(async { task.progress().next().await }).expect("it runs");
     let next = pool.submit(Sum(vec![2]));
     let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    // It may not have begun yet, and would then be run by the next process: that would last for a minute.
-    std::thread::sleep(std::time::Duration::from_millis(50));
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     assert!(matches!(wait(task), Err(TaskError::Crashed(crash)) if crash.ending == Ending::Signal(9)));
     assert_eq!(wait(next).unwrap().0, 2);

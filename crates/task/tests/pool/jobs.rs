@@ -147,7 +147,7 @@ impl Task for Steps {
     }
 }
 
-/// A task of one kind that is short, or not: by default it does nothing.
+/// A task of one kind that is short, or not: by default it does nothing. If it sleeps it says so first.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Moody {
     pub(crate) sleeps_millis: u64,
@@ -159,7 +159,10 @@ impl Task for Moody {
     const NAME: &'static str = "moody";
     type Output = u64;
 
-    fn run(self, _: &TaskContext) -> Result<u64, TaskError> {
+    fn run(self, cx: &TaskContext) -> Result<u64, TaskError> {
+        if self.sleeps_millis > 0 {
+            cx.progress(0, 1);
+        }
         std::thread::sleep(Duration::from_millis(self.sleeps_millis));
         if self.crashes {
             std::process::abort();
@@ -192,5 +195,21 @@ impl Task for Nested {
 
     fn run(self, _: &TaskContext) -> Result<String, TaskError> {
         Ok(phalanx_task::ProcessPool::builder().build().map_or_else(|error| error.to_string(), |_| "a pool".to_owned()))
+    }
+}
+
+/// Takes so many pieces of 2 KiB and gives all back but the last, above which the allocator can shrink nothing by itself;
+/// gives back the number of its process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Churn(pub usize);
+
+impl Task for Churn {
+    const NAME: &'static str = "churn";
+    type Output = u32;
+
+    fn run(self, _: &TaskContext) -> Result<u32, TaskError> {
+        let mut pieces: Vec<Vec<u8>> = (0..self.0).map(|_| vec![1; 2 * 1024]).collect();
+        std::mem::forget(pieces.pop());
+        Ok(std::process::id())
     }
 }

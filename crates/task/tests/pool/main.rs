@@ -10,12 +10,14 @@
 mod basics;
 mod blame;
 mod jobs;
+mod packed;
 mod processes;
 mod rules;
 mod storm;
 mod tools;
 
-use jobs::{Blocks, Crash, Echo, Hoard, Moody, Nested, Panics, Sleep, Speak, Steps, Sum, WaitsInside};
+use jobs::{Blocks, Churn, Crash, Echo, Hoard, Moody, Nested, Panics, Sleep, Speak, Steps, Sum, WaitsInside};
+use packed::Goes;
 use phalanx_task::tasks;
 
 /// A test: what it promises, and the code that tries to break it.
@@ -26,6 +28,8 @@ fn main() {
         Blocks,
         Crash,
         Echo,
+        Goes,
+        Churn,
         Hoard,
         Moody,
         Nested,
@@ -38,7 +42,7 @@ fn main() {
     ])
     .expect("init");
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let areas = [basics::TESTS, blame::TESTS, processes::TESTS, rules::TESTS, storm::TESTS];
+    let areas = [basics::TESTS, blame::TESTS, packed::TESTS, processes::TESTS, rules::TESTS, storm::TESTS];
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, test) in areas.into_iter().flatten().filter(|(name, _)| name.contains(&wanted)) {
         match std::panic::catch_unwind(test) {

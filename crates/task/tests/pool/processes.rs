@@ -6,12 +6,13 @@ use std::time::Duration;
 use phalanx_task::{Executor, PoolError, ProcessPool, Refusal, Sandbox, SandboxPolicy, TaskError};
 
 use crate::Test;
-use crate::jobs::{Hoard, Nested, Sleep, Speak, Sum};
+use crate::jobs::{Churn, Hoard, Nested, Sleep, Speak, Sum};
 use crate::tools::{LONG, lives, pool, run, until, wait};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a process that has run as many tasks as it may is replaced", max_jobs),
     ("a process that holds too much memory is replaced", max_memory),
+    ("a process that idles gives its memory back and serves on", gives_back),
     ("processes come when tasks wait and go when they idle", idle),
     ("a task runs at its sandbox level", levels),
     ("one process serves all levels in turn", levels_in_one_place),
@@ -53,6 +54,15 @@ fn max_memory() {
     // It is weighed now and then.
     until("another process", || pid(&pool) != first);
     assert_eq!(pool.metrics().died, 0);
+}
+
+fn gives_back() {
+    let pool = ProcessPool::builder().processes(1).build().unwrap();
+    let first = pid(&pool);
+    let rests_at = phalanx_memory::anonymous_of(first).unwrap();
+    assert_eq!(wait(pool.submit(Churn(32 * 1024))).unwrap(), first);
+    until("64 MiB are back", || phalanx_memory::anonymous_of(first).is_ok_and(|bytes| bytes < rests_at + (8 << 20)));
+    assert_eq!((pid(&pool), pool.metrics().died), (first, 0));
 }
 
 fn idle() {

@@ -28,9 +28,10 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(LONG, future).await.expect("in time") })
 }
 
-/// A pool of so many processes.
+/// A pool of so many processes, which refuses nothing because a machine is slow.
 pub(crate) fn pool(processes: usize) -> ProcessPool {
-    ProcessPool::builder().name("test").processes(processes).build().unwrap()
+    let builder = ProcessPool::builder().name("test").processes(processes);
+    builder.max_wait(LONG).standing_wait(LONG).build().unwrap()
 }
 
 /// Whether a process is there, and no zombie.

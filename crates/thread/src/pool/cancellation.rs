@@ -47,6 +47,8 @@ struct Jobs {
     list: Vec<Weak<dyn Queued>>,
     /// The length at which those that are gone are swept out.
     sweep_at: usize,
+    listeners: Vec<Weak<dyn Fn() + Send + Sync>>,
+    sweep_listeners_at: usize,
 }
 
 /// Sweeping fewer is not worth the walk.
@@ -63,10 +65,29 @@ impl Cancellation {
         let mut jobs = lock(&self.shared.jobs);
         self.shared.cancelled.store(true, Ordering::Release);
         let list = std::mem::take(&mut jobs.list);
+        let listeners = std::mem::take(&mut jobs.listeners);
         drop(jobs);
         for job in list.into_iter().filter_map(|job| job.upgrade()) {
             job.stop(JobError::Cancelled);
         }
+        for listener in listeners.into_iter().filter_map(|listener| listener.upgrade()) {
+            listener();
+        }
+    }
+
+    /// Calls this once when it is said, which may be now, for what is no job of a pool: a stream, a request. It is held
+    /// weakly: dropping it ends the listening.
+    pub fn tell(&self, listener: &Arc<dyn Fn() + Send + Sync>) {
+        let mut jobs = lock(&self.shared.jobs);
+        if self.is_cancelled() {
+            drop(jobs);
+            return listener();
+        }
+        if jobs.listeners.len() >= jobs.sweep_listeners_at {
+            jobs.listeners.retain(|listener| listener.strong_count() > 0);
+            jobs.sweep_listeners_at = (jobs.listeners.len() * 2).max(FEWEST_SWEPT);
+        }
+        jobs.listeners.push(Arc::downgrade(listener));
     }
 
     /// Whether it was said.
@@ -93,5 +114,36 @@ impl Cancellation {
 impl fmt::Debug for Cancellation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cancellation").field("cancelled", &self.is_cancelled()).finish()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn listeners_are_called_once_and_only_while_they_live() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let listener = || -> Arc<dyn Fn() + Send + Sync> {
+            let calls = calls.clone();
+            Arc::new(move || {
+                calls.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        let cancellation = Cancellation::new();
+        let (kept, dropped) = (listener(), listener());
+        cancellation.tell(&kept);
+        cancellation.tell(&dropped);
+        drop(dropped);
+        cancellation.cancel();
+        cancellation.cancel();
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        cancellation.tell(&listener());
+        assert_eq!(calls.load(Ordering::Relaxed), 2, "too late is now");
+        let other = Cancellation::new();
+        (0..10 * FEWEST_SWEPT).for_each(|_| other.tell(&listener()));
+        assert!(lock(&other.shared.jobs).listeners.len() <= FEWEST_SWEPT, "what is gone is swept out");
     }
 }

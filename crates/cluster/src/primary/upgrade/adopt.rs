@@ -14,6 +14,7 @@ use super::{Images, become_image, descriptor};
 use crate::listener::Kept;
 use crate::primary::front::Pipes;
 use crate::primary::generations::{Generations, Settings};
+use crate::primary::hard_limit::HardLimit;
 use crate::primary::memory::Statm;
 use crate::primary::workers::{PlaceRecord, Running};
 use crate::supervisor::Birth;
@@ -118,7 +119,10 @@ impl Inheritance {
     }
 
     /// The workers that live, and those that are gone without a trace.
-    pub(in crate::primary) fn workers(&self) -> Result<(HashMap<WorkerId, Running>, Vec<WorkerId>), Error> {
+    pub(in crate::primary) fn workers(
+        &self,
+        limit: &HardLimit,
+    ) -> Result<(HashMap<WorkerId, Running>, Vec<WorkerId>), Error> {
         let (mut workers, mut lost) = (HashMap::new(), Vec::new());
         for state in &self.state.workers {
             let birth = state.birth();
@@ -132,7 +136,8 @@ impl Inheritance {
                     let now = Instant::now();
                     let started = now.checked_sub(Duration::from_millis(state.age)).unwrap_or(now);
                     let statm = Statm::of(&child);
-                    let running = Running { birth, child, control, stacks, pipes, started, statm };
+                    let bound = limit.adopt(birth.worker);
+                    let running = Running { birth, child, control, stacks, pipes, started, statm, bound };
                     workers.insert(birth.worker, running);
                 }
                 Err(_) => lost.push(birth.worker),

@@ -131,6 +131,7 @@ impl Primary {
         match packed {
             Ok((state, luggage)) => {
                 self.stand_dispatcher_down();
+                self.companions.dismiss();
                 self.become_image(image, &state, &luggage)
             }
             Err(error) => error,
@@ -157,6 +158,7 @@ impl Primary {
         let error = match packed {
             Ok((state, luggage)) => {
                 self.stand_dispatcher_down();
+                self.companions.dismiss();
                 self.become_image(Image::from(previous.as_fd()), &state, &luggage)
             }
             Err(error) => error,
@@ -175,6 +177,7 @@ impl Primary {
             place.environment = record.map(|record| record.environment.clone()).unwrap_or_default();
         }
         state.secret = Some(self.secret);
+        state.groups = self.hard_limit.folder();
         state.dispatchers = self.dispatch.as_ref().map_or(0, |dispatch| dispatch.starts());
         state.next_generation = self.generations.next();
         for (number, settings) in self.generations.living() {

@@ -6,6 +6,7 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use phalanx_shared::SlotIndex;
@@ -64,6 +65,9 @@ pub(crate) struct State {
     pub(crate) older_image: Option<Handed>,
     /// Children that are no workers: they are about to end, and somebody has to collect them.
     pub(crate) leftovers: Vec<u32>,
+    /// Where the workers have control groups of their own. A reader that does not know them leaves them to the sweep of
+    /// the next start.
+    pub(crate) groups: Option<PathBuf>,
 }
 
 /// The operation that runs.

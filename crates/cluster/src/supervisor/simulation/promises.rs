@@ -1,9 +1,12 @@
 //! What must hold whatever happens: checked at every action, and of the whole after every step.
 
+use std::collections::HashMap;
+
 use super::super::process::Part;
-use super::super::replacement::Purpose;
+use super::super::recycle::BETWEEN_LEAKS;
+use super::super::replacement::{Purpose, Stage};
 use super::super::seat::Rest;
-use super::super::{Action, Admission, Departure, Input, KillReason, Now, Supervisor};
+use super::super::{Action, Admission, Departure, Input, KillReason, Now, RecycleReason, Supervisor};
 use super::Trace;
 use super::body::Body;
 use super::world::World;
@@ -21,6 +24,8 @@ pub(super) struct Promises {
     /// The worker that is being recycled, and the one that leaves because it was.
     recycling: Option<WorkerId>,
     recycled: Option<WorkerId>,
+    /// When a place was last recycled for a leak.
+    leaks_recycled: HashMap<usize, Now>,
 }
 
 /// An operation whose end was not said yet.
@@ -35,6 +40,8 @@ struct Running {
     first_worker: u32,
     /// Whether something else than the reload took workers away.
     disturbed: bool,
+    /// 1 if a place has made room: it may lack its worker.
+    lent: usize,
 }
 
 impl Default for Promises {
@@ -48,6 +55,7 @@ impl Default for Promises {
             operation: None,
             recycling: None,
             recycled: None,
+            leaks_recycled: HashMap::new(),
         }
     }
 }
@@ -109,6 +117,7 @@ impl World {
                 promises.disturb();
             }
             Input::Adopt(_) => {
+                promises.leaks_recycled.clear();
                 (promises.recycling, promises.recycled) = (None, None);
                 promises.listeners_open = true;
             }
@@ -126,6 +135,7 @@ impl World {
                     served_before,
                     first_worker: promises.next_worker,
                     disturbed: false,
+                    lent: 0,
                 });
             }
             _ => {}
@@ -161,14 +171,25 @@ impl World {
                 assert!(body.serves(), "{body:?} has no liveness clock");
                 body.dumped = Some(now);
             }
-            Action::Recycle(worker, _) => {
+            Action::Recycle(worker, reason) => {
+                if matches!(reason, RecycleReason::Leak(_)) {
+                    self.recycled_for_a_leak(worker);
+                }
                 assert!(self.promises.operation.is_none(), "worker {worker} is recycled during an operation");
                 assert_eq!(self.promises.recycled, None, "worker {worker} is recycled while another still leaves");
                 self.promises.recycling = Some(worker);
             }
+            Action::ShortOfMemory { worker, needed, free } => {
+                assert!(
+                    free < needed && self.free == Some(free),
+                    "worker {worker} needs {needed}, and {free} are free"
+                );
+                self.body(worker);
+            }
             Action::Over { operation, result } => self.over(operation, result),
             Action::Drain(worker, departure, _) => {
                 let stopping = self.promises.stopping;
+                self.may_leave_first(worker);
                 let body = self.body(worker);
                 assert!(!body.killed && body.leaving.is_none(), "{body:?} is told to leave again");
                 assert!(departure == Departure::Alone || stopping, "worker {worker} leaves with all, but all stay");
@@ -202,6 +223,20 @@ impl World {
         }
     }
 
+    /// Who leaves before its successor starts does so because there is no memory for both, and the others serve.
+    fn may_leave_first(&mut self, worker: WorkerId) {
+        let replacement = self.supervisor.replacement.as_ref();
+        if !replacement.is_some_and(|its| matches!(its.stage, Stage::Leaving { old, .. } if old == worker)) {
+            return;
+        }
+        let bytes = self.body(worker).bytes;
+        assert!(self.free.is_some_and(|free| free < 2 * bytes), "worker {worker} leaves first, and there is room");
+        assert!(self.bodies.iter().any(|other| other.birth.worker != worker && other.serves()), "nobody else serves");
+        if let Some(operation) = &mut self.promises.operation {
+            operation.lent = 1;
+        }
+    }
+
     fn body(&mut self, worker: WorkerId) -> &mut Body {
         let body = self.bodies.iter_mut().find(|body| body.birth.worker == worker);
         body.unwrap_or_else(|| panic!("worker {worker} does not exist"))
@@ -215,6 +250,17 @@ impl World {
         let gated = probed && target == Some(body.birth.generation);
         assert!(!gated || body.healthy, "{body:?} is admitted, and its gate did not say so");
         body.admitted = true;
+    }
+
+    /// Only where that is wanted, and no place again within the minute.
+    fn recycled_for_a_leak(&mut self, worker: WorkerId) {
+        assert!(self.policy.recycle_leaks, "worker {worker} is recycled for a leak, but that was not wanted");
+        let place = usize::from(self.body(worker).birth.place.0);
+        let (now, before) = (self.now, self.promises.leaks_recycled.insert(place, self.now));
+        assert!(
+            before.is_none_or(|before| now - before >= BETWEEN_LEAKS),
+            "place {place} is recycled for a leak again"
+        );
     }
 
     /// Nobody is killed without the reason that is said.
@@ -317,7 +363,8 @@ impl World {
             return;
         }
         let replacement = supervisor.replacement.as_ref();
-        assert_eq!(successor, replacement.map(|its| (its.successor, its.seat)), "a successor that nobody waits for");
+        let started = replacement.and_then(|its| Some((its.successor()?, its.seat)));
+        assert_eq!(successor, started, "a successor that nobody waits for");
         let recycles = replacement.is_some_and(|its| its.purpose == Purpose::Recycle);
         assert!(!(recycles && self.promises.is_busy()), "recycling goes on during an operation");
         assert_eq!(supervisor.operation.is_some(), self.promises.is_busy());
@@ -340,14 +387,16 @@ impl World {
         }
     }
 
-    /// A reload that nothing disturbs never has fewer workers that serve than there were; and whoever serves, serves.
+    /// A reload that nothing disturbs never has fewer workers that serve than there were, or one less if there was no
+    /// memory for one more; and whoever serves, serves.
     fn check_capacity(&self) {
         let serving = self.bodies.iter().filter(|body| body.serves()).count();
         if let Some(operation) = &self.promises.operation
             && operation.reload_to.is_some()
             && !operation.disturbed
         {
-            assert!(serving >= operation.served_before, "{serving} serve, {} did", operation.served_before);
+            let served = operation.served_before;
+            assert!(serving + operation.lent >= served, "{serving} serve, {served} did");
         }
         let known = self.supervisor.processes.iter().filter(|process| process.serves()).count();
         assert_eq!(serving, known, "the supervisor is wrong about who serves");

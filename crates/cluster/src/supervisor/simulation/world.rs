@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use phalanx_memory::Resource;
 use phalanx_process::ExitStatus;
 
 use super::super::policy::Random;
-use super::super::{Admission, Input, Now, Policy, Supervisor, Vitals};
-use super::Trace;
+use super::super::{Admission, Holder, Input, Now, Policy, Supervisor, Vitals};
 use super::body::{Body, MOODS, Mood};
 use super::promises::{Promises, generations};
+use super::{CALM_EVERY, Trace};
 use crate::WorkerId;
 
 /// Statuses that a process can end with when it is not told to.
@@ -22,6 +23,17 @@ const STATUSES: [ExitStatus; 7] = [
     ExitStatus::Signal(11),
 ];
 
+/// How much memory is free in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Unknown,
+    Plenty,
+    Short,
+    Changing,
+}
+
+const MEMORIES: [Memory; 4] = [Memory::Unknown, Memory::Plenty, Memory::Short, Memory::Changing];
+
 /// Steps after which a world in which all is well must have come to rest.
 const PATIENCE: usize = 400;
 
@@ -33,6 +45,9 @@ pub(super) struct World {
     pub(super) bodies: Vec<Body>,
     pub(super) promises: Promises,
     pub(super) generation: u32,
+    /// Memory that is free, as it was told last, and how much that is in this world.
+    pub(super) free: Option<u64>,
+    memory: Memory,
     /// From here on everybody is well.
     pub(super) calm: bool,
     pub(super) trace: Trace,
@@ -50,6 +65,7 @@ impl World {
             max_lifetime: chance(&mut random).then_some(Duration::from_secs(20)),
             soft_memory: Some(100),
             hard_memory: Some(400),
+            recycle_leaks: chance(&mut random),
             ..Policy::default()
         };
         World {
@@ -60,6 +76,8 @@ impl World {
             bodies: Vec::new(),
             promises: Promises::default(),
             generation: 0,
+            free: None,
+            memory: MEMORIES[(seed / CALM_EVERY % 4) as usize],
             calm: false,
             trace,
         }
@@ -152,6 +170,18 @@ impl World {
     }
 
     fn tick(&mut self, after: Duration) {
+        let free = match self.memory {
+            Memory::Unknown => None,
+            Memory::Plenty => Some(u64::MAX),
+            Memory::Short => Some(0),
+            // One worker that is not fat fits in beside the others, or none does.
+            Memory::Changing => Some(self.random.bits() % 3),
+        };
+        if let Some(free) = free {
+            self.free = Some(free);
+            // It does nothing by itself, and runs no clock.
+            assert!(self.supervisor.step(Input::HeadRoom(free), self.now).is_empty());
+        }
         self.now += after;
         let (calm, chance) = (self.calm, self.random.bits());
         let vitals = self.bodies.iter_mut().map(|body| {
@@ -162,7 +192,13 @@ impl World {
             }
             body.requests += if calm { 0 } else { 50 };
             body.bytes *= if body.mood == Mood::Fat { 3 } else { 1 };
-            Vitals { worker: body.birth.worker, beat: body.beat, requests: body.requests, resident_bytes: body.bytes }
+            Vitals {
+                worker: body.birth.worker,
+                beat: body.beat,
+                requests: body.requests,
+                resident_bytes: body.bytes,
+                holder: Holder::Primary,
+            }
         });
         let vitals = vitals.collect();
         self.feed(Input::Tick(vitals));
@@ -203,7 +239,11 @@ impl World {
             _ => WorkerId::new(9999),
         };
         let ready = self.bodies.iter().any(|body| body.birth.worker == worker && body.ready.is_some());
-        match self.below(5) {
+        match self.below(6) {
+            5 => {
+                let resource = if self.below(2) == 0 { Resource::Memory } else { Resource::Descriptors };
+                self.feed(Input::Leaks(worker, resource));
+            }
             4 => self.feed(Input::CodeEnded),
             0 if ready => self.feed(Input::Ready(worker)),
             1 => self.feed(Input::Listening(worker)),

@@ -48,3 +48,24 @@ fn a_worker_that_drains_is_bound_by_the_hard_limit_as_well() {
     let actions = supervisor.step(Input::Exited(worker(1), KILLED), seconds(11));
     assert!(matches!(&actions[..], [Action::Bury(_, reason)] if reason.voluntary), "{actions:?}");
 }
+
+#[test]
+fn whom_the_kernel_holds_is_not_killed_by_us() {
+    let mut supervisor = serving_with(limited(), 2);
+    let its = Vitals { resident_bytes: 500 * MIB, holder: Holder::Kernel, ..vitals(2, 10) };
+    let actions = supervisor.step(Input::Tick(vec![its]), seconds(10));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Kill(..))), "{actions:?}");
+}
+
+#[test]
+fn whom_the_kernel_ended_for_its_memory_says_so_and_is_not_restarted_without_end() {
+    let mut supervisor = serving_with(limited(), 2);
+    let outgrew = |n| Input::OutOfMemory(worker(n), "the kernel ended it".into());
+    supervisor.step(outgrew(2), seconds(10));
+    let actions = supervisor.step(Input::Exited(worker(2), KILLED), seconds(10));
+    assert!(matches!(&actions[0], Action::Bury(_, reason) if reason.error.as_deref() == Some("the kernel ended it")));
+    assert_eq!(actions[1], spawn(worker(3), 1), "it had served for a while");
+    supervisor.step(Input::Ready(worker(3)), seconds(11));
+    supervisor.step(outgrew(3), seconds(11));
+    back_off(&supervisor.step(Input::Exited(worker(3), KILLED), seconds(11)));
+}

@@ -10,12 +10,14 @@ mod recycle;
 mod reload;
 mod restart;
 mod roll_back;
+mod room;
 mod scale;
 mod status;
 mod stop;
 
 use std::time::Duration;
 
+use phalanx_memory::Resource;
 use phalanx_process::ExitStatus;
 use phalanx_shared::SlotIndex;
 
@@ -57,7 +59,7 @@ fn done(operation: u64) -> Action {
 }
 
 fn vitals(n: u32, beat: u64) -> Vitals {
-    Vitals { worker: worker(n), beat, requests: 0, resident_bytes: 0 }
+    Vitals { worker: worker(n), beat, requests: 0, resident_bytes: 0, holder: Holder::Primary }
 }
 
 fn started(workers: usize) -> Supervisor {

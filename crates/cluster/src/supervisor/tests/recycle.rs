@@ -97,3 +97,55 @@ fn a_worker_that_has_served_its_time_is_recycled() {
     let actions = supervisor.step(Input::Tick(vec![vitals(1, 2)]), seconds(1 + 3960));
     assert_eq!(actions[0], Action::Recycle(worker(1), RecycleReason::Lifetime(seconds(3960))));
 }
+
+fn leaks_recycled() -> Policy {
+    Policy { recycle_leaks: true, ..Policy::default() }
+}
+
+fn tick_of(n: u32, second: u64) -> Input {
+    Input::Tick(vec![vitals(n, second)])
+}
+
+#[test]
+fn a_worker_that_leaks_is_replaced_new_first_if_that_is_wanted() {
+    let mut supervisor = serving_with(leaks_recycled(), 2);
+    assert!(supervisor.step(tick_of(2, 9), seconds(9)).is_empty());
+    supervisor.step(Input::Leaks(worker(2), Resource::Memory), seconds(9));
+    let actions = supervisor.step(tick_of(2, 10), seconds(10));
+    assert_eq!(actions, [Action::Recycle(worker(2), RecycleReason::Leak(Resource::Memory)), successor(3, 1, 2, 0)]);
+    assert_eq!(supervisor.step(Input::Ready(worker(3)), seconds(11)), [drain(2)]);
+}
+
+#[test]
+fn a_worker_that_leaks_serves_on_if_it_shall_only_be_said() {
+    let mut supervisor = serving();
+    supervisor.step(Input::Leaks(worker(2), Resource::Descriptors), seconds(9));
+    for second in 10..20 {
+        assert!(supervisor.step(tick_of(2, second), seconds(second)).is_empty());
+    }
+}
+
+#[test]
+fn a_place_whose_successors_leak_too_is_recycled_once_a_minute() {
+    let mut supervisor = serving_with(leaks_recycled(), 1);
+    let (mut current, mut recycled_at) = (1, Vec::new());
+    for second in 10..200 {
+        // Once it may, whichever input comes first begins it.
+        let mut actions = supervisor.step(Input::Leaks(worker(current), Resource::Memory), seconds(second));
+        actions.extend(supervisor.step(tick_of(current, second), seconds(second)));
+        if spawns(&actions) == 1 {
+            recycled_at.push(second);
+            supervisor.step(Input::Ready(worker(current + 1)), seconds(second));
+            supervisor.step(Input::Exited(worker(current), DONE), seconds(second));
+            current += 1;
+        }
+    }
+    assert_eq!(recycled_at, [10, 70, 130, 190]);
+}
+
+#[test]
+fn a_leak_of_a_worker_that_is_gone_is_nobodys() {
+    let mut supervisor = serving_with(leaks_recycled(), 2);
+    supervisor.step(Input::Leaks(worker(99), Resource::Memory), seconds(9));
+    assert!(supervisor.step(tick_of(1, 10), seconds(10)).is_empty());
+}

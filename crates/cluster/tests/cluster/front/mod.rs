@@ -4,6 +4,7 @@ mod asking;
 mod control;
 mod hostile;
 mod logs;
+mod memory;
 mod programs;
 mod restarts;
 
@@ -12,5 +13,5 @@ pub(crate) use programs::run;
 use crate::Test;
 
 pub(crate) fn tests() -> impl Iterator<Item = &'static Test> {
-    control::TESTS.iter().chain(hostile::TESTS).chain(restarts::TESTS).chain(logs::TESTS)
+    control::TESTS.iter().chain(hostile::TESTS).chain(memory::TESTS).chain(restarts::TESTS).chain(logs::TESTS)
 }

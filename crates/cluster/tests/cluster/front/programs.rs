@@ -53,7 +53,7 @@ fn controlled() -> Cluster {
 }
 
 /// `/` tells the pid; `/slow?ms` waits; `/say?TEXT` writes a line; `/storm?N` writes N lines of 1000 bytes; `/die` ends the process in the
-/// middle of a line; `/metrics` tells the figures of the cluster.
+/// middle of a line; `/metrics` tells the figures of the cluster; `/burst` uses 64 MiB in small pieces and frees all but the last.
 async fn serve(worker: Worker) -> Result<(), AnyError> {
     let its = worker.clone();
     let service = tower::service_fn(move |request: Request<Incoming>| {
@@ -74,12 +74,19 @@ async fn serve(worker: Worker) -> Result<(), AnyError> {
                     std::process::abort();
                 }
                 "/metrics" => text = worker.metrics(),
+                "/burst" => burst(),
                 _ => {}
             }
             Ok::<_, std::io::Error>(Response::new(Full::<Bytes>::from(text)))
         }
     });
     Ok(worker.http().serve(service).await?)
+}
+
+/// The piece that stays lies behind all others, so that the allocator cannot just make its heap shorter.
+fn burst() {
+    let mut pieces: Vec<Vec<u8>> = (0..64 << 10).map(|_| std::hint::black_box(vec![1; 1000])).collect();
+    std::mem::forget(pieces.pop());
 }
 
 fn storm(lines: u64) {
