@@ -53,7 +53,7 @@ mod error;
 mod fit;
 mod format;
 mod gif;
-mod jpeg;
+pub mod jpeg;
 mod limits;
 mod orientation;
 mod plan;

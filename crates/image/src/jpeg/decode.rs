@@ -28,8 +28,19 @@ pub(crate) struct Decoded {
     pub(crate) icc: Option<Result<Vec<u8>, Error>>,
 }
 
-/// Decodes all components at their scales. A file that lacks data is an error, never a half-grey picture.
+/// Decodes all components at their scales, and collects the ICC profile.
 pub(crate) fn decode(job: &Job<'_>, buffers: &mut Buffers, cancelled: &dyn Fn() -> bool) -> Result<Decoded, Error> {
+    let planes = decode_planes(job, buffers, cancelled)?;
+    let icc = if job.header.icc_bytes > 0 { collect_icc(job.bytes) } else { None };
+    Ok(Decoded { planes, icc })
+}
+
+/// Decodes all components at their scales. A file that lacks data is an error, never a half-grey picture.
+pub(super) fn decode_planes(
+    job: &Job<'_>,
+    buffers: &mut Buffers,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<Plane>, Error> {
     let frame = &job.header.frame;
     let places = index_scans(job.bytes, job.header.end, frame, job.scan_limit)?;
     let mut planes: Vec<Plane> = frame
@@ -47,8 +58,7 @@ pub(crate) fn decode(job: &Job<'_>, buffers: &mut Buffers, cancelled: &dyn Fn() 
         planes.into_iter().for_each(|plane| buffers.give(plane.samples));
         return Err(error);
     }
-    let icc = if job.header.icc_bytes > 0 { collect_icc(job.bytes) } else { None };
-    Ok(Decoded { planes, icc })
+    Ok(planes)
 }
 
 fn fill(job: &Job<'_>, input: &Input<'_>, places: &[ScanPlace], planes: &mut [Plane]) -> Result<(), Error> {

@@ -6,11 +6,22 @@
 //!                 └ bits ─ huffman ─ baseline / progressive ─ idct ─▶ one Plane a component, at N/8 of its size
 //! ```
 //!
-//! The interface is narrow on purpose: [`read_header`], [`plane_side`] and [`decode`].
+//! [`Decoder`] is the way in; [`process`](crate::process()) uses the parts behind it.
+//!
+//! # What it reads
+//!
+//! Baseline, extended sequential and progressive files with Huffman codes and 8 bits a sample; 1, 3 or 4 components with any sampling factors
+//! from 1 to 4, also those whose ratio is no whole number (libjpeg refuses these); interleaved or not; restart markers.
+//!
+//! # What it does not do
+//!
+//! Arithmetic coding, lossless and hierarchical files, 12 bits, a height that comes only at the end (DNL): [`Error::Unsupported`](crate::Error).
+//! It does not convert colours and does not bring chroma to the size of luma: planes are what a resizer wants.
 
 mod baseline;
 mod bits;
 mod decode;
+mod decoder;
 mod header;
 mod huffman;
 mod idct;
@@ -23,5 +34,9 @@ mod tables;
 pub(crate) use decode::{Job, decode};
 pub(crate) use header::{JpegHeader, read_header};
 pub(crate) use idct::{POSITION, SCALES};
-pub(crate) use plane::{Plane, coefficient_bytes, plane_bytes};
-pub(crate) use segments::{ColorModel, color_model};
+pub(crate) use plane::{coefficient_bytes, plane_bytes};
+pub(crate) use segments::color_model;
+
+pub use decoder::{Component, Decoder, Info, Planes, Scale};
+pub use plane::Plane;
+pub use segments::ColorModel;

@@ -2,9 +2,9 @@
 
 use super::segments::{Component, Frame};
 
-/// The samples of one component, padded to whole units.
+/// The samples of one component, 8 bits each, row by row; rows and columns are padded to whole blocks.
 #[derive(Debug)]
-pub(crate) struct Plane {
+pub struct Plane {
     pub(crate) samples: Vec<u8>,
     /// Samples from one row to the next.
     pub(crate) stride: usize,
@@ -12,6 +12,38 @@ pub(crate) struct Plane {
     pub(crate) rows: usize,
     /// The true extent in samples; fractions are meant (5 px at 3/8 are 1.875 samples).
     pub(crate) extent: (f64, f64),
+}
+
+impl Plane {
+    /// All samples, with the padding: [`Plane::stride`] of them a row.
+    #[must_use]
+    pub fn samples(&self) -> &[u8] {
+        &self.samples
+    }
+
+    /// Samples from one row to the next.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Samples of a row that belong to the picture, the last one perhaps only in part.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.extent.0.ceil() as usize
+    }
+
+    /// Rows that belong to the picture, the last one perhaps only in part.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.extent.1.ceil() as usize
+    }
+
+    /// The true extent in samples; fractions are meant (5 px at 3/8 are 1.875 samples).
+    #[must_use]
+    pub fn extent(&self) -> (f64, f64) {
+        self.extent
+    }
 }
 
 /// Stride and rows of the plane of `component` at `scale` eighths.

@@ -156,12 +156,16 @@ pub(crate) struct Marks {
 
 /// How the components make a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ColorModel {
+pub enum ColorModel {
+    /// One component: luma.
     Grey,
+    /// Luma, blue and red difference (JFIF: BT.601, full range).
     Ycc,
+    /// Red, green, blue.
     Rgb,
-    /// Ink amounts are stored inverted when `inverted` (Adobe does so).
+    /// Four inks.
     Cmyk {
+        /// Whether the amounts are stored inverted, 255 for none (Adobe does so).
         inverted: bool,
     },
     /// As inverted CMYK, with the first three as luma and chroma.
