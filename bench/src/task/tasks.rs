@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use phalanx_image::{Limits, Scratch, Transform, plan, probe, process};
+use phalanx_image::{Limits, Scratch, Size, Transform, plan, probe, process};
 use phalanx_shared::Blob;
 use phalanx_task::{Task, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,8 @@ impl Task for Shrink {
             static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::new());
         }
         let header = probe(&self.0).map_err(TaskError::failed)?;
-        let plan = plan(&header, &Transform::default().width(WIDTH), &Limits::default()).map_err(TaskError::failed)?;
+        let plan = plan(&header, &Transform::default().size(Size::width(WIDTH)), &Limits::default())
+            .map_err(TaskError::failed)?;
         let picture = SCRATCH.with_borrow_mut(|scratch| process(&self.0, &plan, scratch, &|| cx.is_cancelled()));
         Ok(Blob::from(picture.map_err(TaskError::failed)?.bytes))
     }

@@ -9,7 +9,9 @@
 
 use std::time::{Duration, Instant};
 
-use phalanx_image::{Format, Limits, Output, Picture, Quality, Scratch, Transform, plan, probe, process, sample_jpeg};
+use phalanx_image::{
+    Format, Jpeg, Limits, Output, Picture, Png, Scratch, Size, Transform, WebP, plan, probe, process, sample_jpeg,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,17 +28,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => sample_jpeg(4000, 3000),
     };
     let target = arguments.get(1);
-    let quality = Quality::DEFAULT;
-    let output = match target.and_then(|path| path.rsplit('.').next()) {
-        Some("png") => Output::Png,
-        Some("webp") => Output::WebP { quality },
-        _ => Output::Jpeg { quality },
+    let output: Output = match target.and_then(|path| path.rsplit('.').next()) {
+        Some("png") => Png::new().into(),
+        Some("webp") => WebP::default().into(),
+        _ => Jpeg::default().into(),
     };
     let width = arguments.get(2).map_or(Ok(800), |width| width.parse())?;
 
     let header = probe(&bytes)?;
     println!("{header:#?}");
-    let plan = plan(&header, &Transform::default().width(width).output(output), &Limits::default())?;
+    let plan = plan(&header, &Transform::default().size(Size::width(width)).output(output), &Limits::default())?;
     println!(
         "{} px × {} px at {}/8, at most {:.1} MB, about {:.1} ms",
         plan.width,

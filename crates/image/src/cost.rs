@@ -54,10 +54,10 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
         u64::from(geometry.size.0 + geometry.size.1) * 64 + (u64::from(header.width) + u64::from(header.height)) * 32;
     let encode = match plan.output {
         // Rows of 3 bytes and blocks of 6 bytes a padded pixel, and the growing file.
-        Output::Jpeg { .. } => (canvas + u64::from(plan.width + plan.height + 16) * 16) * 9 + canvas * 4,
-        Output::Png => canvas * 10,
+        Output::Jpeg(_) => (canvas + u64::from(plan.width + plan.height + 16) * 16) * 9 + canvas * 4,
+        Output::Png(_) => canvas * 10,
         // libwebp's picture, its working planes and token buffers.
-        Output::WebP { .. } => canvas * 16,
+        Output::WebP(_) => canvas * 16,
     };
     let icc = if header.has_icc { ICC_TABLES_BYTES + header.icc_bytes.min(MOST_PROFILE_BYTES) * ICC_COPIES } else { 0 };
     decode + between + rasters + coefficients + encode + icc + FIXED_BYTES
@@ -108,9 +108,9 @@ pub(crate) fn estimated_time(plan: &Plan) -> Duration {
     };
     let canvas = f64::from(plan.width) * f64::from(plan.height);
     let encode = match plan.output {
-        Output::Jpeg { .. } => ns::JPEG_OUT_PIXEL,
-        Output::Png => ns::PNG_OUT_PIXEL,
-        Output::WebP { .. } => ns::WEBP_OUT_PIXEL,
+        Output::Jpeg(_) => ns::JPEG_OUT_PIXEL,
+        Output::Png(_) => ns::PNG_OUT_PIXEL,
+        Output::WebP(_) => ns::WEBP_OUT_PIXEL,
     };
     let inks = if header.color == ColorKind::Cmyk { canvas * ns::INK_PIXEL } else { 0.0 };
     let total = ns::ANY + decode + samples * ns::RESIZED_SAMPLE + inks + canvas * encode;

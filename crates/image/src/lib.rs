@@ -1,5 +1,14 @@
 //! Decode, resize and encode pictures: safely, fast, and within bounds that are known before the first byte is decoded.
 //!
+//! ```
+//! use phalanx_image::{Jpeg, Size, thumbnail};
+//!
+//! let photo = phalanx_image::sample_jpeg(1600, 1200);
+//! let small = thumbnail(&photo, Size::width(800), Jpeg::quality(80))?;
+//! assert_eq!((small.width, small.height), (800, 600));
+//! # Ok::<(), phalanx_image::Error>(())
+//! ```
+//!
 //! Made for servers that take uploads from strangers. A job is three steps, and only the last one costs anything:
 //!
 //! ```text
@@ -11,12 +20,12 @@
 //! ```
 //!
 //! ```
-//! use phalanx_image::{Fit, Limits, Output, Quality, Scratch, Transform, plan, probe, process};
+//! use phalanx_image::{Jpeg, Limits, Scratch, Size, Transform, plan, probe, process};
 //!
 //! let upload = phalanx_image::sample_jpeg(1600, 1200);
 //!
 //! let header = probe(&upload)?;
-//! let avatar = Transform::default().width(256).height(256).fit(Fit::Cover).output(Output::Jpeg { quality: Quality::new(75)? });
+//! let avatar = Transform::default().size(Size::cover(256, 256)).output(Jpeg::quality(75));
 //! let plan = plan(&header, &avatar, &Limits::default())?; // refused here: 413 or 400, before a slot is taken
 //! println!("will need at most {} bytes and about {:?}", plan.estimated_bytes, plan.estimated_cost);
 //!
@@ -56,6 +65,7 @@ mod gif;
 pub mod jpeg;
 mod limits;
 mod orientation;
+mod output;
 mod plan;
 mod png;
 mod probe;
@@ -64,6 +74,7 @@ mod raster;
 mod resize;
 mod sample;
 mod scratch;
+mod size;
 mod transform;
 mod webp;
 
@@ -72,25 +83,29 @@ pub use fit::{Enlarge, Fit};
 pub use format::Format;
 pub use limits::Limits;
 pub use orientation::Orientation;
+pub use output::{Jpeg, Output, Png, WebP};
 pub use plan::{Plan, plan};
 pub use probe::{ColorKind, Header, probe};
 pub use process::{Picture, Timings, Warning, process};
 pub use sample::sample_jpeg;
 pub use scratch::{SCRATCH_ACCOUNT, SCRATCH_KEEPS_BYTES, Scratch};
-pub use transform::{Background, Output, Quality, Rotate, Transform};
+pub use size::Size;
+pub use transform::{Background, Rotate, Transform};
 
-/// Makes a JPEG of at most `width` px, quality 80, never enlarged, with the default [`Limits`]: the three steps in one, for scripts and tests.
+/// Makes a smaller picture, never a larger one, with the default [`Limits`]: the three steps in one, for scripts and tests.
 ///
 /// # Errors
 /// As of [`probe`], [`plan`] and [`process`].
 ///
 /// ```
+/// use phalanx_image::{Jpeg, Size, thumbnail};
+///
 /// let photo = phalanx_image::sample_jpeg(1600, 1200);
-/// let small = phalanx_image::thumbnail(&photo, 320)?;
+/// let small = thumbnail(&photo, Size::width(320), Jpeg::quality(80))?;
 /// assert_eq!((small.width, small.height), (320, 240));
 /// # Ok::<(), phalanx_image::Error>(())
 /// ```
-pub fn thumbnail(bytes: &[u8], width: u32) -> Result<Picture, Error> {
-    let plan = plan(&probe(bytes)?, &Transform::default().width(width), &Limits::default())?;
+pub fn thumbnail(bytes: &[u8], size: Size, output: impl Into<Output>) -> Result<Picture, Error> {
+    let plan = plan(&probe(bytes)?, &Transform::default().size(size).output(output), &Limits::default())?;
     process(bytes, &plan, &mut Scratch::new(), &|| false)
 }

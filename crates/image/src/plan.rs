@@ -54,7 +54,7 @@ impl Geometry {
         let swap = |(a, b): (u32, u32)| if swaps { (b, a) } else { (a, b) };
         let turned = swap((header.width, header.height));
         let Layout { mut area, picture, canvas, offset } =
-            layout(turned, transform.asked()?, transform.fit, transform.enlarge);
+            layout(turned, transform.asked()?, transform.size.fit, transform.enlarge);
         let turn = orientation.turn();
         if turn.mirror_x {
             area.x = f64::from(turned.0) - area.x - area.width;
@@ -98,9 +98,7 @@ impl Geometry {
 pub fn plan(header: &Header, transform: &Transform, limits: &Limits) -> Result<Plan, Error> {
     check("source side in pixels", header.width.max(header.height).into(), limits.source_side.into())?;
     check("source pixels", header.pixels(), limits.source_pixels)?;
-    if cfg!(not(feature = "webp-encode")) && matches!(transform.output, Output::WebP { .. }) {
-        return Err(Error::unsupported("WebP output in a build without the feature `webp-encode`"));
-    }
+    transform.output.check()?;
     let geometry = Geometry::new(header, transform)?;
     let (width, height) = geometry.canvas;
     check("output side in pixels", width.max(height).into(), limits.output_side.into())?;
@@ -145,9 +143,9 @@ fn jpeg_scales(header: &JpegHeader, geometry: &Geometry, output: Output) -> [u32
     let frame = &header.frame;
     let model = jpeg::color_model(frame, header.marks);
     let chroma = match output {
-        Output::Jpeg { quality } if model == ColorModel::Ycc => Chroma::for_quality(quality),
+        Output::Jpeg(jpeg) if model == ColorModel::Ycc => Chroma::for_quality(jpeg.quality),
         // WebP is 4:2:0 always.
-        Output::WebP { .. } if model == ColorModel::Ycc => Chroma::Half,
+        Output::WebP(_) if model == ColorModel::Ycc => Chroma::Half,
         _ => Chroma::Full,
     };
     let mut scales = [8; 4];

@@ -11,7 +11,7 @@ use crate::probe::Detail;
 use crate::raster::Raster;
 use crate::resize::{Alpha, Source, change_alpha, resize, resize_to_half};
 use crate::scratch::Buffers;
-use crate::{Background, Error, Format, Output, Plan, Scratch, gif, png, probe, webp};
+use crate::{Background, Error, Format, Jpeg, Output, Plan, Scratch, gif, png, probe, webp};
 
 /// A finished picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +62,10 @@ pub enum Warning {
 /// the plan was made from other bytes, or an encoder fails.
 ///
 /// ```
-/// use phalanx_image::{Limits, Scratch, Transform, plan, probe, process, sample_jpeg};
+/// use phalanx_image::{Limits, Scratch, Size, Transform, plan, probe, process, sample_jpeg};
 ///
 /// let jpeg = sample_jpeg(1600, 1200);
-/// let plan = plan(&probe(&jpeg)?, &Transform::default().width(200), &Limits::default())?;
+/// let plan = plan(&probe(&jpeg)?, &Transform::default().size(Size::width(200)), &Limits::default())?;
 /// let small = process(&jpeg, &plan, &mut Scratch::new(), &|| false)?;
 /// assert_eq!((small.width, small.height), (200, 150));
 /// # Ok::<(), phalanx_image::Error>(())
@@ -176,10 +176,10 @@ fn from_planes(
     }
     let convert = matches!(profile, Profile::Other(_));
     let sampling = match plan.output {
-        Output::Jpeg { quality } => Chroma::for_quality(quality),
+        Output::Jpeg(jpeg) => Chroma::for_quality(jpeg.quality),
         _ => Chroma::Full,
     };
-    let stays_planar = matches!(plan.output, Output::Jpeg { .. })
+    let stays_planar = matches!(plan.output, Output::Jpeg(_))
         && matches!(model, ColorModel::Ycc | ColorModel::Grey)
         && !convert
         && !plan.geometry.has_bars();
@@ -356,25 +356,25 @@ fn flattened(pixels: Raster, background: Background, buffers: &mut Buffers) -> R
 
 fn write(ready: Ready, plan: &Plan, buffers: &mut Buffers) -> Result<Vec<u8>, Error> {
     match (ready, plan.output) {
-        (Ready::Planes(planar), Output::Jpeg { quality }) => finish_jpeg(planar, quality, buffers),
-        (Ready::Pixels(pixels), Output::Jpeg { quality }) => {
+        (Ready::Planes(planar), Output::Jpeg(jpeg)) => finish_jpeg(planar, jpeg, buffers),
+        (Ready::Pixels(pixels), Output::Jpeg(jpeg)) => {
             let opaque = flattened(pixels, plan.background, buffers);
-            let planar = encode::planar_from_pixels(opaque, Chroma::for_quality(quality), buffers);
-            finish_jpeg(planar, quality, buffers)
+            let planar = encode::planar_from_pixels(opaque, Chroma::for_quality(jpeg.quality), buffers);
+            finish_jpeg(planar, jpeg, buffers)
         }
-        (Ready::Pixels(pixels), Output::Png) => {
+        (Ready::Pixels(pixels), Output::Png(_)) => {
             let file = encode::png(&pixels);
             buffers.give(pixels.data);
             file
         }
-        (Ready::Pixels(mut pixels), Output::WebP { quality }) => {
+        (Ready::Pixels(mut pixels), Output::WebP(webp)) => {
             if pixels.channels < 3 {
                 let channels = pixels.channels + 2;
                 let mut wide = Raster::new(buffers, pixels.width, pixels.height, channels);
                 widen(&pixels.data, pixels.channels, &mut wide.data, channels);
                 buffers.give(std::mem::replace(&mut pixels, wide).data);
             }
-            let file = encode::webp(&pixels, quality);
+            let file = encode::webp(&pixels, webp);
             buffers.give(pixels.data);
             file
         }
@@ -382,8 +382,8 @@ fn write(ready: Ready, plan: &Plan, buffers: &mut Buffers) -> Result<Vec<u8>, Er
     }
 }
 
-fn finish_jpeg(planar: Planar, quality: crate::Quality, buffers: &mut Buffers) -> Result<Vec<u8>, Error> {
-    let file = encode::jpeg(&planar, quality);
+fn finish_jpeg(planar: Planar, jpeg: Jpeg, buffers: &mut Buffers) -> Result<Vec<u8>, Error> {
+    let file = encode::jpeg(&planar, jpeg);
     buffers.give(planar.luma.data);
     for plane in planar.chroma.into_iter().flatten() {
         buffers.give(plane.data);

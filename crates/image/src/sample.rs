@@ -1,6 +1,6 @@
 //! A picture made by code, for newcomers without a photo, for examples and tests.
 
-use crate::Quality;
+use crate::Jpeg;
 use crate::encode::{Chroma, Planar, jpeg};
 use crate::raster::Raster;
 
@@ -19,7 +19,7 @@ pub fn sample_jpeg(width: u32, height: u32) -> Vec<u8> {
     let size = (width.clamp(1, LONGEST_SIDE), height.clamp(1, LONGEST_SIDE));
     let planar = paint(size);
     // The encoder fails on impossible sizes only, and these are excluded.
-    jpeg(&planar, Quality::DEFAULT).unwrap_or_default()
+    jpeg(&planar, Jpeg::default()).unwrap_or_default()
 }
 
 /// The horizon, as a share of the height.

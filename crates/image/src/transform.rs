@@ -1,90 +1,6 @@
 //! What the caller wants done with a picture.
 
-use crate::{Enlarge, Error, Fit, Orientation};
-
-/// Encoder quality, 1 (smallest) to 100 (best).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "u8", into = "u8"))]
-pub struct Quality(u8);
-
-impl Quality {
-    /// 80: sharp's and imgproxy's default for JPEG.
-    pub const DEFAULT: Self = Self(80);
-
-    /// A quality from 1 to 100.
-    ///
-    /// # Errors
-    /// [`Error::InvalidTransform`] for anything else.
-    pub fn new(value: u8) -> Result<Self, Error> {
-        if (1..=100).contains(&value) {
-            Ok(Self(value))
-        } else {
-            Err(Error::invalid(format_args!("quality is {value} and must be 1 to 100")))
-        }
-    }
-
-    /// The number, 1 to 100.
-    #[must_use]
-    pub fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl TryFrom<u8> for Quality {
-    type Error = Error;
-    fn try_from(value: u8) -> Result<Self, Error> {
-        Self::new(value)
-    }
-}
-
-impl From<Quality> for u8 {
-    fn from(quality: Quality) -> u8 {
-        quality.get()
-    }
-}
-
-impl Default for Quality {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
-/// The output format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum Output {
-    /// Baseline JPEG with optimised Huffman tables; 4:2:0 up to quality 90, 4:4:4 above.
-    Jpeg {
-        /// As libjpeg's.
-        quality: Quality,
-    },
-    /// PNG, 8 bits a channel.
-    Png,
-    /// Lossy WebP; needs the feature `webp-encode` (on by default).
-    WebP {
-        /// As libwebp's.
-        quality: Quality,
-    },
-}
-
-impl Output {
-    /// The format that is written.
-    #[must_use]
-    pub fn format(self) -> crate::Format {
-        match self {
-            Self::Jpeg { .. } => crate::Format::Jpeg,
-            Self::Png => crate::Format::Png,
-            Self::WebP { .. } => crate::Format::WebP,
-        }
-    }
-}
-
-impl Default for Output {
-    fn default() -> Self {
-        Self::Jpeg { quality: Quality::DEFAULT }
-    }
-}
+use crate::{Enlarge, Error, Orientation, Output, Size};
 
 /// A turn by quarters, clockwise, after the picture was set upright.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -126,7 +42,7 @@ impl Rotate {
     }
 }
 
-/// An opaque colour (sRGB) for what a picture leaves empty: the bars of [`Fit::Contain`], and behind transparency when the
+/// An opaque colour (sRGB) for what a picture leaves empty: the bars of [`Size::contain`], and behind transparency when the
 /// output is JPEG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -155,19 +71,18 @@ impl Default for Background {
 /// Ratios of device pixels to CSS pixels that make sense.
 const DPR_RANGE: std::ops::RangeInclusive<f32> = 0.1..=8.0;
 
-/// The wish: size, fit, turn, output. The default is 800 px wide, fitted inside, never enlarged, JPEG at quality 80.
+/// The wish: size, turn, output. The default is 800 px wide, never enlarged, JPEG at quality 80.
 ///
 /// ```
-/// use phalanx_image::{Fit, Output, Transform};
+/// use phalanx_image::{Png, Rotate, Size, Transform};
 ///
-/// let avatar = Transform::default().width(256).height(256).fit(Fit::Cover).output(Output::Png);
+/// let avatar = Transform::default().size(Size::cover(256, 256)).dpr(2.0).rotate(Rotate::Quarter).output(Png::new());
+/// # let _ = avatar;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Transform {
-    pub(crate) width: Option<u32>,
-    pub(crate) height: Option<u32>,
-    pub(crate) fit: Fit,
+    pub(crate) size: Size,
     pub(crate) enlarge: Enlarge,
     pub(crate) dpr: f32,
     pub(crate) background: Background,
@@ -177,21 +92,10 @@ pub struct Transform {
     pub(crate) output: Output,
 }
 
-/// Width of the default transform in pixels.
-const DEFAULT_WIDTH: u32 = 800;
-
 impl Default for Transform {
     fn default() -> Self {
-        Self { width: Some(DEFAULT_WIDTH), ..Self::unsized_default() }
-    }
-}
-
-impl Transform {
-    fn unsized_default() -> Self {
         Self {
-            width: None,
-            height: None,
-            fit: Fit::default(),
+            size: Size::default(),
             enlarge: Enlarge::default(),
             dpr: 1.0,
             background: Background::default(),
@@ -201,31 +105,13 @@ impl Transform {
             output: Output::default(),
         }
     }
+}
 
-    /// A transform that keeps the size of the picture until a side is asked for; all else as in the default.
+impl Transform {
+    /// The size of the picture when it is upright and turned. Default 800 px wide.
     #[must_use]
-    pub fn original_size() -> Self {
-        Self::unsized_default()
-    }
-
-    /// Asks for a width in (CSS) pixels.
-    #[must_use]
-    pub fn width(mut self, pixels: u32) -> Self {
-        self.width = Some(pixels);
-        self
-    }
-
-    /// Asks for a height in (CSS) pixels.
-    #[must_use]
-    pub fn height(mut self, pixels: u32) -> Self {
-        self.height = Some(pixels);
-        self
-    }
-
-    /// Says how width and height are meant. Default [`Fit::Inside`].
-    #[must_use]
-    pub fn fit(mut self, fit: Fit) -> Self {
-        self.fit = fit;
+    pub fn size(mut self, size: Size) -> Self {
+        self.size = size;
         self
     }
 
@@ -271,10 +157,10 @@ impl Transform {
         self
     }
 
-    /// The output format. Default JPEG at quality 80.
+    /// The output: a [`Jpeg`](crate::Jpeg), [`Png`](crate::Png) or [`WebP`](crate::WebP). Default JPEG at quality 80.
     #[must_use]
-    pub fn output(mut self, output: Output) -> Self {
-        self.output = output;
+    pub fn output(mut self, output: impl Into<Output>) -> Self {
+        self.output = output.into();
         self
     }
 
@@ -295,11 +181,6 @@ impl Transform {
         if !DPR_RANGE.contains(&self.dpr) {
             return Err(Error::invalid(format_args!("dpr is {} and must be 0.1 to 8", self.dpr)));
         }
-        let scale = |name: &str, side: Option<u32>| match side {
-            None => Ok(None),
-            Some(0) => Err(Error::invalid(format_args!("{name} is 0 and must be at least 1 pixel"))),
-            Some(pixels) => Ok(Some(((f64::from(pixels) * f64::from(self.dpr)).round() as u32).max(1))),
-        };
-        Ok((scale("width", self.width)?, scale("height", self.height)?))
+        self.size.times(self.dpr)
     }
 }

@@ -3,7 +3,7 @@
 mod pictures;
 
 use jpeg_encoder::{ColorType, SamplingFactor};
-use phalanx_image::{ColorKind, Format, Orientation, Output, Transform, Warning, probe};
+use phalanx_image::{ColorKind, Fit, Format, Orientation, Size, Transform, Warning, probe};
 use pictures::*;
 
 /// The corners (well inside the quarters) of a picture of [`quarters`], in the order of [`QUARTERS`].
@@ -42,8 +42,8 @@ fn all_eight_orientations_come_out_upright_from_every_format_that_has_them() {
             assert_eq!(header.upright_size(), upright);
             let whole = decoded(&file);
             assert_eq!((whole.width, whole.height), upright);
-            let half = convert(&file, &Transform::default().width(upright.0 / 2).output(Output::Png)).unwrap();
-            let as_jpeg = convert(&file, &Transform::default().width(upright.0 / 2)).unwrap();
+            let half = convert(&file, &Transform::default().size(Size::width(upright.0 / 2)).output(as_png())).unwrap();
+            let as_jpeg = convert(&file, &Transform::default().size(Size::width(upright.0 / 2))).unwrap();
             assert_eq!((as_jpeg.width, as_jpeg.height), (upright.0 / 2, upright.1 / 2));
             for seen in [whole, read_png(&half.bytes), decoded(&as_jpeg.bytes)] {
                 for (corner, quarter) in corners(&seen).iter().zip(order) {
@@ -95,7 +95,7 @@ fn progressive_and_baseline_of_the_same_coefficients_are_equal_at_every_scale() 
     for (progressive, baseline) in pairs {
         assert!(probe(progressive).unwrap().progressive);
         for width in [1, 10, 19, 30, 39, 50, 58, 70, 78, 90, 97, 110, 203] {
-            let transform = Transform::default().width(width).output(Output::Png);
+            let transform = Transform::default().size(Size::width(width)).output(as_png());
             let (a, b) = (convert(progressive, &transform).unwrap(), convert(baseline, &transform).unwrap());
             assert_eq!(a.bytes, b.bytes, "{width} px");
         }
@@ -106,12 +106,12 @@ fn progressive_and_baseline_of_the_same_coefficients_are_equal_at_every_scale() 
 fn a_scaled_decode_is_near_to_a_full_decode_and_resize() {
     let file = phalanx_image::sample_jpeg(1200, 900);
     let full = decoded(&file);
-    let as_png = png(&full.data, full.width, full.height, png::ColorType::Rgb);
+    let lossless = png(&full.data, full.width, full.height, png::ColorType::Rgb);
     for width in [90, 200, 300, 420, 560, 690] {
-        let transform = Transform::default().width(width).output(Output::Png);
+        let transform = Transform::default().size(Size::width(width)).output(as_png());
         let (scaled, exact) = (
             read_png(&convert(&file, &transform).unwrap().bytes),
-            read_png(&convert(&as_png, &transform).unwrap().bytes),
+            read_png(&convert(&lossless, &transform).unwrap().bytes),
         );
         let square: f64 = scaled.data.iter().zip(&exact.data).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
         let decibels = 10.0 * (255.0 * 255.0 / (square / exact.data.len() as f64)).log10();
@@ -127,7 +127,7 @@ fn grey_stays_grey() {
     let seen = decoded(&file);
     assert_eq!(seen.channels, 1);
     assert!(alike(&seen.data, &pixels, 3));
-    let small = convert(&file, &Transform::default().width(30)).unwrap();
+    let small = convert(&file, &Transform::default().size(Size::width(30))).unwrap();
     assert_eq!(probe(&small.bytes).unwrap().color, ColorKind::Grey);
 }
 
@@ -146,7 +146,7 @@ fn inks_become_colours() {
             assert!(alike(got, expected, 6), "{color:?}: {got:?} {expected:?}");
         }
         assert_eq!(
-            probe(&convert(&file, &Transform::default().width(40)).unwrap().bytes).unwrap().color,
+            probe(&convert(&file, &Transform::default().size(Size::width(40))).unwrap().bytes).unwrap().color,
             ColorKind::Rgb
         );
     }
@@ -212,7 +212,7 @@ fn of_an_animation_the_first_frame_is_used() {
     for file in [apng, gif(32, 16, 2, 0), webp_animated(32, 16)] {
         let header = probe(&file).unwrap();
         assert_eq!(header.frames, 2, "{:?}", header.format);
-        let picture = convert(&file, &Transform::original_size().output(Output::Png)).unwrap();
+        let picture = convert(&file, &Transform::default().size(Size::original()).output(as_png())).unwrap();
         assert!(picture.warnings.contains(&Warning::FirstFrameOnly));
         for (corner, quarter) in corners(&read_png(&picture.bytes)).iter().zip(QUARTERS) {
             assert!(alike(corner, &quarter, 2), "{:?}: {corner:?}", header.format);
@@ -228,7 +228,7 @@ fn gif_transparency_is_kept_and_flattened_for_jpeg() {
     let seen = decoded(&file);
     assert_eq!((seen.at(3, 3)[3], seen.at(3, 12)[3]), (0, 255));
     let white = phalanx_image::Background::WHITE;
-    let flat = decoded(&convert(&file, &Transform::original_size().background(white)).unwrap().bytes);
+    let flat = decoded(&convert(&file, &Transform::default().size(Size::original()).background(white)).unwrap().bytes);
     assert!(alike(flat.at(3, 2), &[255, 255, 255], 12), "{:?}", flat.at(3, 2));
 }
 
@@ -241,12 +241,12 @@ fn webp_lossy_and_lossless_with_and_without_alpha() {
     assert_eq!(decoded(&webp_lossless(&plain, width, height, false)).data, plain);
     assert_eq!(decoded(&webp_lossless(&with_alpha, width, height, true)).data, with_alpha);
     if cfg!(feature = "webp-encode") {
-        let output = Output::WebP { quality: quality(95) };
+        let output = as_webp(95);
         for (source, channels) in [
             (png(&plain, width, height, png::ColorType::Rgb), 3),
             (png(&with_alpha, width, height, png::ColorType::Rgba), 4),
         ] {
-            let lossy = convert(&source, &Transform::original_size().output(output)).unwrap();
+            let lossy = convert(&source, &Transform::default().size(Size::original()).output(output)).unwrap();
             assert_eq!(probe(&lossy.bytes).unwrap().format, Format::WebP);
             let seen = decoded(&lossy.bytes);
             assert_eq!(seen.channels, channels);
@@ -263,7 +263,7 @@ fn a_profile_is_converted_and_a_broken_one_is_a_warning() {
     let pixels: Vec<u8> = [200, 100, 60].repeat((width * height) as usize);
     let seen = |icc: Option<Vec<u8>>| {
         let file = Jpeg { icc, ..Jpeg::default() }.encode(&pixels, width, height);
-        let picture = convert(&file, &Transform::original_size().output(Output::Png)).unwrap();
+        let picture = convert(&file, &Transform::default().size(Size::original()).output(as_png())).unwrap();
         (read_png(&picture.bytes).at(16, 16).to_vec(), picture.warnings)
     };
     let (plain, warnings) = seen(None);
@@ -279,9 +279,9 @@ fn a_profile_is_converted_and_a_broken_one_is_a_warning() {
 fn metadata_is_not_passed_on() {
     let p3 = moxcms::ColorProfile::new_display_p3().encode().unwrap();
     let file = Jpeg { exif: Some(6), icc: Some(p3), ..Jpeg::default() }.encode(&rgb(64, 48), 64, 48);
-    let outputs = [Output::Jpeg { quality: quality(80) }, Output::Png];
+    let outputs = [as_jpeg(80), as_png()];
     for output in outputs {
-        let picture = convert(&file, &Transform::default().width(20).output(output)).unwrap();
+        let picture = convert(&file, &Transform::default().size(Size::width(20)).output(output)).unwrap();
         let header = probe(&picture.bytes).unwrap();
         assert!(!header.has_icc && header.orientation == Orientation::Upright);
         assert!(!picture.bytes.windows(4).any(|four| four == b"Exif" || four == b"eXIf"));
@@ -299,7 +299,7 @@ fn photos_of_a_folder_are_resized() {
             continue;
         }
         let sized = |width, height| {
-            Transform::default().width(width).height(height).fit(phalanx_image::Fit::Fill).output(Output::Png)
+            Transform::default().size(Size::sides(Some(width), Some(height), Fit::Fill)).output(as_png())
         };
         let small = convert(&bytes, &sized(200, 150)).unwrap();
         let large = convert(&bytes, &sized(400, 300)).unwrap();

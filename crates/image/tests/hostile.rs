@@ -3,14 +3,18 @@
 
 mod pictures;
 
-use phalanx_image::{Error, Limits, Scratch, Transform, plan, probe, process, thumbnail};
+use phalanx_image::{Error, Limits, Scratch, Size, Transform, plan, probe, process, thumbnail};
 use pictures::zoo::zoo;
 use pictures::*;
 
 #[test]
 fn the_zoo_is_alive() {
     for (name, file) in zoo() {
-        assert!(thumbnail(&file, 20).is_ok(), "{name}: {:?}", thumbnail(&file, 20));
+        assert!(
+            thumbnail(&file, Size::width(20), as_jpeg(80)).is_ok(),
+            "{name}: {:?}",
+            thumbnail(&file, Size::width(20), as_jpeg(80))
+        );
     }
 }
 
@@ -18,7 +22,7 @@ fn the_zoo_is_alive() {
 fn a_truncated_file_is_damaged_wherever_it_is_cut() {
     for (name, file) in zoo() {
         for cut in (12..file.len()).step_by(1 + file.len() / 400).chain(file.len() - 20..file.len()) {
-            match thumbnail(&file[..cut], 20) {
+            match thumbnail(&file[..cut], Size::width(20), as_jpeg(80)) {
                 Err(Error::Damaged { .. }) => {}
                 other => panic!("{name} cut at {cut} of {}: {other:?}", file.len()),
             }
@@ -39,7 +43,7 @@ fn what_is_no_picture_is_an_unknown_format() {
         b"II*\0\x08\0\0\0",
         &[0; 5000],
     ] {
-        assert_eq!(thumbnail(bytes, 20), Err(Error::UnknownFormat), "{bytes:?}");
+        assert_eq!(thumbnail(bytes, Size::width(20), as_jpeg(80)), Err(Error::UnknownFormat), "{bytes:?}");
     }
 }
 
@@ -83,7 +87,7 @@ fn each_limit_is_enforced() {
         other => panic!("{other:?}"),
     };
     let small = Transform::default();
-    let large = Transform::default().width(900).enlarge(phalanx_image::Enlarge::Allow);
+    let large = Transform::default().size(Size::width(900)).enlarge(phalanx_image::Enlarge::Allow);
     assert_eq!(refuse(Limits { source_side: 63, ..Limits::default() }, &small), "source side in pixels");
     assert_eq!(refuse(Limits { source_pixels: 4095, ..Limits::default() }, &small), "source pixels");
     assert_eq!(refuse(Limits { output_side: 899, ..Limits::default() }, &large), "output side in pixels");
@@ -100,7 +104,8 @@ fn extreme_shapes_do_not_exceed_the_output_limits() {
     let file = png(&rgb(2000, 1), 2000, 1, png::ColorType::Rgb);
     let header = probe(&file).unwrap();
     for fit in [phalanx_image::Fit::Outside, phalanx_image::Fit::Cover] {
-        let transform = Transform::default().width(800).height(800).fit(fit).enlarge(phalanx_image::Enlarge::Allow);
+        let transform =
+            Transform::default().size(Size::sides(Some(800), Some(800), fit)).enlarge(phalanx_image::Enlarge::Allow);
         match plan(&header, &transform, &Limits::default()) {
             Err(Error::TooLarge { .. }) => {}
             // `cover` keeps 800 × 800 of it, never more.
@@ -114,21 +119,21 @@ fn extreme_shapes_do_not_exceed_the_output_limits() {
 fn impossible_transforms_are_named() {
     let header = probe(&gif(8, 8, 1, 0)).unwrap();
     for transform in [
-        Transform::default().width(0),
-        Transform::default().height(0),
+        Transform::default().size(Size::width(0)),
+        Transform::default().size(Size::height(0)),
         Transform::default().dpr(0.0),
         Transform::default().dpr(f32::NAN),
+        Transform::default().output(as_jpeg(0)),
+        Transform::default().output(as_webp(101)),
     ] {
         assert!(
             matches!(plan(&header, &transform, &Limits::default()), Err(Error::InvalidTransform { .. })),
             "{transform:?}"
         );
     }
-    assert!(matches!(phalanx_image::Quality::new(0), Err(Error::InvalidTransform { .. })));
-    assert!(matches!(phalanx_image::Quality::new(101), Err(Error::InvalidTransform { .. })));
     assert!(matches!(phalanx_image::Rotate::from_degrees(45), Err(Error::InvalidTransform { .. })));
     assert!(matches!(
-        plan(&header, &Transform::default().width(u32::MAX).dpr(8.0), &Limits::default()),
+        plan(&header, &Transform::default().size(Size::width(u32::MAX)).dpr(8.0), &Limits::default()),
         Ok(_) | Err(Error::TooLarge { .. })
     ));
 }
@@ -169,7 +174,7 @@ fn flipped_bits_never_panic() {
             let Ok(header) = probe(&broken) else { continue };
             // A flipped size may be legal and large: that is another test's business.
             let limits = Limits { source_pixels: 100_000, ..Limits::default() };
-            let Ok(plan) = plan(&header, &Transform::default().width(20), &limits) else { continue };
+            let Ok(plan) = plan(&header, &Transform::default().size(Size::width(20)), &limits) else { continue };
             let result = process(&broken, &plan, &mut scratch, &|| false);
             if let (true, Err(Error::Damaged { what })) = (name.starts_with("jpeg"), &result) {
                 assert!(!what.contains("gave up"), "our own decoder panicked: {name}, round {round}");

@@ -5,7 +5,7 @@ mod pictures;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use phalanx_image::{Fit, Limits, Output, Scratch, Transform, plan, probe, process, sample_jpeg};
+use phalanx_image::{Limits, Output, Scratch, Size, Transform, plan, probe, process, sample_jpeg};
 use pictures::*;
 
 struct Counting;
@@ -92,8 +92,10 @@ fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
         sources.push(("webp lossless with alpha", webp_lossless(&rgba, width, height, true)));
         sources.push(("webp animated", webp_animated(width, height)));
         if cfg!(feature = "webp-encode") {
-            let output = Output::WebP { quality: quality(90) };
-            let lossy = |source: &[u8]| convert(source, &Transform::original_size().output(output)).unwrap().bytes;
+            let output = as_webp(90);
+            let lossy = |source: &[u8]| {
+                convert(source, &Transform::default().size(Size::original()).output(output)).unwrap().bytes
+            };
             sources.push(("webp lossy", lossy(&png(&wild, width, height, png::ColorType::Rgb))));
             sources.push(("webp lossy with alpha", lossy(&png(&rgba, width, height, png::ColorType::Rgba))));
         }
@@ -105,24 +107,19 @@ fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
     bomb.extend_from_slice(&zeros[at + 4..zeros.len() - 16]);
     let rows: Vec<u8> = (0..20).flat_map(|_| [0; 61]).collect();
     sources.push(("png with a bomb for a profile", png_by_hand((20, 20), 8, 2, 0, &[(b"iCCP", bomb)], &rows)));
-    let outputs = [
-        Output::Jpeg { quality: quality(80) },
-        Output::Jpeg { quality: quality(100) },
-        Output::Png,
-        Output::WebP { quality: quality(80) },
-    ];
+    let outputs = [as_jpeg(80), as_jpeg(100), as_png(), as_webp(80)];
     for (name, source) in &sources {
         let (probing, header) = peak_of(|| probe(source).unwrap());
         assert_eq!(probing, 0, "{name}: probing allocates");
         for output in outputs {
-            if !cfg!(feature = "webp-encode") && matches!(output, Output::WebP { .. }) {
+            if !cfg!(feature = "webp-encode") && matches!(output, Output::WebP(_)) {
                 continue;
             }
             let transforms = [
-                Transform::default().width(200),
-                Transform::original_size(),
-                Transform::default().width(250).height(250).fit(Fit::Contain),
-                Transform::default().width(333).height(90).fit(Fit::Cover),
+                Transform::default().size(Size::width(200)),
+                Transform::default().size(Size::original()),
+                Transform::default().size(Size::contain(250, 250)),
+                Transform::default().size(Size::cover(333, 90)),
             ];
             for transform in transforms {
                 let plan = plan(&header, &transform.output(output), &Limits::default()).unwrap();

@@ -5,7 +5,7 @@ mod pictures;
 use std::cell::Cell;
 
 use phalanx_image::{
-    Background, Enlarge, Error, Fit, Limits, Output, Rotate, Scratch, Transform, plan, probe, process, sample_jpeg,
+    Background, Enlarge, Error, Fit, Limits, Rotate, Scratch, Size, Transform, plan, probe, process, sample_jpeg,
 };
 use pictures::*;
 
@@ -17,11 +17,11 @@ fn the_plan_is_kept_to_the_pixel_for_every_fit_source_and_output() {
         for fit in [Fit::Cover, Fit::Contain, Fit::Fill, Fit::Inside, Fit::Outside] {
             for enlarge in [Enlarge::Never, Enlarge::Allow] {
                 for (w, h) in [(50, 50), (33, 20), (200, 31), (1, 90)] {
-                    for output in
-                        [Output::Jpeg { quality: quality(80) }, Output::Jpeg { quality: quality(95) }, Output::Png]
-                    {
-                        let transform =
-                            Transform::default().width(w).height(h).fit(fit).enlarge(enlarge).output(output);
+                    for output in [as_jpeg(80), as_jpeg(95), as_png()] {
+                        let transform = Transform::default()
+                            .size(Size::sides(Some(w), Some(h), fit))
+                            .enlarge(enlarge)
+                            .output(output);
                         let plan = plan(&probe(&source).unwrap(), &transform, &Limits::default()).unwrap();
                         let picture = process(&source, &plan, &mut Scratch::new(), &|| false).unwrap();
                         let made = probe(&picture.bytes).unwrap();
@@ -46,8 +46,8 @@ fn cover_cuts_the_middle_out_of_every_kind_of_source() {
     let turned = Jpeg { exif: Some(8), ..Jpeg::default() }.encode(&pixels, 120, 40);
     let png = png(&pixels, 120, 40, png::ColorType::Rgb);
     for source in [plain, turned, png] {
-        for output in [Output::Png, Output::Jpeg { quality: quality(95) }] {
-            let transform = Transform::default().width(36).height(36).fit(Fit::Cover).output(output);
+        for output in [as_png(), as_jpeg(95)] {
+            let transform = Transform::default().size(Size::cover(36, 36)).output(output);
             let seen = decoded(&convert(&source, &transform).unwrap().bytes);
             for (x, y) in [(3, 3), (32, 3), (18, 18), (3, 32), (32, 32)] {
                 assert!(seen.at(x, y)[0] > 235, "{x} {y}: {:?}", seen.at(x, y));
@@ -63,8 +63,8 @@ fn contain_surrounds_the_picture_with_the_background() {
     let grey = Jpeg { color: jpeg_encoder::ColorType::Luma, ..Jpeg::default() }.encode(&[128; 64 * 32], 64, 32);
     let clear = png(&[9, 200, 9, 128].repeat(64 * 32), 64, 32, png::ColorType::Rgba);
     for source in [jpeg, grey, clear] {
-        for output in [Output::Png, Output::Jpeg { quality: quality(95) }] {
-            let transform = Transform::default().width(32).height(32).fit(Fit::Contain).background(pink).output(output);
+        for output in [as_png(), as_jpeg(95)] {
+            let transform = Transform::default().size(Size::contain(32, 32)).background(pink).output(output);
             let seen = decoded(&convert(&source, &transform).unwrap().bytes);
             assert_eq!((seen.width, seen.height), (32, 32));
             assert!(alike(&seen.at(16, 3)[..3], &[255, 100, 180], 8), "{:?}", seen.at(16, 3));
@@ -78,13 +78,13 @@ fn contain_surrounds_the_picture_with_the_background() {
 fn turns_and_mirrors_follow_the_orientation() {
     let file = Jpeg::default().encode(&quarters(64, 32), 64, 32);
     let see = |transform: Transform| {
-        let seen = decoded(&convert(&file, &transform.output(Output::Png)).unwrap().bytes);
+        let seen = decoded(&convert(&file, &transform.output(as_png())).unwrap().bytes);
         let (w, h) = (seen.width, seen.height);
         let order = [(w / 4, h / 4), (w * 3 / 4, h / 4), (w / 4, h * 3 / 4), (w * 3 / 4, h * 3 / 4)]
             .map(|(x, y)| QUARTERS.iter().position(|quarter| alike(quarter, seen.at(x, y), 12)).unwrap());
         ((w, h), order)
     };
-    let plain = Transform::original_size;
+    let plain = || Transform::default().size(Size::original());
     assert_eq!(see(plain()), ((64, 32), [0, 1, 2, 3]));
     assert_eq!(see(plain().rotate(Rotate::Quarter)), ((32, 64), [2, 0, 3, 1]));
     assert_eq!(see(plain().rotate(Rotate::Half)), ((64, 32), [3, 2, 1, 0]));
@@ -92,13 +92,13 @@ fn turns_and_mirrors_follow_the_orientation() {
     assert_eq!(see(plain().flip()), ((64, 32), [2, 3, 0, 1]));
     assert_eq!(see(plain().flop()), ((64, 32), [1, 0, 3, 2]));
     assert_eq!(see(plain().rotate(Rotate::Quarter).flop()), ((32, 64), [0, 2, 1, 3]));
-    assert_eq!(see(plain().rotate(Rotate::Quarter).width(16)), ((16, 32), [2, 0, 3, 1]));
+    assert_eq!(see(plain().rotate(Rotate::Quarter).size(Size::width(16))), ((16, 32), [2, 0, 3, 1]));
 }
 
 #[test]
 fn dpr_multiplies_the_asked_size() {
     let header = probe(&sample_jpeg(400, 300)).unwrap();
-    let plan = plan(&header, &Transform::default().width(100).dpr(1.5), &Limits::default()).unwrap();
+    let plan = plan(&header, &Transform::default().size(Size::width(100)).dpr(1.5), &Limits::default()).unwrap();
     assert_eq!((plan.width, plan.height), (150, 113));
 }
 
@@ -109,7 +109,7 @@ fn transparent_pixels_do_not_bleed_into_their_neighbours() {
         .flat_map(|_| (0..64).flat_map(|x| if x < 32 { [255, 255, 255, 255] } else { [0, 255, 0, 0] }))
         .collect();
     let file = png(&pixels, 64, 64, png::ColorType::Rgba);
-    let seen = read_png(&convert(&file, &Transform::default().width(16).output(Output::Png)).unwrap().bytes);
+    let seen = read_png(&convert(&file, &Transform::default().size(Size::width(16)).output(as_png())).unwrap().bytes);
     for x in 0..16 {
         let pixel = seen.at(x, 8);
         assert!(pixel[3] < 10 || (pixel[0] > 240 && pixel[2] > 240), "{x}: {pixel:?}");
@@ -126,7 +126,8 @@ fn a_cancelled_job_stops_at_the_next_question() {
         webp_lossless(&rgb(400, 300), 400, 300, false),
     ];
     for source in sources {
-        let plan = plan(&probe(&source).unwrap(), &Transform::default().width(100), &Limits::default()).unwrap();
+        let plan =
+            plan(&probe(&source).unwrap(), &Transform::default().size(Size::width(100)), &Limits::default()).unwrap();
         let asked = Cell::new(0);
         let count = || {
             asked.set(asked.get() + 1);
@@ -173,9 +174,9 @@ fn the_same_input_gives_the_same_output_whatever_the_scratch_did_before() {
         webp_lossless(&rgb(80, 40), 80, 40, false),
     ];
     let transforms = [
-        Transform::default().width(40),
-        Transform::default().width(30).height(30).fit(Fit::Contain),
-        Transform::default().width(20).rotate(Rotate::Quarter).output(Output::Png),
+        Transform::default().size(Size::width(40)),
+        Transform::default().size(Size::contain(30, 30)),
+        Transform::default().size(Size::width(20)).rotate(Rotate::Quarter).output(as_png()),
     ];
     let mut scratch = Scratch::new();
     for _ in 0..2 {

@@ -8,25 +8,24 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-use phalanx_image::{Output, Quality, Transform};
+use phalanx_image::{Output, Size, Transform};
 use phalanx_process::{ExitStatus, Process, Role, Sandbox, confinement, take_role};
-use pictures::convert;
 use pictures::zoo::zoo;
+use pictures::{as_jpeg, as_png, as_webp, convert};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::MemfdFlags;
 
 /// The outputs that are asked for of each picture.
 fn outputs() -> Vec<Output> {
-    let quality = Quality::new(80).unwrap();
-    let mut outputs = vec![Output::Jpeg { quality }, Output::Png];
+    let mut outputs = vec![as_jpeg(80), as_png()];
     if cfg!(feature = "webp-encode") {
-        outputs.push(Output::WebP { quality });
+        outputs.push(as_webp(80));
     }
     outputs
 }
 
 fn transforms() -> Vec<Transform> {
-    outputs().into_iter().map(|output| Transform::default().width(30).output(output)).collect()
+    outputs().into_iter().map(|output| Transform::default().size(Size::width(30)).output(output)).collect()
 }
 
 fn main() {

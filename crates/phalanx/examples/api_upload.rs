@@ -11,6 +11,7 @@ use axum::extract::{DefaultBodyLimit, Multipart, State};
 use axum::http::StatusCode;
 use axum::response::Json;
 use axum::routing::post;
+use phalanx::image::{Jpeg, Size, thumbnail};
 use phalanx::thread::{JobError, ThreadPool};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ async fn upload(State(app): State<App>, mut form: Multipart) -> Result<Json<Valu
         let bytes = field.bytes().await.map_err(bad)?;
         // On a thread of the pool: decode, resize, encode, write. The event loop serves others meanwhile.
         let job = app.pool.spawn(move |_| {
-            let small = phalanx::image::thumbnail(&bytes, WIDTH).map_err(|error| error.to_string())?;
+            let small = thumbnail(&bytes, Size::width(WIDTH), Jpeg::quality(80)).map_err(|error| error.to_string())?;
             let path = app.store.join(format!("{}-{}.jpg", std::process::id(), unique()));
             std::fs::write(&path, &small.bytes).map_err(|error| format!("{}: {error}", path.display()))?;
             Ok(path)

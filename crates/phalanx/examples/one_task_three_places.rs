@@ -7,6 +7,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use phalanx::image::{self, Jpeg, Size};
 use phalanx::queue::{JobRunner, Queue, QueueExecutor};
 use phalanx::task::{Blob, ProcessPool};
 use phalanx::thread::ThreadPool;
@@ -27,7 +28,8 @@ impl Task for Thumbnail {
     /// An ordinary function. What goes wrong in it is an error value for whoever called: an `Err`, a panic, and in a process
     /// a segmentation fault as well.
     fn run(self, _: &TaskContext) -> Result<Blob, TaskError> {
-        let small = phalanx::image::thumbnail(&self.photo, self.width).map_err(TaskError::failed)?;
+        let small =
+            image::thumbnail(&self.photo, Size::width(self.width), Jpeg::quality(80)).map_err(TaskError::failed)?;
         Ok(small.bytes.into())
     }
 }

@@ -3,20 +3,24 @@
 use crate::accept::Accept;
 use crate::problem::{Code, Problem};
 use crate::query::Pairs;
-use phalanx::image::{Background, Fit, Format, Output, Quality, Rotate, Transform};
+use phalanx::image::{Background, Fit, Format, Jpeg, Output, Png, Rotate, Size, Transform, WebP};
 
 /// All names, with their aliases, for the answer to an unknown one.
 const NAMES: &str =
-    "w (width), h (height), fit, q (quality), format (type, f), dpr, bg, rotate, flip, flop, download, store";
+    "w (width), h (height), fit, q (quality), format (type, f), small, dpr, bg, rotate, flip, flop, download, store";
 /// Width when neither side is asked for, in pixels.
 const DEFAULT_WIDTH: u32 = 800;
+/// Quality when none is asked for.
+const DEFAULT_QUALITY: u8 = 80;
 
 /// What was asked for, checked as far as possible without the picture.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Parameters {
     transform: Transform,
-    quality: Quality,
+    quality: u8,
     format: Asked,
+    /// Fewer bytes for more time.
+    small: bool,
     /// What the answer should be, if it was said.
     pub(crate) answer: Option<Answer>,
 }
@@ -54,9 +58,9 @@ impl Parameters {
     /// Checks all pairs, wherever they came from (query, fields of the form).
     pub(crate) fn new(pairs: &Pairs) -> Result<Self, Problem> {
         let mut seen: Vec<(&'static str, &str)> = Vec::new();
-        let mut sized = false;
-        let mut transform = Transform::original_size();
-        let (mut quality, mut format, mut answer) = (Quality::DEFAULT, Asked::Nothing, None);
+        let (mut width, mut height, mut fit) = (None, None, Fit::default());
+        let mut transform = Transform::default();
+        let (mut quality, mut format, mut small, mut answer) = (DEFAULT_QUALITY, Asked::Nothing, false, None);
         for (name, value) in pairs {
             let canonical = canonical(name).ok_or_else(|| {
                 Problem::parameter(name, format!("the parameter {name:?} is unknown; the names are {NAMES}"))
@@ -70,16 +74,11 @@ impl Parameters {
             }
             seen.push((canonical, name));
             match canonical {
-                "w" | "h" => {
-                    let side = number(name, value, 1..=MOST_ASKED_PIXELS)?;
-                    sized = true;
-                    transform = if canonical == "w" { transform.width(side) } else { transform.height(side) };
-                }
-                "fit" => transform = transform.fit(one_of(name, value, &FITS)?),
-                "q" => {
-                    quality = Quality::new(number(name, value, 1..=100)? as u8)
-                        .map_err(|error| Problem::parameter(name, error.to_string()))?;
-                }
+                "w" => width = Some(number(name, value, 1..=MOST_ASKED_PIXELS)?),
+                "h" => height = Some(number(name, value, 1..=MOST_ASKED_PIXELS)?),
+                "fit" => fit = one_of(name, value, &FITS)?,
+                "q" => quality = number(name, value, 1..=100)? as u8,
+                "small" => small = switch(name, value)?,
                 "format" => format = one_of(name, value, &FORMATS)?,
                 "dpr" => match value.parse::<f32>() {
                     Ok(ratio) if (0.1..=8.0).contains(&ratio) => transform = transform.dpr(ratio),
@@ -109,10 +108,10 @@ impl Parameters {
                 _switched_off => {}
             }
         }
-        if !sized {
-            transform = transform.width(DEFAULT_WIDTH);
+        if width.is_none() && height.is_none() {
+            width = Some(DEFAULT_WIDTH);
         }
-        Ok(Parameters { transform, quality, format, answer })
+        Ok(Parameters { transform: transform.size(Size::sides(width, height, fit)), quality, format, small, answer })
     }
 
     /// The whole wish, once it is known what the client takes and what the source is.
@@ -122,12 +121,19 @@ impl Parameters {
             Asked::Best => best(accept, source, accept.named(Format::WebP.media_type()).is_some())?,
             Asked::Nothing => best(accept, Transparency::Opaque, false)?,
         };
-        let quality = self.quality;
-        Ok(self.transform.clone().output(match chosen {
-            Format::Png => Output::Png,
-            Format::WebP => Output::WebP { quality },
-            _ => Output::Jpeg { quality },
-        }))
+        Ok(self.transform.clone().output(self.output(chosen)))
+    }
+
+    fn output(&self, format: Format) -> Output {
+        let (png, webp, jpeg) = (Png::new(), WebP::quality(self.quality), Jpeg::quality(self.quality));
+        match (format, self.small) {
+            (Format::Png, false) => png.into(),
+            (Format::Png, true) => png.small().into(),
+            (Format::WebP, false) => webp.into(),
+            (Format::WebP, true) => webp.small().into(),
+            (_, false) => jpeg.into(),
+            (_, true) => jpeg.small().into(),
+        }
     }
 }
 
@@ -157,6 +163,7 @@ fn canonical(name: &str) -> Option<&'static str> {
         "q" | "quality" => "q",
         "format" | "type" | "f" => "format",
         "fit" => "fit",
+        "small" => "small",
         "dpr" => "dpr",
         "bg" => "bg",
         "rotate" => "rotate",
@@ -251,7 +258,7 @@ mod tests {
         let wish = parse(query)?.transform(&Accept::new(&headers), source)?;
         // Transform has no getter for its output: find it by equality.
         let quality = parse(query)?.quality;
-        let all = [Output::Jpeg { quality }, Output::Png, Output::WebP { quality }];
+        let all: [Output; 3] = [Jpeg::quality(quality).into(), Png::new().into(), WebP::quality(quality).into()];
         Ok(all.into_iter().find(|&o| wish.clone().output(o) == wish).unwrap())
     }
 
@@ -270,14 +277,16 @@ mod tests {
         let wish = |query: &str| {
             parse(query).unwrap().transform(&Accept::new(&http::HeaderMap::new()), Transparency::Opaque).unwrap()
         };
-        let plain = Transform::original_size;
+        let sized = |size| Transform::default().size(size);
         let orange = Background { red: 255, green: 136, blue: 0 };
         for (queries, expected) in [
-            (&["w=300", "width=300"][..], plain().width(300)),
-            (&["h=300", "height=300"], plain().height(300)),
-            (&["w=9&h=8&fit=cover"], plain().width(9).height(8).fit(Fit::Cover)),
-            (&["q=50", "quality=50"], Transform::default().output(Output::Jpeg { quality: Quality::new(50).unwrap() })),
-            (&["format=png", "type=png", "f=png"], Transform::default().output(Output::Png)),
+            (&["w=300", "width=300"][..], sized(Size::width(300))),
+            (&["h=300", "height=300"], sized(Size::height(300))),
+            (&["w=9&h=8&fit=cover"], sized(Size::cover(9, 8))),
+            (&["q=50", "quality=50"], Transform::default().output(Jpeg::quality(50))),
+            (&["format=png", "type=png", "f=png"], Transform::default().output(Png::new())),
+            (&["small", "small=1", "small=true"], Transform::default().output(Jpeg::quality(80).small())),
+            (&["q=60&format=webp&small=1"], Transform::default().output(WebP::quality(60).small())),
             (&["dpr=2", "dpr=2.0"], Transform::default().dpr(2.0)),
             (&["bg=ff8800", "bg=%23f80", "bg=F80"], Transform::default().background(orange)),
             (&["rotate=270"], Transform::default().rotate(Rotate::ThreeQuarters)),
@@ -313,6 +322,7 @@ mod tests {
             ("bg=ff88", "a colour"),
             ("rotate=45", "0, 90, 180 or 270"),
             ("flip=maybe", "1, true"),
+            ("small=very", "1, true"),
         ] {
             let problem = parse(query).unwrap_err();
             assert_eq!(problem.code(), Code::BadParameter);
@@ -323,8 +333,8 @@ mod tests {
     #[test]
     fn accept_chooses_the_format_only_where_none_is_named() {
         use Transparency::{Opaque, Transparent};
-        let quality = Quality::DEFAULT;
-        let (jpeg, png, webp) = (Output::Jpeg { quality }, Output::Png, Output::WebP { quality });
+        let (jpeg, png, webp): (Output, Output, Output) =
+            (Jpeg::default().into(), Png::new().into(), WebP::default().into());
         let browser = "image/avif,image/webp,image/*,*/*;q=0.8";
         for (query, accept, source, expected) in [
             ("", "", Opaque, jpeg),

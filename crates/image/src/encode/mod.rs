@@ -12,6 +12,6 @@ pub(crate) use webp::encode as webp;
 
 /// Without the encoder, asking for WebP is a clear error.
 #[cfg(not(feature = "webp-encode"))]
-pub(crate) fn webp(_: &crate::raster::Raster, _: crate::Quality) -> Result<Vec<u8>, crate::Error> {
+pub(crate) fn webp(_: &crate::raster::Raster, _: crate::WebP) -> Result<Vec<u8>, crate::Error> {
     Err(crate::Error::unsupported("WebP output in a build without the feature `webp-encode`"))
 }

@@ -3,7 +3,7 @@
 
 pub(crate) mod zoo;
 
-use phalanx_image::{Error, Limits, Output, Picture, Quality, Scratch, Transform, plan, probe, process};
+use phalanx_image::{Error, Limits, Output, Picture, Scratch, Size, Transform, plan, probe, process};
 
 /// A smooth coloured pixel: no two neighbouring regions look alike.
 pub(crate) fn pixel(x: u32, y: u32, width: u32, height: u32) -> [u8; 3] {
@@ -264,7 +264,7 @@ pub(crate) fn read_png(file: &[u8]) -> Pixels {
 
 /// Makes a PNG of the original size and reads it: the decoded pixels, nearly.
 pub(crate) fn decoded(bytes: &[u8]) -> Pixels {
-    read_png(&convert(bytes, &Transform::original_size().output(Output::Png)).unwrap().bytes)
+    read_png(&convert(bytes, &Transform::default().size(Size::original()).output(as_png())).unwrap().bytes)
 }
 
 /// Whether two colours are alike within `tolerance` a channel.
@@ -272,7 +272,15 @@ pub(crate) fn alike(a: &[u8], b: &[u8], tolerance: u8) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= tolerance)
 }
 
-/// A quality.
-pub(crate) fn quality(value: u8) -> Quality {
-    Quality::new(value).unwrap()
+/// The outputs, by short names; `Jpeg` is the maker of sources here.
+pub(crate) fn as_jpeg(quality: u8) -> Output {
+    phalanx_image::Jpeg::quality(quality).into()
+}
+
+pub(crate) fn as_png() -> Output {
+    phalanx_image::Png::new().into()
+}
+
+pub(crate) fn as_webp(quality: u8) -> Output {
+    phalanx_image::WebP::quality(quality).into()
 }

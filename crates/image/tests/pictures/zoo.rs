@@ -1,7 +1,7 @@
 //! Every kind of file that is read, once.
 
 use jpeg_encoder::ColorType;
-use phalanx_image::{Error, Output, Transform};
+use phalanx_image::{Error, Size, Transform};
 
 use super::*;
 
@@ -25,8 +25,8 @@ pub(crate) fn zoo() -> Vec<(&'static str, Vec<u8>)> {
         ("webp animated", webp_animated(width, height)),
     ];
     for (name, source) in [("webp lossy", zoo[0].1.clone()), ("webp lossy with alpha", zoo[5].1.clone())] {
-        let output = Output::WebP { quality: quality(80) };
-        match convert(&source, &Transform::original_size().output(output)) {
+        let output = as_webp(80);
+        match convert(&source, &Transform::default().size(Size::original()).output(output)) {
             // A build without libwebp.
             Err(Error::Unsupported { .. }) => {}
             picture => zoo.push((name, picture.unwrap().bytes)),

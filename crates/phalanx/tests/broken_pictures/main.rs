@@ -14,7 +14,7 @@ mod pictures;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use phalanx::image::{Limits, Scratch, Transform, plan, probe, process};
+use phalanx::image::{Limits, Scratch, Size, Transform, plan, probe, process};
 use phalanx::task::{Blob, Executor, ProcessPool, Submission, SubmitOptions};
 use phalanx::thread::ThreadPool;
 use phalanx::{Task, TaskContext, TaskError, tasks};
@@ -48,7 +48,8 @@ impl Task for Shrink {
 
     fn run(self, cx: &TaskContext) -> Result<Small, TaskError> {
         let limits = Limits { source_pixels: MOST_PIXELS, ..Limits::default() };
-        let plan = probe(&self.file).and_then(|header| plan(&header, &Transform::default().width(20), &limits));
+        let plan =
+            probe(&self.file).and_then(|header| plan(&header, &Transform::default().size(Size::width(20)), &limits));
         let made = plan.and_then(|plan| process(&self.file, &plan, &mut Scratch::new(), &|| cx.is_cancelled()));
         let picture = made.map_err(TaskError::failed)?;
         Ok(Small { width: picture.width, height: picture.height, file: picture.bytes.into() })

@@ -63,20 +63,18 @@ impl Task for MakePicture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use phalanx::image::{Background, Fit, Output, Quality, Rotate};
+    use phalanx::image::{Background, Jpeg, Rotate, Size, WebP};
     use phalanx::task::Packed;
 
     #[test]
     fn a_wish_and_its_answer_are_the_same_after_a_journey() {
-        let transform = Transform::original_size()
-            .width(300)
-            .height(200)
-            .fit(Fit::Cover)
+        let transform = Transform::default()
+            .size(Size::cover(300, 200))
             .dpr(1.5)
             .background(Background::WHITE)
             .rotate(Rotate::Half)
             .flop()
-            .output(Output::WebP { quality: Quality::new(33).unwrap() });
+            .output(WebP::quality(33).small());
         let limits = Limits { source_pixels: 7, ..Limits::default() };
         let task = MakePicture { source: vec![7; 10_000].into(), transform: transform.clone(), limits: limits.clone() };
         let there: MakePicture = Packed::of(&task).unwrap().unpack().unwrap();
@@ -95,9 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn a_quality_that_nobody_could_ask_for_does_not_arrive() {
-        let mut packed = Packed::of(&Quality::new(33).unwrap()).unwrap();
-        packed.bytes = vec![101];
-        assert!(packed.unpack::<Quality>().is_err());
+    fn a_quality_that_nobody_could_ask_for_is_refused_where_it_arrives() {
+        let task = MakePicture {
+            source: image::sample_jpeg(8, 8).into(),
+            transform: Transform::default().output(Jpeg::quality(101)),
+            limits: Limits::default(),
+        };
+        let there: MakePicture = Packed::of(&task).unwrap().unpack().unwrap();
+        let plan = image::plan(&image::probe(&there.source).unwrap(), &there.transform, &there.limits);
+        assert!(matches!(plan, Err(Error::InvalidTransform { .. })));
     }
 }

@@ -15,7 +15,7 @@ mod writer;
 pub(crate) use planar::{Chroma, Planar, planar_from_pixels};
 
 use crate::raster::Raster;
-use crate::{Error, Quality};
+use crate::{Error, Jpeg};
 use dct::Blocks;
 use huffman::CodeTable;
 use symbols::{Counts, Sink, visit};
@@ -35,12 +35,12 @@ struct Component {
 }
 
 /// Writes the planes as a JPEG file.
-pub(crate) fn encode(planar: &Planar, quality: Quality) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode(planar: &Planar, settings: Jpeg) -> Result<Vec<u8>, Error> {
     let (width, height) = (planar.luma.width, planar.luma.height);
     if !(1..=LONGEST_SIDE).contains(&width) || !(1..=LONGEST_SIDE).contains(&height) {
         return Err(Error::internal(format_args!("a JPEG of {width} × {height} pixels")));
     }
-    let tables = [quantise::luma(quality), quantise::chroma(quality)];
+    let tables = [quantise::luma(settings.quality), quantise::chroma(settings.quality)];
     let factor = match (&planar.chroma, planar.sampling) {
         (Some(_), Chroma::Half) => 2,
         _ => 1,
@@ -116,8 +116,7 @@ mod tests {
         for (width, height) in (1..20).flat_map(|w| [(w, 1), (1, w), (w, w), (w, 21 - w)]) {
             let luma = plane(width, height, |x, y| (x * 9 + y * 5) as u8);
             let original = luma.data.clone();
-            let file =
-                encode(&Planar { luma, chroma: None, sampling: Chroma::Half }, Quality::new(100).unwrap()).unwrap();
+            let file = encode(&Planar { luma, chroma: None, sampling: Chroma::Half }, Jpeg::quality(100)).unwrap();
             for (a, b) in decode(&file).iter().zip(&original) {
                 assert!(a.abs_diff(*b) <= 2, "{width} × {height}");
             }
@@ -134,7 +133,7 @@ mod tests {
                     chroma: Some([plane(w, h, |_, _| 100), plane(w, h, |_, _| 170)]),
                     sampling,
                 };
-                let file = encode(&planar, Quality::new(95).unwrap()).unwrap();
+                let file = encode(&planar, Jpeg::quality(95)).unwrap();
                 for (index, pixel) in decode(&file).chunks(3).enumerate() {
                     let (x, y) = (index as u32 % width, index as u32 / width);
                     let expected = crate::color::ycc_to_rgb(90 + (x + y) as u8, 100, 170);
@@ -162,7 +161,7 @@ mod tests {
         for quality in [1, 10, 50, 90, 100] {
             let planar =
                 Planar { luma: noise(50, 35), chroma: Some([noise(25, 18), noise(25, 18)]), sampling: Chroma::Half };
-            let file = encode(&planar, Quality::new(quality).unwrap()).unwrap();
+            let file = encode(&planar, Jpeg::quality(quality)).unwrap();
             assert_eq!(decode(&file).len(), 50 * 35 * 3);
         }
     }

@@ -1,6 +1,5 @@
 //! What the encoder takes: planes of luma and chroma.
 
-use crate::Quality;
 use crate::color::rgb_to_ycc;
 use crate::raster::Raster;
 use crate::scratch::Buffers;
@@ -18,8 +17,8 @@ pub(crate) enum Chroma {
 }
 
 impl Chroma {
-    pub(crate) fn for_quality(quality: Quality) -> Self {
-        if quality.get() <= HALF_CHROMA_UP_TO { Self::Half } else { Self::Full }
+    pub(crate) fn for_quality(quality: u8) -> Self {
+        if quality <= HALF_CHROMA_UP_TO { Self::Half } else { Self::Full }
     }
 
     /// The size of the chroma planes of a picture.

@@ -1,6 +1,5 @@
 //! Quantisation tables: those of ITU-T T.81, annex K, scaled by quality as libjpeg does, so that a quality means the same everywhere.
 
-use crate::Quality;
 use crate::jpeg::POSITION;
 
 /// Table K.1, row by row.
@@ -23,11 +22,11 @@ pub(super) struct Quantisers {
     pub(super) factors: [f32; 64],
 }
 
-pub(super) fn luma(quality: Quality) -> Quantisers {
+pub(super) fn luma(quality: u8) -> Quantisers {
     scaled(&LUMA, quality)
 }
 
-pub(super) fn chroma(quality: Quality) -> Quantisers {
+pub(super) fn chroma(quality: u8) -> Quantisers {
     scaled(&CHROMA, quality)
 }
 
@@ -35,8 +34,8 @@ pub(super) fn chroma(quality: Quality) -> Quantisers {
 const TRANSFORM_GAIN: [f64; 8] =
     [1.0, 1.387_039_845, 1.306_562_965, 1.175_875_602, 1.0, 0.785_694_958, 0.541_196_100, 0.275_899_379];
 
-fn scaled(table: &[u8; 64], quality: Quality) -> Quantisers {
-    let quality = u32::from(quality.get());
+fn scaled(table: &[u8; 64], quality: u8) -> Quantisers {
+    let quality = u32::from(quality.clamp(1, 100));
     let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
     let mut result = Quantisers { in_file: [0; 64], factors: [0.0; 64] };
     for (k, slot) in result.in_file.iter_mut().enumerate() {
@@ -56,11 +55,11 @@ mod tests {
 
     #[test]
     fn quality_80_has_the_tables_of_libjpeg() {
-        let table = luma(Quality::new(80).unwrap());
+        let table = luma(80);
         assert_eq!(table.in_file[..10], [6, 4, 5, 6, 5, 4, 6, 6, 5, 6]);
-        let table = chroma(Quality::new(80).unwrap());
+        let table = chroma(80);
         assert_eq!(table.in_file[..10], [7, 7, 7, 10, 8, 10, 19, 10, 10, 19]);
-        assert!(luma(Quality::new(100).unwrap()).in_file.iter().all(|&value| value == 1));
-        assert!(luma(Quality::new(1).unwrap()).in_file.iter().all(|&value| value == 255));
+        assert!(luma(100).in_file.iter().all(|&value| value == 1));
+        assert!(luma(1).in_file.iter().all(|&value| value == 255));
     }
 }
