@@ -45,7 +45,7 @@
 //!   ends at [`process`].
 //! - Limits hold before memory is taken ([`Limits`]); [`Plan::estimated_bytes`] is an upper bound.
 //! - The same input gives the same output, on every machine of an architecture, whatever the [`Scratch`] did before.
-//! - No `unsafe` in this crate.
+//! - No `unsafe` in this crate but for calls of loops that were compiled for AVX2, behind a check (one module, `jpeg/simd.rs`).
 //! - With the feature `serde`, wishes, limits, timings and errors can be sent to another process, which then does the work.
 //!
 //! # What it does not do
@@ -53,7 +53,7 @@
 //! AVIF, HEIF, SVG, TIFF and PDF; animations as such; lossless JPEG transforms; arithmetic-coded, lossless and 12-bit JPEG; colour management
 //! other than to sRGB. It spawns no thread: run it on a pool.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod color;
 mod cost;

@@ -1,11 +1,17 @@
 //! Sequential scans: each block goes straight from its bits to samples.
+//!
+//! The bits are a chain of dependent look-ups that leaves most of a core idle; the transform of the block before runs in that shade. So
+//! both stand in one loop ([`ScanDecoder::decode_units`]), which [`super::simd`] compiles for what the machine has.
 
-use super::bits::BitReader;
-use super::decode::{Input, Restarts};
-use super::huffman::{HuffmanTable, Symbol};
+use std::ops::Range;
+
+use super::bits::{BitReader, next_marker};
+use super::decode::Input;
+use super::huffman::{BlockEnd, Coefficients, HuffmanTable};
 use super::idct::{POSITION, Transformer, last_needed};
 use super::plane::Plane;
 use super::scan::ScanPlace;
+use super::simd::Machine;
 use super::tables::Tables;
 use crate::Error;
 
@@ -18,12 +24,161 @@ struct Part<'a> {
     ac: &'a HuffmanTable,
     transformer: &'a Transformer,
     plane: usize,
-    /// Blocks of one unit.
-    across: usize,
-    down: usize,
-    scale: usize,
+    /// Samples from one unit to the next.
+    unit_width: usize,
     last_needed: u32,
     predictor: i32,
+}
+
+/// One block of a unit.
+struct Slot {
+    /// Index into the parts.
+    part: usize,
+    /// Position in the component's plane relative to that of the unit.
+    offset: usize,
+}
+
+/// Decodes the units of one scan.
+pub(super) struct ScanDecoder<'a> {
+    parts: Vec<Part<'a>>,
+    slots: Vec<Slot>,
+    /// Rows of samples of a unit, for each part.
+    unit_heights: [usize; 4],
+    units_across: u32,
+    units_down: u32,
+    /// Zeros, but for the block that is being read.
+    block: Coefficients,
+    machine: Machine,
+}
+
+impl<'a> ScanDecoder<'a> {
+    /// Prepares the tables that the scan at `place` uses.
+    pub(super) fn new(
+        input: &Input<'_>,
+        place: &ScanPlace,
+        tables: &'a mut Tables,
+        transformers: &'a [Option<Transformer>; 4],
+        scales: &[u32; 4],
+        planes: &[Plane],
+    ) -> Result<Self, Error> {
+        let frame = input.frame;
+        for part in place.scan.parts() {
+            tables.make_pairs(part.ac_table);
+            if scales[part.component] < 8 && frame.width * frame.height >= PASSING_PAYS_FROM_PIXELS {
+                tables.make_passing(part.ac_table);
+            }
+        }
+        let tables = &*tables;
+        let alone = place.scan.parts().len() == 1;
+        let (mut parts, mut slots) = (Vec::with_capacity(4), Vec::new());
+        let mut unit_heights = [0; 4];
+        for (index, part) in place.scan.parts().iter().enumerate() {
+            let component = &frame.components()[part.component];
+            let (across, down) = if alone { (1, 1) } else { (component.across as usize, component.down as usize) };
+            let side = scales[part.component] as usize;
+            let stride = planes.get(part.component).map_or(0, |plane| plane.stride);
+            for y in 0..down {
+                slots.extend((0..across).map(|x| Slot { part: index, offset: (y * stride + x) * side }));
+            }
+            unit_heights[index] = down * side;
+            parts.push(Part {
+                dc: tables.dc(part.dc_table)?,
+                ac: tables.ac(part.ac_table)?,
+                transformer: transformers[part.component]
+                    .as_ref()
+                    .ok_or_else(|| Error::damaged("a JPEG component without its quantisation table"))?,
+                plane: part.component,
+                unit_width: across * side,
+                last_needed: last_needed(scales[part.component]),
+                predictor: 0,
+            });
+        }
+        let (units_across, units_down) = match parts.as_slice() {
+            [only] => frame.real_blocks(&frame.components()[only.plane]),
+            _ => frame.units(),
+        };
+        Ok(Self {
+            parts,
+            slots,
+            unit_heights,
+            units_across,
+            units_down,
+            block: [0; 128],
+            machine: Machine::detect(),
+        })
+    }
+
+    /// Units of the whole scan.
+    pub(super) fn units(&self) -> u32 {
+        self.units_across * self.units_down
+    }
+
+    /// Decodes the units of one restart interval, whose bits `data` holds.
+    pub(super) fn interval(
+        &mut self,
+        input: &Input<'_>,
+        units: Range<u32>,
+        data: &[u8],
+        planes: &mut [Plane],
+    ) -> Result<(), Error> {
+        let mut bits = BitReader::new(data);
+        self.parts.iter_mut().for_each(|part| part.predictor = 0);
+        let mut unit = units.start;
+        while unit < units.end {
+            input.stop_if_cancelled()?;
+            let (row, column) = (unit / self.units_across, unit % self.units_across);
+            let count = (self.units_across - column).min(units.end - unit);
+            let mut starts = [0; 4];
+            for ((start, part), height) in starts.iter_mut().zip(&self.parts).zip(self.unit_heights) {
+                let stride = planes.get(part.plane).map_or(0, |plane| plane.stride);
+                *start = row as usize * height * stride + column as usize * part.unit_width;
+            }
+            self.machine.decode_units(self, &mut bits, planes, starts, count)?;
+            if bits.is_broken() {
+                return Err(broken());
+            }
+            unit += count;
+        }
+        Ok(())
+    }
+
+    /// Decodes `count` units of one row; `starts` are the positions of their first samples in the planes of the parts.
+    #[inline(always)]
+    pub(super) fn decode_units(
+        &mut self,
+        bits: &mut BitReader<'_>,
+        planes: &mut [Plane],
+        mut starts: [usize; 4],
+        count: u32,
+    ) -> Result<(), Error> {
+        let Self { parts, slots, block, .. } = self;
+        for _ in 0..count {
+            for slot in slots.iter() {
+                let (Some(part), Some(start)) = (parts.get_mut(slot.part), starts.get(slot.part)) else {
+                    return Err(broken());
+                };
+                let end = read_block(bits, part, block);
+                let Some(plane) = planes.get_mut(part.plane) else { return Err(broken()) };
+                let out = plane.samples.get_mut(start + slot.offset..).unwrap_or_default();
+                match end {
+                    BlockEnd::MeanOnly => part.transformer.mean(block[0], out, plane.stride),
+                    BlockEnd::Detailed => {
+                        let Some(coefficients) = block.first_chunk_mut() else { return Err(broken()) };
+                        part.transformer.block(coefficients, out, plane.stride);
+                        coefficients.fill(0);
+                    }
+                    BlockEnd::Broken => {
+                        block.fill(0);
+                        return Err(broken());
+                    }
+                }
+            }
+            for (start, part) in starts.iter_mut().zip(parts.iter()) {
+                *start += part.unit_width;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Decodes one scan into the planes.
@@ -35,62 +190,33 @@ pub(super) fn decode_scan(
     scales: &[u32; 4],
     planes: &mut [Plane],
 ) -> Result<(), Error> {
-    let frame = input.frame;
-    if frame.width * frame.height >= PASSING_PAYS_FROM_PIXELS {
-        for part in place.scan.parts().iter().filter(|part| scales[part.component] < 8) {
-            tables.make_passing(part.ac_table);
-        }
-    }
-    let alone = place.scan.parts().len() == 1;
-    let mut parts = Vec::with_capacity(4);
-    for part in place.scan.parts() {
-        let component = &frame.components()[part.component];
-        let (across, down) = if alone { (1, 1) } else { (component.across as usize, component.down as usize) };
-        parts.push(Part {
-            dc: tables.dc(part.dc_table)?,
-            ac: tables.ac(part.ac_table)?,
-            transformer: transformers[part.component]
-                .as_ref()
-                .ok_or_else(|| Error::damaged("a JPEG component without its quantisation table"))?,
-            plane: part.component,
-            across,
-            down,
-            scale: scales[part.component] as usize,
-            last_needed: last_needed(scales[part.component]),
-            predictor: 0,
-        });
-    }
-    let (units_across, units_down) = match parts.as_slice() {
-        [only] => frame.real_blocks(&frame.components()[only.plane]),
-        _ => frame.units(),
-    };
-    let mut bits = BitReader::new(input.data(place));
-    let mut restarts = Restarts::new(tables.restart_interval);
-    for row in 0..units_down as usize {
-        input.stop_if_cancelled()?;
-        for column in 0..units_across as usize {
-            if restarts.before_unit(&mut bits)? {
-                parts.iter_mut().for_each(|part| part.predictor = 0);
-            }
-            for part in &mut parts {
-                let plane = &mut planes[part.plane];
-                for y in 0..part.down {
-                    for x in 0..part.across {
-                        let mut block = [0i16; 64];
-                        let dc_only = read_block(&mut bits, part, &mut block)?;
-                        let (top, left) = ((row * part.down + y) * part.scale, (column * part.across + x) * part.scale);
-                        let start = top * plane.stride + left;
-                        let out = plane.samples.get_mut(start..).unwrap_or_default();
-                        part.transformer.block(&block, dc_only, out, plane.stride);
-                    }
-                }
-            }
-        }
-        if bits.is_broken() {
-            return Err(broken());
+    let interval = tables.restart_interval;
+    let mut decoder = ScanDecoder::new(input, place, tables, transformers, scales, planes)?;
+    let units = decoder.units();
+    let step = if interval == 0 { units } else { interval };
+    let mut data = input.data(place);
+    let mut unit = 0;
+    let mut number = 0u8;
+    while unit < units {
+        let end = unit.saturating_add(step).min(units);
+        decoder.interval(input, unit..end, data, planes)?;
+        unit = end;
+        if unit < units {
+            data = behind_restart(data, number)
+                .ok_or_else(|| Error::damaged("a JPEG restart marker is missing"))?;
+            number = number.wrapping_add(1);
         }
     }
     Ok(())
+}
+
+/// What follows the first marker of `data`, if that is restart marker number `expected`.
+fn behind_restart(data: &[u8], expected: u8) -> Option<&[u8]> {
+    let marker = next_marker(data, 0)?;
+    if data.get(marker + 1) != Some(&(0xD0 | (expected & 7))) {
+        return None;
+    }
+    data.get(marker + 2..)
 }
 
 /// The error for entropy-coded data that ends early or makes no sense.
@@ -98,37 +224,25 @@ pub(super) fn broken() -> Error {
     Error::damaged("JPEG picture data is missing or invalid")
 }
 
-/// Reads one block; gives whether nothing but its mean is set.
+/// Where the k-th coefficient in file order is put. Runs that point beyond the block end in the room behind it.
+const PLACES: [u8; 128] = {
+    let mut places = [64; 128];
+    let mut k = 0;
+    while k < 64 {
+        places[k] = POSITION[k];
+        k += 1;
+    }
+    places
+};
+
+/// Reads one block.
 #[inline(always)]
-fn read_block(bits: &mut BitReader<'_>, part: &mut Part<'_>, block: &mut [i16; 64]) -> Result<bool, Error> {
-    let difference = match part.dc.next(bits) {
-        Symbol::Coefficient { value, .. } => i32::from(value),
-        Symbol::Raw(size) => bits.extend(u32::from(size & 15)),
-    };
+fn read_block(bits: &mut BitReader<'_>, part: &mut Part<'_>, block: &mut Coefficients) -> BlockEnd {
+    let (ahead, mut cursor) = bits.block();
+    let Some(difference) = part.dc.difference(ahead, &mut cursor) else { return BlockEnd::Broken };
     part.predictor = part.predictor.wrapping_add(difference);
     block[0] = part.predictor as i16;
-    let mut index = 1u32;
-    let mut dc_only = true;
-    while index <= part.last_needed {
-        let (run, value) = match part.ac.next(bits) {
-            Symbol::Coefficient { run, value } => (run, value),
-            Symbol::Raw(0xF0) => {
-                index += 16;
-                continue;
-            }
-            Symbol::Raw(raw) if raw & 15 == 0 => return Ok(dc_only),
-            Symbol::Raw(raw) => (u32::from(raw >> 4), bits.extend(u32::from(raw & 15)) as i16),
-        };
-        index += run;
-        block[usize::from(POSITION[(index & 127) as usize]) & 63] = value;
-        dc_only = false;
-        index += 1;
-    }
-    if index < 64 {
-        index = part.ac.pass_over(bits, index);
-    }
-    if index > 64 {
-        return Err(broken());
-    }
-    Ok(dc_only)
+    let end = part.ac.coefficients(ahead, &mut cursor, part.last_needed, &PLACES, block);
+    bits.advance(cursor);
+    end
 }

@@ -1,93 +1,220 @@
-//! Bits of an entropy-coded segment: unstuffing, markers, and the knowledge of having read past the end.
+//! Bits of an entropy-coded segment: unstuffed ahead of their use, so that taking them knows neither markers nor ends.
+//!
+//! A stuffed zero behind every 0xFF and a marker that may come at any byte make every refill of a bit reader a question. Here the bytes are
+//! unstuffed some KiB ahead into a small buffer, behind whose last byte zeros follow. Taking bits is then free of branches: load eight
+//! bytes, shift, or. What may still be wrong shows afterwards: who consumed more bits than there were, read zeros that nobody wrote.
+//!
+//! ```text
+//! data ── unstuff ──▶ ahead: [ consumed │ position ─▶ … filled │ zeros ]
+//!                                          └ Cursor: window (64 bits), count
+//! ```
 
-/// Bits that are surely there after [`BitReader::refill`]: more than one Huffman code and its extra bits (16 + 15).
+/// Bytes that are unstuffed ahead, a power of two.
+const AHEAD_BYTES: usize = 4096;
+/// Most bytes that one block takes: 64 symbols of 16 bits of code and 15 of value; rounded up.
+const BLOCK_BYTES: usize = 256;
+/// What a load touches behind its position.
+const LOAD_BYTES: usize = 8;
+/// Most real bytes in the buffer: behind them a whole block of zeros has place.
+const MOST_FILLED: usize = AHEAD_BYTES - 2 * BLOCK_BYTES;
+
+/// Bits that are surely there after [`BitReader::ensure`]: more than one Huffman code and its extra bits (16 + 15).
 const LOW_WATER: u32 = 32;
+
+/// Unstuffed bytes; any position gives a load without a check.
+pub(super) struct Ahead([u8; AHEAD_BYTES + LOAD_BYTES]);
+
+impl Ahead {
+    #[inline(always)]
+    fn load(&self, position: usize) -> u64 {
+        let position = position % AHEAD_BYTES;
+        match self.0[position..position + LOAD_BYTES].first_chunk() {
+            Some(&bytes) => u64::from_be_bytes(bytes),
+            None => 0,
+        }
+    }
+}
+
+/// The place in the bits. Small enough to live in registers: loops take a copy of the reader's and give it back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor {
+    /// The next bits, left-aligned. Below `count` there may be bits of the byte at `position`: OR-ing it in again changes nothing.
+    window: u64,
+    count: u32,
+    position: usize,
+}
+
+impl Cursor {
+    /// Brings the bits in the window to at least 56.
+    #[inline(always)]
+    pub(super) fn refill(&mut self, ahead: &Ahead) {
+        self.window |= ahead.load(self.position) >> (self.count & 63);
+        self.position += ((63 - self.count) >> 3) as usize;
+        self.count |= 56;
+    }
+
+    /// The next `bits` bits (1 to 32), not consumed.
+    #[inline(always)]
+    pub(super) fn peek(&self, bits: u32) -> u32 {
+        (self.window >> ((64 - bits) & 63)) as u32
+    }
+
+    /// Drops as many bits as the low six bits of `bits` say: table entries carry their length there, and need no mask.
+    #[inline(always)]
+    pub(super) fn consume(&mut self, bits: u32) {
+        self.window <<= bits & 63;
+        self.count = self.count.wrapping_sub(bits & 63);
+    }
+
+    /// The value of a coefficient of `size` (0 to 15) whose extra bits begin `skipped` bits on; nothing is consumed.
+    #[inline(always)]
+    pub(super) fn value(&self, skipped: u32, size: u32) -> i32 {
+        let bits = self.window << (skipped & 63);
+        let raw = (bits >> 1 >> ((63 - size) & 63)) as i32;
+        // All ones when the first bit is 0, which means a negative value.
+        let negative = !((bits as i64) >> 63) as i32;
+        raw + (negative & ((-1i32 << (size & 31)) + 1))
+    }
+}
 
 /// Reads bits, most significant first. After the end (or before a marker) it delivers zeros and remembers it.
 pub(super) struct BitReader<'a> {
     data: &'a [u8],
-    position: usize,
-    /// The next bits, left-aligned. Below `count` there may be bits of the byte at `position`: OR-ing it in again changes nothing.
-    window: u64,
-    count: u32,
-    /// Zero bits that were made up; they are always the last of `count`.
-    invented: u32,
-    /// A code was met that stands in no table.
+    /// Position in `data` of what is to be unstuffed next.
+    next: usize,
+    ahead: Ahead,
+    /// Bytes in `ahead` that stand in the data.
+    filled: usize,
+    /// From this position on, a whole block may not be there: [`BitReader::fetch`].
+    low: usize,
+    /// `next` is at a marker or at the end.
+    ended: bool,
+    cursor: Cursor,
+    /// A code was met that stands in no table, or zeros were read that nobody wrote.
     invalid: bool,
 }
 
 impl<'a> BitReader<'a> {
     /// Reads `data`, which must end before the marker that ends the scan.
     pub(super) fn new(data: &'a [u8]) -> Self {
-        Self { data, position: 0, window: 0, count: 0, invented: 0, invalid: false }
+        let mut reader = Self {
+            data,
+            next: 0,
+            ahead: Ahead([0; AHEAD_BYTES + LOAD_BYTES]),
+            filled: 0,
+            low: 0,
+            ended: false,
+            cursor: Cursor { window: 0, count: 0, position: 0 },
+            invalid: false,
+        };
+        reader.fetch();
+        reader
+    }
+
+    /// The unstuffed bytes and the place in them, for a loop that keeps both in registers. What is taken until the next
+    /// [`BitReader::advance`] must not exceed one block.
+    #[inline(always)]
+    pub(super) fn block(&mut self) -> (&Ahead, Cursor) {
+        if self.cursor.position >= self.low {
+            self.fetch();
+        }
+        (&self.ahead, self.cursor)
+    }
+
+    /// Goes on at `cursor`, which came from [`BitReader::block`].
+    #[inline(always)]
+    pub(super) fn advance(&mut self, cursor: Cursor) {
+        self.cursor = cursor;
+    }
+
+    /// Unstuffs more bytes, or notes that there are none.
+    #[cold]
+    #[inline(never)]
+    fn fetch(&mut self) {
+        if self.ended {
+            self.invalid |= self.overrun();
+            self.cursor.position = self.filled;
+            return;
+        }
+        // The cursor may stand up to 8 bytes into the zeros.
+        let from = self.cursor.position.min(self.filled);
+        self.cursor.position -= from;
+        self.ahead.0.copy_within(from..self.filled, 0);
+        self.filled -= from;
+        self.unstuff();
+        self.ahead.0[self.filled..].fill(0);
+        self.low = if self.ended { MOST_FILLED + BLOCK_BYTES } else { self.filled.saturating_sub(BLOCK_BYTES) };
+    }
+
+    fn unstuff(&mut self) {
+        while self.filled < MOST_FILLED {
+            if let (Some(from), Some(to)) = (
+                self.data.get(self.next..).and_then(<[u8]>::first_chunk::<8>),
+                self.ahead.0.get_mut(self.filled..).and_then(<[u8]>::first_chunk_mut::<8>),
+            ) && !has_ff(u64::from_le_bytes(*from))
+            {
+                *to = *from;
+                self.next += 8;
+                self.filled += 8;
+                continue;
+            }
+            // A stuffed byte, a marker (or fill bytes in front of one), or nearly the end.
+            for _ in 0..8 {
+                let (byte, taken) = match (self.data.get(self.next), self.data.get(self.next + 1)) {
+                    (Some(0xFF), Some(0)) => (0xFF, 2),
+                    (Some(0xFF) | None, _) => {
+                        self.ended = true;
+                        return;
+                    }
+                    (Some(&byte), _) => (byte, 1),
+                };
+                self.ahead.0[self.filled] = byte;
+                self.filled += 1;
+                self.next += taken;
+            }
+        }
+    }
+
+    /// Whether more was consumed than was there.
+    fn overrun(&self) -> bool {
+        self.cursor.position * 8 > self.filled * 8 + self.cursor.count as usize
+    }
+
+    /// The place in the bits.
+    #[inline(always)]
+    pub(super) fn cursor(&self) -> &Cursor {
+        &self.cursor
     }
 
     /// Makes sure that at least [`LOW_WATER`] bits are in the window.
     #[inline(always)]
     pub(super) fn ensure(&mut self) {
-        if self.count < LOW_WATER {
-            self.refill();
-        }
-    }
-
-    #[inline(always)]
-    fn refill(&mut self) {
-        if let Some(&eight) = self.data.get(self.position..).and_then(<[u8]>::first_chunk::<8>) {
-            let word = u64::from_be_bytes(eight);
-            if !has_ff(word) {
-                self.window |= word >> self.count;
-                let taken = (63 - self.count) >> 3;
-                self.position += taken as usize;
-                self.count += taken * 8;
-                return;
+        if self.cursor.count < LOW_WATER {
+            if self.cursor.position >= self.low {
+                self.fetch();
             }
-        }
-        self.refill_by_byte();
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refill_by_byte(&mut self) {
-        while self.count <= 56 {
-            let byte = match (self.data.get(self.position), self.data.get(self.position + 1)) {
-                (Some(0xFF), Some(0)) => {
-                    self.position += 2;
-                    0xFF
-                }
-                // A marker, or fill bytes in front of one.
-                (Some(0xFF) | None, _) => {
-                    self.invented += 8;
-                    0
-                }
-                (Some(&byte), _) => {
-                    self.position += 1;
-                    byte
-                }
-            };
-            self.window |= u64::from(byte) << (56 - self.count);
-            self.count += 8;
+            self.cursor.refill(&self.ahead);
         }
     }
 
     /// The next `bits` bits (1 to 31), not consumed. Call [`BitReader::ensure`] before.
     #[inline(always)]
     pub(super) fn peek(&self, bits: u32) -> u32 {
-        (self.window >> (64 - bits)) as u32
+        self.cursor.peek(bits)
     }
 
     /// Drops `bits` bits that [`BitReader::ensure`] has made sure of.
     #[inline(always)]
     pub(super) fn consume(&mut self, bits: u32) {
-        self.window <<= bits;
-        self.count -= bits;
+        self.cursor.consume(bits);
     }
 
     /// Takes one bit.
     #[inline(always)]
     pub(super) fn bit(&mut self) -> bool {
         self.ensure();
-        let bit = self.window >> 63;
-        self.consume(1);
+        let bit = self.cursor.peek(1);
+        self.cursor.consume(1);
         bit != 0
     }
 
@@ -95,18 +222,17 @@ impl<'a> BitReader<'a> {
     #[inline(always)]
     pub(super) fn bits(&mut self, bits: u32) -> u32 {
         self.ensure();
-        let value = (self.window >> 1 >> (63 - bits)) as u32;
-        self.consume(bits);
+        let value = (self.cursor.window >> 1 >> (63 - bits)) as u32;
+        self.cursor.consume(bits);
         value
     }
 
     /// Takes the extra bits of a coefficient of `size` (0 to 15) and gives its value; [`BitReader::ensure`] was called before the code.
     #[inline(always)]
     pub(super) fn extend(&mut self, size: u32) -> i32 {
-        let raw = (self.window >> 1 >> (63 - size)) as i32;
-        self.consume(size);
-        let half = (1 << size) >> 1;
-        if raw < half { raw - (1 << size) + 1 } else { raw }
+        let value = self.cursor.value(0, size);
+        self.cursor.consume(size);
+        value
     }
 
     /// Notes that the bits make no sense.
@@ -117,7 +243,7 @@ impl<'a> BitReader<'a> {
     /// Whether more was consumed than the segment holds, or an impossible code was met.
     #[inline(always)]
     pub(super) fn is_broken(&self) -> bool {
-        self.invented > self.count || self.invalid
+        self.invalid || (self.ended && self.overrun())
     }
 
     /// Goes to the restart marker that ends this interval. `false` when the next marker is another, or none is there.
@@ -125,11 +251,13 @@ impl<'a> BitReader<'a> {
         if self.is_broken() {
             return false;
         }
-        let Some(marker) = next_marker(self.data, self.position) else { return false };
+        let Some(marker) = next_marker(self.data, self.next) else { return false };
         if self.data.get(marker + 1) != Some(&(0xD0 | (expected & 7))) {
             return false;
         }
-        (self.position, self.window, self.count, self.invented) = (marker + 2, 0, 0, 0);
+        (self.next, self.filled, self.ended) = (marker + 2, 0, false);
+        self.cursor = Cursor { window: 0, count: 0, position: 0 };
+        self.fetch();
         true
     }
 }

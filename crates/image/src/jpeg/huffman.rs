@@ -1,26 +1,106 @@
-//! Huffman tables, made for decoding several bits at once.
+//! Huffman tables, made for decoding several symbols at once.
+//!
+//! What a symbol costs is the way from the bits over the table back to the bits: shift, load, shift. So the fewer look-ups the better, and
+//! nothing else may stand on that way. Three tables are made of one DHT segment:
+//!
+//! | table | look-up | gives |
+//! |---|---|---|
+//! | `steps` | [`LOOK_BITS`] | one symbol, with the bits that code and value take together; the value is computed aside |
+//! | `pairs` | [`PAIR_BITS`] | up to two coefficients with their values, and the end of the block behind them |
+//! | `passing` | [`PASS_BITS`] | as many unwanted coefficients as fit, and the end of the block |
+//!
+//! The last two are made when a scan wants them, not before.
 
-use super::bits::BitReader;
+use super::bits::{Ahead, BitReader, Cursor};
 use crate::Error;
 
-/// Bits of the main look-up; 95 % of all symbols of photos have code and extra bits within it.
-const LOOK: u32 = 10;
-/// Bits of the look-up that passes over several unwanted coefficients at once.
-const PASS: u32 = 13;
+/// Bits of the look-up of single symbols; longer codes are rare.
+const LOOK_BITS: u32 = 10;
+/// Bits of the look-up that gives two coefficients.
+const PAIR_BITS: u32 = 11;
+/// Bits of the look-up that passes over several unwanted coefficients.
+const PASS_BITS: u32 = 13;
 /// Longest code in the format.
 const LONGEST: usize = 16;
 
-/// One table. An entry of `fast` is `value << 16 | run << 8 | bits` when code and extra bits fit ([`Symbol`]), else
-/// `symbol << 8 | code length` with value 0, or 0 when even the code does not fit.
+/// One symbol: `run << 15 | code length << 10 | size << 6 | bits of code and value`; 0: no such code.
+#[derive(Debug, Clone, Copy)]
+struct Step(u32);
+
+impl Step {
+    fn new(length: u32, symbol: u8) -> Self {
+        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+        Self(run << 15 | length << 10 | size << 6 | (length + size))
+    }
+
+    fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    fn run(self) -> u32 {
+        self.0 >> 15
+    }
+
+    fn length(self) -> u32 {
+        self.0 >> 10 & 31
+    }
+
+    fn size(self) -> u32 {
+        self.0 >> 6 & 15
+    }
+
+    /// Bits of code and value.
+    fn total(self) -> u32 {
+        self.0 & 63
+    }
+
+    /// Whether it ends the block: no value, and no run of sixteen.
+    fn ends_block(self) -> bool {
+        self.size() == 0 && self.run() < 15
+    }
+}
+
+/// Added to the advance when the block ends. Below 64 the advance counts coefficients.
+const END: u32 = 128;
+/// Set in the index behind a look-up: past the 64th coefficient, or the table cannot tell ([`UNKNOWN`]).
+const BEYOND: u32 = 64;
+/// The advance of an entry that says nothing: single steps are asked for.
+const UNKNOWN: u32 = 64;
+
+/// Up to two coefficients: `value << 48 | value << 32 | place << 21 | place << 16 | advance << 6 | bits`. A second coefficient that is not
+/// there is a zero behind the first, where zeros are anyway.
+#[derive(Clone, Copy)]
+struct Pair(u64);
+
+impl Pair {
+    const NONE: Self = Self((UNKNOWN as u64) << 6);
+}
+
+/// How the coefficients of a block ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BlockEnd {
+    /// No coefficient but the first is set.
+    MeanOnly,
+    /// Some are.
+    Detailed,
+    /// The bits make no sense.
+    Broken,
+}
+
+/// Where the coefficients of a block are put: the 64 by their position, and room for those whose run points beyond.
+pub(super) type Coefficients = [i16; 128];
+
+/// One table.
 pub(super) struct HuffmanTable {
-    fast: Box<[u32; 1 << LOOK]>,
+    steps: Box<[Step; 1 << LOOK_BITS]>,
     /// First code of each length, left-aligned to 16 bits, exclusive upper end.
     ends: [u32; LONGEST + 1],
     /// Index of the first symbol of each length minus its first code.
     starts: [i32; LONGEST + 1],
     symbols: [u8; 256],
-    /// `end-of-block << 15 | coefficients << 4 | bits`; empty until [`HuffmanTable::make_passing`].
-    passing: Vec<u16>,
+    pairs: Option<Box<[Pair; 1 << PAIR_BITS]>>,
+    /// `advance << 6 | bits`.
+    passing: Option<Box<[u16; 1 << PASS_BITS]>>,
 }
 
 /// What one look-up gave.
@@ -32,7 +112,7 @@ pub(super) enum Symbol {
         /// Its value, not 0.
         value: i16,
     },
-    /// The raw symbol; its extra bits are still to be read.
+    /// A symbol without a value: the size is 0.
     Raw(u8),
 }
 
@@ -40,11 +120,12 @@ impl HuffmanTable {
     /// Builds the table from the counts by length and the symbols of a DHT segment.
     pub(super) fn new(counts: &[u8; LONGEST], symbols: &[u8]) -> Result<Self, Error> {
         let mut table = Self {
-            fast: Box::new([0; 1 << LOOK]),
+            steps: Box::new([Step(0); 1 << LOOK_BITS]),
             ends: [0; LONGEST + 1],
             starts: [0; LONGEST + 1],
             symbols: [0; 256],
-            passing: Vec::new(),
+            pairs: None,
+            passing: None,
         };
         table
             .symbols
@@ -59,8 +140,10 @@ impl HuffmanTable {
             }
             table.starts[length] = index as i32 - code as i32;
             for _ in 0..count {
-                if length as u32 <= LOOK {
-                    table.fill_fast(code, length as u32, table.symbols[index & 255]);
+                if let Some(spare) = LOOK_BITS.checked_sub(length as u32) {
+                    let step = Step::new(length as u32, table.symbols[index & 255]);
+                    let first = (code << spare) as usize;
+                    table.steps[first..first + (1 << spare)].fill(step);
                 }
                 code += 1;
                 index += 1;
@@ -74,148 +157,243 @@ impl HuffmanTable {
         Ok(table)
     }
 
-    fn fill_fast(&mut self, code: u32, length: u32, symbol: u8) {
-        let spare = LOOK - length;
-        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        for tail in 0..1u32 << spare {
-            let entry = if size > 0 && size <= spare {
-                let raw = (tail >> (spare - size)) as i32;
-                let value = if raw < 1 << (size - 1) { raw - (1 << size) + 1 } else { raw };
-                (value as u32) << 16 | run << 8 | (length + size)
-            } else {
-                u32::from(symbol) << 8 | length
-            };
-            self.fast[(code << spare | tail) as usize & ((1 << LOOK) - 1)] = entry;
-        }
+    /// The next symbol; the cursor holds 16 bits at least.
+    #[inline(always)]
+    fn step(&self, cursor: &Cursor) -> Step {
+        let step = self.steps[cursor.peek(LOOK_BITS) as usize % (1 << LOOK_BITS)];
+        if step.is_none() { self.long_step(cursor.peek(16)) } else { step }
     }
 
-    /// The next AC symbol. [`BitReader::ensure`] is called here. A code that is not in the table gives symbol 0 (an end of
+    /// The symbol of a code that is longer than the look-up; none when there is no such code.
+    #[cold]
+    #[inline(never)]
+    fn long_step(&self, bits: u32) -> Step {
+        for length in LOOK_BITS as usize + 1..=LONGEST {
+            if bits < self.ends[length] {
+                let index = self.starts[length] + (bits >> (LONGEST - length)) as i32;
+                return Step::new(length as u32, self.symbols[index as usize & 255]);
+            }
+        }
+        Step(0)
+    }
+
+    /// The next symbol. [`BitReader::ensure`] is called here. A code that is not in the table gives symbol 0 (an end of
     /// block) and is remembered by the reader.
     #[inline(always)]
     pub(super) fn next(&self, bits: &mut BitReader<'_>) -> Symbol {
         bits.ensure();
-        let entry = self.fast[bits.peek(LOOK) as usize & ((1 << LOOK) - 1)];
-        let value = (entry >> 16) as i16;
-        if value != 0 {
-            bits.consume(entry & 0xFF);
-            return Symbol::Coefficient { run: entry >> 8 & 15, value };
+        let step = self.step(bits.cursor());
+        if step.is_none() {
+            bits.mark_invalid();
+            bits.consume(16);
+            return Symbol::Raw(0);
         }
-        Symbol::Raw(self.raw(entry, bits))
+        let value = bits.cursor().value(step.length(), step.size());
+        bits.consume(step.total());
+        if step.size() == 0 {
+            return Symbol::Raw((step.run() << 4) as u8);
+        }
+        Symbol::Coefficient { run: step.run(), value: value as i16 }
     }
 
+    /// The difference of a mean. `None`: there is no such code. The cursor is refilled.
     #[inline(always)]
-    fn raw(&self, entry: u32, bits: &mut BitReader<'_>) -> u8 {
-        if entry != 0 {
-            bits.consume(entry & 0xFF);
-            return (entry >> 8) as u8;
+    pub(super) fn difference(&self, ahead: &Ahead, cursor: &mut Cursor) -> Option<i32> {
+        cursor.refill(ahead);
+        let step = self.step(cursor);
+        if step.is_none() {
+            return None;
         }
-        self.long_code(bits)
+        let value = cursor.value(step.length(), step.size());
+        cursor.consume(step.total());
+        Some(value)
     }
 
-    /// The symbol of a code that is longer than the look-up.
-    #[cold]
-    #[inline(never)]
-    fn long_code(&self, bits: &mut BitReader<'_>) -> u8 {
-        let code = bits.peek(16);
-        for length in LOOK as usize + 1..=LONGEST {
-            if code < self.ends[length] {
-                bits.consume(length as u32);
-                let index = self.starts[length] + (code >> (LONGEST - length)) as i32;
-                return self.symbols[index as usize & 255];
-            }
-        }
-        bits.mark_invalid();
-        bits.consume(16);
-        0
-    }
-
-    /// Prepares [`HuffmanTable::pass_over`].
-    pub(super) fn make_passing(&mut self) {
-        if !self.passing.is_empty() {
+    /// Prepares [`HuffmanTable::coefficients`].
+    pub(super) fn make_pairs(&mut self) {
+        if self.pairs.is_some() {
             return;
         }
-        let mut passing = vec![0u16; 1 << PASS];
+        let mut pairs = Box::new([Pair::NONE; 1 << PAIR_BITS]);
+        for (prefix, slot) in pairs.iter_mut().enumerate() {
+            *slot = self.pair(prefix as u32);
+        }
+        self.pairs = Some(pairs);
+    }
+
+    /// The step that begins `used` bits into `prefix`, a number of `width` bits, and its value, if all of it is there.
+    fn step_within(&self, prefix: u32, width: u32, used: u32) -> Option<(Step, i16)> {
+        let bits = prefix << (32 - width) << used;
+        let step = self.steps[(bits >> (32 - LOOK_BITS)) as usize % (1 << LOOK_BITS)];
+        if step.is_none() || used + step.total() > width {
+            return None;
+        }
+        let raw = (bits << step.length() >> 1 >> (31 - step.size())) as i32;
+        let value = if raw < (1 << step.size()) >> 1 { raw - (1 << step.size()) + 1 } else { raw };
+        Some((step, value as i16))
+    }
+
+    fn pair(&self, prefix: u32) -> Pair {
+        let (mut used, mut advance) = (0u32, 0u32);
+        let (mut places, mut values) = ([0u32; 2], [0i16; 2]);
+        let mut found = 0;
+        while let Some((step, value)) = self.step_within(prefix, PAIR_BITS, used) {
+            if step.ends_block() {
+                used += step.total();
+                advance += END;
+                break;
+            }
+            if found == 2 {
+                break;
+            }
+            used += step.total();
+            places[found] = advance + step.run();
+            values[found] = value;
+            advance += step.run() + 1;
+            found += 1;
+        }
+        if used == 0 {
+            return Pair::NONE;
+        }
+        if found < 2 {
+            places[1] = places[0] + 1;
+        }
+        let word = |value: i16| u64::from(value as u16);
+        Pair(
+            word(values[1]) << 48
+                | word(values[0]) << 32
+                | u64::from(places[1]) << 21
+                | u64::from(places[0]) << 16
+                | u64::from(advance) << 6
+                | u64::from(used),
+        )
+    }
+
+    /// Prepares [`HuffmanTable::coefficients`] to pass over what is not needed, several coefficients at a time.
+    pub(super) fn make_passing(&mut self) {
+        if self.passing.is_some() {
+            return;
+        }
+        let mut passing = Box::new([0u16; 1 << PASS_BITS]);
         for (prefix, slot) in passing.iter_mut().enumerate() {
-            let (mut used, mut coefficients, mut end) = (0u32, 0u32, false);
-            while !end {
-                let left = PASS - used;
-                let window = (prefix as u32) << used & ((1 << PASS) - 1);
-                // Left-aligned to the look-up; bits below are unknown, so a code must fit into what is left.
-                let entry = self.fast[(window >> (PASS - LOOK)) as usize];
-                let value = (entry >> 16) as i16;
-                let (need, symbol) = if value != 0 {
-                    (entry & 0xFF, (entry >> 8 & 15) + 1)
-                } else if entry == 0 {
+            let (mut used, mut advance) = (0u32, 0u32);
+            while let Some((step, _)) = self.step_within(prefix as u32, PASS_BITS, used) {
+                let ends = step.ends_block();
+                if !ends && advance + step.run() + 1 > 63 {
                     break;
-                } else {
-                    let raw = entry >> 8;
-                    match (raw >> 4, raw & 15) {
-                        (15, 0) => (entry & 0xFF, 16),
-                        (0, 0) => {
-                            end = true;
-                            (entry & 0xFF, 0)
+                }
+                used += step.total();
+                advance += if ends { END } else { step.run() + 1 };
+                if ends {
+                    break;
+                }
+            }
+            *slot = if used == 0 { (UNKNOWN as u16) << 6 } else { (advance as u16) << 6 | used as u16 };
+        }
+        self.passing = Some(passing);
+    }
+
+    /// Reads the coefficients of a block behind its mean up to number `last_needed` (in file order), puts them where `places` says, and
+    /// passes over the others. [`HuffmanTable::make_pairs`] was called.
+    #[inline(always)]
+    pub(super) fn coefficients(
+        &self,
+        ahead: &Ahead,
+        cursor: &mut Cursor,
+        last_needed: u32,
+        places: &[u8; 128],
+        block: &mut Coefficients,
+    ) -> BlockEnd {
+        let Some(pairs) = &self.pairs else { return BlockEnd::Broken };
+        let mut index = 1u32;
+        while index <= last_needed {
+            cursor.refill(ahead);
+            let Pair(pair) = pairs[cursor.peek(PAIR_BITS) as usize % (1 << PAIR_BITS)];
+            let after = index + (pair as u32 >> 6 & 0xFF);
+            if after & BEYOND != 0 {
+                let step = self.step(cursor);
+                if step.is_none() {
+                    return BlockEnd::Broken;
+                }
+                let value = cursor.value(step.length(), step.size());
+                cursor.consume(step.total());
+                if step.ends_block() {
+                    return end(index);
+                }
+                index += step.run();
+                put(block, places, index, value as i16);
+                index += 1;
+                if index > 63 {
+                    return if index == 64 { BlockEnd::Detailed } else { BlockEnd::Broken };
+                }
+                continue;
+            }
+            put(block, places, index + (pair as u32 >> 16 & 31), (pair >> 32) as i16);
+            put(block, places, index + (pair as u32 >> 21 & 63), (pair >> 48) as i16);
+            cursor.consume(pair as u32);
+            index = after;
+        }
+        if index >= END {
+            return end(index & 63);
+        }
+        self.pass_over(ahead, cursor, index)
+    }
+
+    /// Passes over the coefficients from `index` to the end of the block.
+    #[inline(always)]
+    fn pass_over(&self, ahead: &Ahead, cursor: &mut Cursor, mut index: u32) -> BlockEnd {
+        let first = index;
+        if let Some(passing) = &self.passing {
+            loop {
+                cursor.refill(ahead);
+                // Four look-ups of 13 bits are in a window of 56.
+                for _ in 0..4 {
+                    let entry = u32::from(passing[cursor.peek(PASS_BITS) as usize % (1 << PASS_BITS)]);
+                    let after = index + (entry >> 6);
+                    if after >= BEYOND {
+                        if after & BEYOND == 0 {
+                            cursor.consume(entry);
+                            return end(first);
                         }
-                        (run, size) => ((entry & 0xFF) + size, run + 1),
+                        cursor.refill(ahead);
+                        let step = self.step(cursor);
+                        cursor.consume(step.total());
+                        if step.ends_block() {
+                            return if step.is_none() { BlockEnd::Broken } else { end(first) };
+                        }
+                        index += step.run() + 1;
+                        if index > 63 {
+                            return if index == 64 { BlockEnd::Detailed } else { BlockEnd::Broken };
+                        }
+                        break;
                     }
-                };
-                if need > left {
-                    end = false;
-                    break;
-                }
-                used += need;
-                coefficients += symbol;
-            }
-            *slot = u16::from(end) << 15 | (coefficients as u16) << 4 | used as u16;
-        }
-        self.passing = passing;
-    }
-
-    /// Passes over the coefficients from `index` to the end of the block; gives the index after the last.
-    #[inline(always)]
-    pub(super) fn pass_over(&self, bits: &mut BitReader<'_>, mut index: u32) -> u32 {
-        let Some(passing) = self.passing.first_chunk::<{ 1 << PASS }>() else { return self.pass_slowly(bits, index) };
-        while index < 64 {
-            bits.ensure();
-            let entry = u32::from(passing[bits.peek(PASS) as usize & ((1 << PASS) - 1)]);
-            let after = index + (entry >> 4 & 0x7FF);
-            // At 64 the block ends without a mark, and what follows belongs to the next: only single steps are sure.
-            if entry & 15 != 0 && after < 64 {
-                bits.consume(entry & 15);
-                index = after;
-                if entry >> 15 != 0 {
-                    return index;
-                }
-            } else {
-                match self.step(bits, index) {
-                    Some(next) => index = next,
-                    None => return index,
+                    cursor.consume(entry);
+                    index = after;
                 }
             }
         }
-        index
-    }
-
-    fn pass_slowly(&self, bits: &mut BitReader<'_>, mut index: u32) -> u32 {
-        while index < 64 {
-            match self.step(bits, index) {
-                Some(next) => index = next,
-                None => return index,
+        loop {
+            cursor.refill(ahead);
+            let step = self.step(cursor);
+            cursor.consume(step.total());
+            if step.ends_block() {
+                return if step.is_none() { BlockEnd::Broken } else { end(first) };
             }
-        }
-        index
-    }
-
-    /// Passes over one symbol; `None` at the end of the block.
-    #[inline(always)]
-    fn step(&self, bits: &mut BitReader<'_>, index: u32) -> Option<u32> {
-        match self.next(bits) {
-            Symbol::Coefficient { run, .. } => Some(index + run + 1),
-            Symbol::Raw(0xF0) => Some(index + 16),
-            Symbol::Raw(raw) if raw & 15 == 0 => None,
-            Symbol::Raw(raw) => {
-                bits.consume(u32::from(raw & 15));
-                Some(index + u32::from(raw >> 4) + 1)
+            index += step.run() + 1;
+            if index > 63 {
+                return if index == 64 { BlockEnd::Detailed } else { BlockEnd::Broken };
             }
         }
     }
+}
+
+#[inline(always)]
+fn put(block: &mut Coefficients, places: &[u8; 128], index: u32, value: i16) {
+    block[usize::from(places[index as usize % 128]) % 128] = value;
+}
+
+/// The end of a block whose needed coefficients end before `index`.
+#[inline(always)]
+fn end(index: u32) -> BlockEnd {
+    if index == 1 { BlockEnd::MeanOnly } else { BlockEnd::Detailed }
 }

@@ -99,17 +99,24 @@ impl Transformer {
         Self { scale, factors, cosines }
     }
 
+    /// Writes scale × scale samples of one value to `out`: those of a block that has nothing but a mean.
+    #[inline(always)]
+    pub(super) fn mean(&self, mean: i16, out: &mut [u8], stride: usize) {
+        let value = to_sample(f32::from(mean) * self.factors[0] + 128.0);
+        match self.scale {
+            1 => fill::<1>(value, out, stride),
+            2 => fill::<2>(value, out, stride),
+            3 => fill::<3>(value, out, stride),
+            4 => fill::<4>(value, out, stride),
+            5 => fill::<5>(value, out, stride),
+            6 => fill::<6>(value, out, stride),
+            _ => fill::<8>(value, out, stride),
+        }
+    }
+
     /// Writes scale × scale samples to `out`, whose rows are `stride` apart.
     #[inline(always)]
-    pub(super) fn block(&self, block: &[i16; 64], dc_only: bool, out: &mut [u8], stride: usize) {
-        if dc_only {
-            let value = to_sample(f32::from(block[0]) * self.factors[0] + 128.0);
-            let side = self.scale as usize;
-            for row in out.chunks_mut(stride).take(side) {
-                row[..side].fill(value);
-            }
-            return;
-        }
+    pub(super) fn block(&self, block: &[i16; 64], out: &mut [u8], stride: usize) {
         match self.scale {
             1 => out[0] = to_sample(f32::from(block[0]) * self.factors[0] + 128.0),
             2 => self.sized::<2, 4>(block, out, stride),
@@ -139,12 +146,26 @@ impl Transformer {
             }
         }
         let down = pass::<N, L>(&turned, &self.cosines);
-        for (row, samples) in out.chunks_mut(stride).zip(&down) {
+        for (y, samples) in down.iter().enumerate() {
             let mut bytes = [0u8; L];
             for lane in 0..L {
                 bytes[lane] = to_sample(samples[lane] + 128.0);
             }
-            row[..N].copy_from_slice(&bytes[..N]);
+            if let (Some(row), Some(bytes)) =
+                (out.get_mut(y * stride..).and_then(<[u8]>::first_chunk_mut::<N>), bytes.first_chunk::<N>())
+            {
+                *row = *bytes;
+            }
+        }
+    }
+}
+
+/// Writes `N` × `N` samples of one value.
+#[inline(always)]
+fn fill<const N: usize>(value: u8, out: &mut [u8], stride: usize) {
+    for y in 0..N {
+        if let Some(row) = out.get_mut(y * stride..).and_then(<[u8]>::first_chunk_mut::<N>) {
+            row.fill(value);
         }
     }
 }
@@ -229,7 +250,7 @@ mod tests {
                     *value = (seed >> 16) as i16 % 100;
                 }
                 let mut out = [0u8; 64];
-                Transformer::new(scale, &[1; 64]).block(&block, false, &mut out, 8);
+                Transformer::new(scale, &[1; 64]).block(&block, &mut out, 8);
                 for (i, expected) in slow(&block, scale as usize).into_iter().enumerate() {
                     let got = out[i / scale as usize * 8 + i % scale as usize];
                     assert!((f64::from(got) - expected).abs() < 0.51, "scale {scale}, sample {i}: {got} {expected}");
@@ -243,9 +264,14 @@ mod tests {
         for scale in SCALES {
             let mut block = [0i16; 64];
             block[0] = 8 * (200 - 128);
-            for dc_only in [false, true] {
+            for mean_only in [false, true] {
                 let mut out = [0u8; 64];
-                Transformer::new(scale, &[1; 64]).block(&block, dc_only, &mut out, 8);
+                let transformer = Transformer::new(scale, &[1; 64]);
+                if mean_only {
+                    transformer.mean(block[0], &mut out, 8);
+                } else {
+                    transformer.block(&block, &mut out, 8);
+                }
                 for row in out.chunks(8).take(scale as usize) {
                     assert!(row[..scale as usize].iter().all(|&sample| sample == 200), "{scale} {row:?}");
                 }

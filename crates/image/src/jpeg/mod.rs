@@ -29,6 +29,7 @@ mod plane;
 mod progressive;
 mod scan;
 mod segments;
+mod simd;
 mod tables;
 
 pub(crate) use decode::{Job, decode};

@@ -67,7 +67,12 @@ impl Store {
                 }
                 let dc_only = self.nonzero.get(index).is_none_or(|&set| set & !1 == 0);
                 let start = row * self.scale * plane.stride + column * self.scale;
-                transformer.block(&block, dc_only, plane.samples.get_mut(start..).unwrap_or_default(), plane.stride);
+                let out = plane.samples.get_mut(start..).unwrap_or_default();
+                if dc_only {
+                    transformer.mean(block[0], out, plane.stride);
+                } else {
+                    transformer.block(&block, out, plane.stride);
+                }
             }
         }
         Ok(())

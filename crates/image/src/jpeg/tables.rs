@@ -73,6 +73,13 @@ impl Tables {
         self.ac[index & 3].as_ref().ok_or_else(|| Error::damaged("a JPEG scan without its Huffman table"))
     }
 
+    /// Prepares a table for reading two coefficients at once.
+    pub(super) fn make_pairs(&mut self, index: usize) {
+        if let Some(table) = &mut self.ac[index & 3] {
+            table.make_pairs();
+        }
+    }
+
     /// Prepares a table for passing over coefficients.
     pub(super) fn make_passing(&mut self, index: usize) {
         if let Some(table) = &mut self.ac[index & 3] {
