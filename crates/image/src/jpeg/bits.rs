@@ -40,6 +40,7 @@ impl Ahead {
 pub(super) struct Cursor {
     /// The next bits, left-aligned. Below `count` there may be bits of the byte at `position`: OR-ing it in again changes nothing.
     window: u64,
+    /// Bits in the window; only the low six bits of it count, the others are whatever table entries carry above their length.
     count: u32,
     position: usize,
 }
@@ -49,7 +50,7 @@ impl Cursor {
     #[inline(always)]
     pub(super) fn refill(&mut self, ahead: &Ahead) {
         self.window |= ahead.load(self.position) >> (self.count & 63);
-        self.position += ((63 - self.count) >> 3) as usize;
+        self.position += ((!self.count & 63) >> 3) as usize;
         self.count |= 56;
     }
 
@@ -62,8 +63,14 @@ impl Cursor {
     /// Drops as many bits as the low six bits of `bits` say: table entries carry their length there, and need no mask.
     #[inline(always)]
     pub(super) fn consume(&mut self, bits: u32) {
-        self.window <<= bits & 63;
-        self.count = self.count.wrapping_sub(bits & 63);
+        self.window = self.window.wrapping_shl(bits);
+        self.count = self.count.wrapping_sub(bits);
+    }
+
+    /// Bits in the window.
+    #[inline(always)]
+    fn count(&self) -> u32 {
+        self.count & 63
     }
 
     /// The value of a coefficient of `size` (0 to 15) whose extra bits begin `skipped` bits on; nothing is consumed.
@@ -177,7 +184,7 @@ impl<'a> BitReader<'a> {
 
     /// Whether more was consumed than was there.
     fn overrun(&self) -> bool {
-        self.cursor.position * 8 > self.filled * 8 + self.cursor.count as usize
+        self.cursor.position * 8 > self.filled * 8 + self.cursor.count() as usize
     }
 
     /// The place in the bits.
@@ -189,7 +196,7 @@ impl<'a> BitReader<'a> {
     /// Makes sure that at least [`LOW_WATER`] bits are in the window.
     #[inline(always)]
     pub(super) fn ensure(&mut self) {
-        if self.cursor.count < LOW_WATER {
+        if self.cursor.count() < LOW_WATER {
             if self.cursor.position >= self.low {
                 self.fetch();
             }
