@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::bits::{BitReader, next_marker};
 use super::decode::Input;
 use super::huffman::{BlockEnd, Coefficients, HuffmanTable};
-use super::idct::{POSITION, Transformer, last_needed};
+use super::idct::{Lanes, POSITION, Transformer, last_needed};
 use super::plane::Plane;
 use super::scan::ScanPlace;
 use super::simd::Machine;
@@ -97,15 +97,7 @@ impl<'a> ScanDecoder<'a> {
             [only] => frame.real_blocks(&frame.components()[only.plane]),
             _ => frame.units(),
         };
-        Ok(Self {
-            parts,
-            slots,
-            unit_heights,
-            units_across,
-            units_down,
-            block: [0; 128],
-            machine: Machine::detect(),
-        })
+        Ok(Self { parts, slots, unit_heights, units_across, units_down, block: [0; 128], machine: Machine::detect() })
     }
 
     /// Units of the whole scan.
@@ -142,9 +134,10 @@ impl<'a> ScanDecoder<'a> {
         Ok(())
     }
 
-    /// Decodes `count` units of one row; `starts` are the positions of their first samples in the planes of the parts.
+    /// Decodes `count` units of one row; `starts` are the positions of their first samples in the planes of the parts. `F` and
+    /// `E` are lanes of the machine.
     #[inline(always)]
-    pub(super) fn decode_units(
+    pub(super) fn decode_units<F: Lanes<4>, E: Lanes<8>>(
         &mut self,
         bits: &mut BitReader<'_>,
         planes: &mut [Plane],
@@ -164,7 +157,7 @@ impl<'a> ScanDecoder<'a> {
                     BlockEnd::MeanOnly => part.transformer.mean(block[0], out, plane.stride),
                     BlockEnd::Detailed => {
                         let Some(coefficients) = block.first_chunk_mut() else { return Err(broken()) };
-                        part.transformer.block(coefficients, out, plane.stride);
+                        part.transformer.block::<F, E>(coefficients, out, plane.stride);
                         coefficients.fill(0);
                     }
                     BlockEnd::Broken => {
@@ -202,8 +195,7 @@ pub(super) fn decode_scan(
         decoder.interval(input, unit..end, data, planes)?;
         unit = end;
         if unit < units {
-            data = behind_restart(data, number)
-                .ok_or_else(|| Error::damaged("a JPEG restart marker is missing"))?;
+            data = behind_restart(data, number).ok_or_else(|| Error::damaged("a JPEG restart marker is missing"))?;
             number = number.wrapping_add(1);
         }
     }

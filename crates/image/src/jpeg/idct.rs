@@ -1,12 +1,12 @@
 //! The inverse cosine transform at eight sizes: an 8 × 8 block of coefficients becomes N × N samples.
 //!
 //! Only the lowest N × N coefficients count ("truncated" transform), which is a little better than what libjpeg does at the same scale.
-//! All arithmetic is on arrays of floats in fixed order, so that the compiler vectorises it and every machine gives the same samples.
+//! All arithmetic is on floats in a fixed order, never fused, in lanes of whatever width ([`Lanes`]): every machine gives the same samples.
 
 use std::f64::consts::PI;
 
 /// The sizes that are offered, as eighths of the stored size.
-pub(crate) const SCALES: [u32; 7] = [1, 2, 3, 4, 5, 6, 8];
+pub(crate) const SCALES: [u32; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
 /// Position in a block of the k-th coefficient in file order. Blocks are kept **transposed** (column by column): one transposition less per
 /// block. The entries above 63 catch runs that point beyond the block.
@@ -74,8 +74,10 @@ pub(super) const fn needed_set(scale: u32) -> u64 {
 /// Everything a transform of one size with one quantisation table needs.
 pub(super) struct Transformer {
     scale: u32,
+    /// What one unit of the mean is in samples.
+    mean: f32,
     /// Dequantisation with the constant factors of the transform, in the order of the block.
-    factors: [f32; 64],
+    factors: [[f32; 8]; 8],
     /// `cosines[u][x]`.
     cosines: [[f32; 8]; 8],
 }
@@ -83,12 +85,16 @@ pub(super) struct Transformer {
 impl Transformer {
     /// `quantisers` in file order.
     pub(super) fn new(scale: u32, quantisers: &[u16; 64]) -> Self {
-        let weight = |frequency: u8| if frequency == 0 { (1.0f64 / 8.0).sqrt() } else { 0.5 };
-        let mut factors = [0f32; 64];
+        let weight = |frequency: u8| match (scale, frequency) {
+            (8, _) => eight_weight(frequency) / 8.0f64.sqrt(),
+            (_, 0) => (1.0f64 / 8.0).sqrt(),
+            _ => 0.5,
+        };
+        let mut factors = [[0f32; 8]; 8];
         for (k, &quantiser) in quantisers.iter().enumerate() {
-            let position = POSITION[k];
-            factors[usize::from(position)] =
-                (f64::from(quantiser) * weight(position / 8) * weight(position % 8)) as f32;
+            let (column, row) = (POSITION[k] / 8, POSITION[k] % 8);
+            factors[usize::from(column)][usize::from(row)] =
+                (f64::from(quantiser) * weight(column) * weight(row)) as f32;
         }
         let mut cosines = [[0f32; 8]; 8];
         for (u, row) in cosines.iter_mut().enumerate() {
@@ -96,13 +102,13 @@ impl Transformer {
                 *cosine = ((2 * x + 1) as f64 * u as f64 * PI / (2.0 * f64::from(scale))).cos() as f32;
             }
         }
-        Self { scale, factors, cosines }
+        Self { scale, mean: factors[0][0], factors, cosines }
     }
 
     /// Writes scale × scale samples of one value to `out`: those of a block that has nothing but a mean.
     #[inline(always)]
     pub(super) fn mean(&self, mean: i16, out: &mut [u8], stride: usize) {
-        let value = to_sample(f32::from(mean) * self.factors[0] + 128.0);
+        let value = to_sample(f32::from(mean) * self.mean + MIDDLE);
         match self.scale {
             1 => fill::<1>(value, out, stride),
             2 => fill::<2>(value, out, stride),
@@ -110,54 +116,137 @@ impl Transformer {
             4 => fill::<4>(value, out, stride),
             5 => fill::<5>(value, out, stride),
             6 => fill::<6>(value, out, stride),
+            7 => fill::<7>(value, out, stride),
             _ => fill::<8>(value, out, stride),
         }
     }
 
-    /// Writes scale × scale samples to `out`, whose rows are `stride` apart.
+    /// Writes scale × scale samples to `out`, whose rows are `stride` apart. `F` and `E` are four and eight lanes as the machine has them.
     #[inline(always)]
-    pub(super) fn block(&self, block: &[i16; 64], out: &mut [u8], stride: usize) {
+    pub(super) fn block<F: Lanes<4>, E: Lanes<8>>(&self, block: &[i16; 64], out: &mut [u8], stride: usize) {
         match self.scale {
-            1 => out[0] = to_sample(f32::from(block[0]) * self.factors[0] + 128.0),
-            2 => self.sized::<2, 4>(block, out, stride),
-            3 => self.sized::<3, 4>(block, out, stride),
-            4 => self.sized::<4, 4>(block, out, stride),
-            5 => self.sized::<5, 8>(block, out, stride),
-            6 => self.sized::<6, 8>(block, out, stride),
-            _ => self.sized::<8, 8>(block, out, stride),
+            1 => {
+                if let Some(out) = out.first_mut() {
+                    *out = to_sample(f32::from(block[0]) * self.mean + MIDDLE);
+                }
+            }
+            2 => self.two(block, out, stride),
+            3 => self.sized::<F, 3, 4>(block, out, stride),
+            4 => self.sized::<F, 4, 4>(block, out, stride),
+            5 => self.sized::<E, 5, 8>(block, out, stride),
+            6 => self.sized::<E, 6, 8>(block, out, stride),
+            7 => self.sized::<E, 7, 8>(block, out, stride),
+            _ => self.sized::<E, 8, 8>(block, out, stride),
         }
     }
 
-    /// `N` samples a side, computed in lanes of `L` ≥ N.
+    /// 2 × 2 samples: sums and differences of four coefficients.
     #[inline(always)]
-    fn sized<const N: usize, const L: usize>(&self, block: &[i16; 64], out: &mut [u8], stride: usize) {
-        // The block is transposed: row u holds the vertical frequencies of column u.
-        let mut input = [[0f32; L]; N];
-        for u in 0..N {
-            for lane in 0..L {
-                input[u][lane] = f32::from(block[u * 8 + lane]) * self.factors[u * 8 + lane];
-            }
-        }
-        let across = pass::<N, L>(&input, &self.cosines);
-        let mut turned = [[0f32; L]; N];
-        for v in 0..N {
-            for x in 0..N {
-                turned[v][x] = across[x][v];
-            }
-        }
-        let down = pass::<N, L>(&turned, &self.cosines);
-        for (y, samples) in down.iter().enumerate() {
-            let mut bytes = [0u8; L];
-            for lane in 0..L {
-                bytes[lane] = to_sample(samples[lane] + 128.0);
-            }
-            if let (Some(row), Some(bytes)) =
-                (out.get_mut(y * stride..).and_then(<[u8]>::first_chunk_mut::<N>), bytes.first_chunk::<N>())
-            {
-                *row = *bytes;
+    fn two(&self, block: &[i16; 64], out: &mut [u8], stride: usize) {
+        let at = |u: usize, v: usize| f32::from(block[u * 8 + v]) * self.factors[u][v];
+        let cosine = self.cosines[1][0];
+        let (mean, down) = (at(0, 0) + MIDDLE, at(0, 1) * cosine);
+        let (across, both) = (at(1, 0) * cosine, at(1, 1) * cosine * cosine);
+        let rows = [
+            [(mean + down) + (across + both), (mean + down) - (across + both)],
+            [(mean - down) + (across - both), (mean - down) - (across - both)],
+        ];
+        for (y, row) in rows.into_iter().enumerate() {
+            if let Some(out) = out.get_mut(y * stride..).and_then(<[u8]>::first_chunk_mut::<2>) {
+                *out = row.map(to_sample);
             }
         }
     }
+
+    /// `N` samples a side, computed in `W` ≥ `N` lanes.
+    #[inline(always)]
+    fn sized<L: Lanes<W>, const N: usize, const W: usize>(&self, block: &[i16; 64], out: &mut [u8], stride: usize) {
+        // The block is transposed: row u holds the vertical frequencies of column u.
+        let mut input = [L::splat(0.0); W];
+        for ((lanes, coefficients), factors) in
+            input.iter_mut().zip(block.as_chunks::<8>().0).zip(&self.factors).take(N)
+        {
+            *lanes = L::scaled(coefficients, factors);
+        }
+        input[0] = input[0].add(L::first(MIDDLE));
+        let across = self.pass::<L, N, W>(input);
+        let down = self.pass::<L, N, W>(L::transpose(across));
+        for (y, samples) in L::samples(down).iter().take(N).enumerate() {
+            if let (Some(row), Some(samples)) =
+                (out.get_mut(y * stride..).and_then(<[u8]>::first_chunk_mut::<N>), samples.first_chunk::<N>())
+            {
+                *row = *samples;
+            }
+        }
+    }
+
+    /// One dimension: `out[x] = Σ cos(u, x) · input[u]`, using the symmetry of even and odd frequencies.
+    #[inline(always)]
+    fn pass<L: Lanes<W>, const N: usize, const W: usize>(&self, input: [L; W]) -> [L; W] {
+        if N == 8 {
+            return eight(input);
+        }
+        let mut out = [L::splat(0.0); W];
+        for x in 0..N.div_ceil(2) {
+            let (mut even, mut odd) = (input[0], L::splat(0.0));
+            for u in 1..N {
+                let term = input[u].mul(L::splat(self.cosines[u][x]));
+                if u == 1 {
+                    odd = term;
+                } else if u % 2 == 0 {
+                    even = even.add(term);
+                } else {
+                    odd = odd.add(term);
+                }
+            }
+            let mirrored = N - 1 - x;
+            out[x] = if mirrored == x { even } else { even.add(odd) };
+            out[mirrored] = if mirrored == x { even } else { even.sub(odd) };
+        }
+        out
+    }
+}
+
+/// What is added to all samples: they are stored around zero.
+const MIDDLE: f32 = 128.0;
+
+/// The factor that the eight-point transform ([`eight`]) expects with each frequency: √2 · cos(frequency · π/16), and 1 for the mean.
+fn eight_weight(frequency: u8) -> f64 {
+    if frequency == 0 { 1.0 } else { (f64::from(frequency) * PI / 16.0).cos() * 2.0f64.sqrt() }
+}
+
+/// The eight-point transform with 5 multiplications, after Arai, Agui and Nakajima (1988): the others are in the dequantisation.
+#[inline(always)]
+fn eight<L: Lanes<W>, const W: usize>(input: [L; W]) -> [L; W] {
+    /// √2.
+    const ROOT: f32 = std::f32::consts::SQRT_2;
+    /// 2 cos(π/8).
+    const C2: f32 = 1.847_759_1;
+    /// 2 (cos(π/8) − cos(3π/8)).
+    const C2_LESS_C6: f32 = 1.082_392_2;
+    /// 2 (cos(π/8) + cos(3π/8)).
+    const C2_AND_C6: f32 = 2.613_126;
+    let constant = L::splat;
+    // Even frequencies.
+    let (sum, difference) = (input[0].add(input[4]), input[0].sub(input[4]));
+    let outer = input[2].add(input[6]);
+    let inner = input[2].sub(input[6]).mul(constant(ROOT)).sub(outer);
+    let even = [sum.add(outer), difference.add(inner), difference.sub(inner), sum.sub(outer)];
+    // Odd frequencies.
+    let (z13, z10) = (input[5].add(input[3]), input[5].sub(input[3]));
+    let (z11, z12) = (input[1].add(input[7]), input[1].sub(input[7]));
+    let odd0 = z11.add(z13);
+    let turned = z10.add(z12).mul(constant(C2));
+    let odd1 = turned.sub(z10.mul(constant(C2_AND_C6))).sub(odd0);
+    let odd2 = z11.sub(z13).mul(constant(ROOT)).sub(odd1);
+    let odd3 = turned.sub(z12.mul(constant(C2_LESS_C6))).sub(odd2);
+    let odd = [odd0, odd1, odd2, odd3];
+    let mut out = input;
+    for x in 0..4 {
+        out[x] = even[x].add(odd[x]);
+        out[7 - x] = even[x].sub(odd[x]);
+    }
+    out
 }
 
 /// Writes `N` × `N` samples of one value.
@@ -170,26 +259,66 @@ fn fill<const N: usize>(value: u8, out: &mut [u8], stride: usize) {
     }
 }
 
-/// One dimension: `out[x] = Σ cos(u, x) · input[u]`, using the symmetry of even and odd frequencies.
-#[inline(always)]
-fn pass<const N: usize, const L: usize>(input: &[[f32; L]; N], cosines: &[[f32; 8]; 8]) -> [[f32; L]; N] {
-    let mut out = [[0f32; L]; N];
-    for x in 0..N.div_ceil(2) {
-        let mut even = input[0];
-        let mut odd = [0f32; L];
-        for u in 1..N {
-            let cosine = cosines[u][x];
-            let sum = if u % 2 == 0 { &mut even } else { &mut odd };
-            for lane in 0..L {
-                sum[lane] += cosine * input[u][lane];
-            }
-        }
-        for lane in 0..L {
-            out[x][lane] = even[lane] + odd[lane];
-            out[N - 1 - x][lane] = if N - 1 - x == x { even[lane] } else { even[lane] - odd[lane] };
-        }
+/// `W` numbers that are computed at once.
+pub(super) trait Lanes<const W: usize>: Copy {
+    /// The same number in all lanes.
+    fn splat(value: f32) -> Self;
+    /// `value` in the first lane, 0 in the others.
+    fn first(value: f32) -> Self;
+    /// The first `W` coefficients, each times its factor.
+    fn scaled(coefficients: &[i16; 8], factors: &[f32; 8]) -> Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    /// Rows become columns.
+    fn transpose(rows: [Self; W]) -> [Self; W];
+    /// Rounded (ties to even) and clamped to 0..=255.
+    fn samples(rows: [Self; W]) -> [[u8; W]; W];
+}
+
+/// For every machine: what the compiler makes of it.
+impl<const W: usize> Lanes<W> for [f32; W] {
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        [value; W]
     }
-    out
+
+    #[inline(always)]
+    fn first(value: f32) -> Self {
+        let mut lanes = [0.0; W];
+        lanes[0] = value;
+        lanes
+    }
+
+    #[inline(always)]
+    fn scaled(coefficients: &[i16; 8], factors: &[f32; 8]) -> Self {
+        std::array::from_fn(|lane| f32::from(coefficients[lane]) * factors[lane])
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        std::array::from_fn(|lane| self[lane] + other[lane])
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        std::array::from_fn(|lane| self[lane] - other[lane])
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        std::array::from_fn(|lane| self[lane] * other[lane])
+    }
+
+    #[inline(always)]
+    fn transpose(rows: [Self; W]) -> [Self; W] {
+        std::array::from_fn(|column| std::array::from_fn(|row| rows[row][column]))
+    }
+
+    #[inline(always)]
+    fn samples(rows: [Self; W]) -> [[u8; W]; W] {
+        rows.map(|row| row.map(to_sample))
+    }
 }
 
 /// Rounds and clamps to 0..=255 with operations that exist in every SIMD set.
@@ -250,7 +379,7 @@ mod tests {
                     *value = (seed >> 16) as i16 % 100;
                 }
                 let mut out = [0u8; 64];
-                Transformer::new(scale, &[1; 64]).block(&block, &mut out, 8);
+                Transformer::new(scale, &[1; 64]).block::<[f32; 4], [f32; 8]>(&block, &mut out, 8);
                 for (i, expected) in slow(&block, scale as usize).into_iter().enumerate() {
                     let got = out[i / scale as usize * 8 + i % scale as usize];
                     assert!((f64::from(got) - expected).abs() < 0.51, "scale {scale}, sample {i}: {got} {expected}");
@@ -270,7 +399,7 @@ mod tests {
                 if mean_only {
                     transformer.mean(block[0], &mut out, 8);
                 } else {
-                    transformer.block(&block, &mut out, 8);
+                    transformer.block::<[f32; 4], [f32; 8]>(&block, &mut out, 8);
                 }
                 for row in out.chunks(8).take(scale as usize) {
                     assert!(row[..scale as usize].iter().all(|&sample| sample == 200), "{scale} {row:?}");

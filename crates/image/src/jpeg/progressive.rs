@@ -71,7 +71,7 @@ impl Store {
                 if dc_only {
                     transformer.mean(block[0], out, plane.stride);
                 } else {
-                    transformer.block(&block, out, plane.stride);
+                    transformer.block::<[f32; 4], [f32; 8]>(&block, out, plane.stride);
                 }
             }
         }
