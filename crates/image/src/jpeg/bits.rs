@@ -204,12 +204,6 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    /// The next `bits` bits (1 to 31), not consumed. Call [`BitReader::ensure`] before.
-    #[inline(always)]
-    pub(super) fn peek(&self, bits: u32) -> u32 {
-        self.cursor.peek(bits)
-    }
-
     /// Drops `bits` bits that [`BitReader::ensure`] has made sure of.
     #[inline(always)]
     pub(super) fn consume(&mut self, bits: u32) {
