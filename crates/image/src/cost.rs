@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::color::MOST_PROFILE_BYTES;
 use crate::probe::{ColorKind, Detail};
-use crate::{Format, Output, Plan, jpeg, png};
+use crate::{Format, Output, Plan, jpeg, pixels, png};
 
 /// What a job allocates whatever its size: tables, file headers, window and code buffers of the decoders. Bytes.
 const FIXED_BYTES: u64 = 2 * 1024 * 1024;
@@ -23,31 +23,27 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
     let pixels = header.pixels();
     let resized = u64::from(geometry.size.0) * u64::from(geometry.size.1);
     let canvas = u64::from(plan.width) * u64::from(plan.height);
-    let (decode, channels, widest) = match &header.detail {
+    let (decode, channels) = match &header.detail {
         Detail::Jpeg(jpeg) => {
             let planes =
                 jpeg::plane_bytes(&jpeg.frame, &plan.scales) + jpeg::coefficient_bytes(&jpeg.frame, &plan.scales);
-            let widest = (u64::from(header.width) * u64::from(plan.decode_eighths)).div_ceil(8) + 64;
-            (planes, jpeg.frame.components().len() as u64, widest)
+            (planes, jpeg.frame.components().len() as u64)
         }
         &Detail::Pixels { channels, lossless } => {
-            let own = pixels * channels as u64;
+            let own = pixels::working_bytes(plan);
             let row = u64::from(header.width) * 8;
             let decoder = match header.format {
                 // Raw and unfiltered rows, up to 64 bits a pixel.
                 Format::Png => row * 4 + png::decoder_limit(header, plan.decoder_bytes),
-                // Indices, and the compressed data.
-                Format::Gif => pixels + row,
+                // Indices: a row of them, or all if they are interlaced.
+                Format::Gif => row + if header.progressive { pixels } else { 0 },
                 _ if lossless || header.frames > 1 => pixels * 10,
                 // Planes at 1.5 bytes a pixel, padded to macroblocks, and alpha with its own transform.
                 _ => pixels * if channels == 4 { 8 } else { 2 } + row * 32 + header.file_bytes,
             };
-            (own + decoder, channels as u64, u64::from(header.width))
+            (own + decoder, channels as u64)
         }
     };
-    // The vertical pass comes first: its result is as wide as the source.
-    let between =
-        widest * u64::from(geometry.size.1) * if matches!(header.detail, Detail::Jpeg(_)) { 1 } else { channels };
     // Resized, then interleaved, converted by a profile, turned or put on the canvas.
     let rasters = resized * channels * 2 + resized * 4 + canvas * 4;
     let coefficients =
@@ -60,7 +56,7 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
         Output::WebP(_) => canvas * 16,
     };
     let icc = if header.has_icc { ICC_TABLES_BYTES + header.icc_bytes.min(MOST_PROFILE_BYTES) * ICC_COPIES } else { 0 };
-    decode + between + rasters + coefficients + encode + icc + FIXED_BYTES
+    decode + rasters + coefficients + encode + icc + FIXED_BYTES
 }
 
 /// Nanoseconds; see the head of the module.

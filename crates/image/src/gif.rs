@@ -1,11 +1,10 @@
-//! GIF in, first frame only: the blocks are walked by hand, the pixels come from the `gif` crate.
+//! GIF in, first frame only: the blocks are walked by hand, the pixels come from the `gif` crate, row by row unless the frame is interlaced.
 
 use std::io::Cursor;
 use std::num::NonZeroU64;
 
 use crate::probe::{ColorKind, Detail, Header};
-use crate::raster::Raster;
-use crate::scratch::Buffers;
+use crate::resize::Rows;
 use crate::{Error, Format, Orientation};
 
 /// Signature and logical screen descriptor.
@@ -18,6 +17,7 @@ struct Walk {
     frames: u32,
     /// The first frame is transparent or does not cover the screen.
     first_is_partial: bool,
+    first_is_interlaced: bool,
     /// The trailer was reached.
     whole: bool,
 }
@@ -37,7 +37,7 @@ fn skip_sub_blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 fn walk(bytes: &[u8], screen: (u32, u32)) -> Walk {
-    let mut result = Walk { frames: 0, first_is_partial: true, whole: false };
+    let mut result = Walk { frames: 0, first_is_partial: true, first_is_interlaced: false, whole: false };
     let mut transparent = false;
     let mut at = SCREEN_BYTES + bytes.get(10).map_or(0, |&flags| table_bytes(flags));
     while let Some(&kind) = bytes.get(at) {
@@ -58,6 +58,7 @@ fn walk(bytes: &[u8], screen: (u32, u32)) -> Walk {
                     let covers =
                         two(x0, x1) == 0 && two(y0, y1) == 0 && two(w0, w1) >= screen.0 && two(h0, h1) >= screen.1;
                     result.first_is_partial = transparent || !covers;
+                    result.first_is_interlaced = flags & 0x40 != 0;
                 }
                 result.frames += 1;
                 if result.frames >= MOST_FRAMES {
@@ -98,7 +99,7 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         height,
         orientation: Orientation::Upright,
         frames: walk.frames.max(1),
-        progressive: false,
+        progressive: walk.first_is_interlaced,
         has_alpha: walk.first_is_partial,
         has_icc: false,
         icc_bytes: 0,
@@ -109,14 +110,14 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     })
 }
 
-/// Decodes the first frame onto the screen; what it does not cover is transparent.
-pub(crate) fn decode(
+/// Decodes the first frame onto the screen, row by row into `rows`; what it does not cover is transparent.
+pub(crate) fn decode_rows(
     bytes: &[u8],
     header: &Header,
-    channels: usize,
     decoder_bytes: u64,
-    buffers: &mut Buffers,
-) -> Result<Raster, Error> {
+    rows: &mut Rows<'_>,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(), Error> {
     let screen = (header.width, header.height);
     if !walk(bytes, screen).whole {
         return Err(Error::damaged("the GIF file is truncated: it has no trailer"));
@@ -132,35 +133,52 @@ pub(crate) fn decode(
         decoder.next_frame_info().map_err(error)?.ok_or_else(|| Error::damaged("a GIF file without a frame"))?;
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (width, height) = (usize::from(frame.width), usize::from(frame.height));
-    let transparent = frame.transparent;
+    let (transparent, interlaced) = (frame.transparent, frame.interlaced);
     if left + width > screen.0 as usize || top + height > screen.1 as usize || width == 0 || height == 0 {
         return Err(Error::damaged("a GIF frame outside of its screen"));
     }
-    let mut indices = buffers.take(width * height);
-    let filled = decoder.read_into_buffer(&mut indices).map_err(error);
-    let palette: Result<Vec<u8>, Error> = decoder.palette().map(<[u8]>::to_vec).map_err(error);
-    let (Ok(()), Ok(palette)) = (&filled, &palette) else {
-        buffers.give(indices);
-        return Err(filled.err().or(palette.err()).unwrap_or_else(|| Error::damaged("GIF")));
-    };
-    let mut raster = Raster::new(buffers, screen.0, screen.1, channels);
-    let row_bytes = raster.row_bytes();
+    if interlaced != header.progressive {
+        return Err(Error::damaged("the GIF header changes on the way"));
+    }
     let mut colors = [[0u8, 0, 0, 255]; 256];
-    for (color, entry) in colors.iter_mut().zip(palette.chunks_exact(3)) {
+    for (color, entry) in colors.iter_mut().zip(decoder.palette().map_err(error)?.chunks_exact(3)) {
         color[..3].copy_from_slice(entry);
     }
     if let Some(index) = transparent {
         colors[usize::from(index)] = [0; 4];
     }
-    for (row, line) in indices.chunks_exact(width).enumerate() {
-        let start = (top + row) * row_bytes + left * channels;
-        for (pixel, &index) in raster.data[start..start + width * channels].chunks_exact_mut(channels).zip(line) {
-            pixel.copy_from_slice(&colors[usize::from(index)][..channels]);
-        }
+    // An interlaced frame is put in order as a whole.
+    let mut indices = vec![0; if interlaced { width * height } else { width }];
+    if interlaced {
+        decoder.read_into_buffer(&mut indices).map_err(error)?;
     }
-    buffers.give(indices);
-    Ok(raster)
+    let channels = rows.channels();
+    for row in 0..screen.1 as usize {
+        if (row as u32).is_multiple_of(ROWS_BETWEEN_CHECKS) && cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let out = rows.row()?;
+        out.fill(0);
+        if let Some(row) = row.checked_sub(top).filter(|&row| row < height) {
+            let line = if interlaced {
+                indices.get(row * width..(row + 1) * width).unwrap_or_default()
+            } else {
+                if !decoder.fill_buffer(&mut indices).map_err(error)? {
+                    return Err(Error::damaged("the GIF frame has too few pixels"));
+                }
+                &indices
+            };
+            for (pixel, &index) in out.chunks_exact_mut(channels).skip(left).zip(line) {
+                pixel.copy_from_slice(&colors[usize::from(index)][..channels]);
+            }
+        }
+        rows.push()?;
+    }
+    Ok(())
 }
+
+/// Rows that are decoded between two looks at `cancelled`.
+const ROWS_BETWEEN_CHECKS: u32 = 32;
 
 fn error(error: gif::DecodingError) -> Error {
     Error::damaged(format_args!("GIF: {error}"))

@@ -1,4 +1,5 @@
-//! PNG in. The header is read by hand (nothing allocated), the pixels by the `png` crate, row by row.
+//! PNG in. The header is read by hand (nothing allocated), the pixels by the `png` crate, row by row, and each
+//! row goes on at once; only an interlaced picture is held as a whole.
 
 use std::io::Cursor;
 
@@ -6,6 +7,7 @@ use crate::color::MOST_PROFILE_BYTES;
 use crate::orientation::{Orientation, from_exif_block};
 use crate::probe::{ColorKind, Detail, Header};
 use crate::raster::Raster;
+use crate::resize::Rows;
 use crate::scratch::Buffers;
 use crate::{Error, Format};
 
@@ -98,15 +100,13 @@ fn check_whole(bytes: &[u8]) -> Result<(), Error> {
     Err(Error::damaged("the PNG file is truncated: it has no end chunk"))
 }
 
-/// Decodes the first frame, to 8 bits a channel; gives the ICC profile too.
-pub(crate) fn decode(
-    bytes: &[u8],
+/// The reader of the first frame at 8 bits a channel, with the file checked as far as that costs nothing.
+fn open<'a>(
+    bytes: &'a [u8],
     header: &Header,
     channels: usize,
     decoder_bytes: u64,
-    buffers: &mut Buffers,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<(Raster, Option<Vec<u8>>), Error> {
+) -> Result<png::Reader<Cursor<&'a [u8]>>, Error> {
     check_whole(bytes)?;
     let mut decoder = png::Decoder::new_with_limits(
         Cursor::new(bytes),
@@ -114,7 +114,7 @@ pub(crate) fn decode(
     );
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     decoder.set_ignore_text_chunk(true);
-    let mut reader = decoder.read_info().map_err(error)?;
+    let reader = decoder.read_info().map_err(error)?;
     let (color, depth) = reader.output_color_type();
     if color.samples() != channels
         || depth != png::BitDepth::Eight
@@ -122,32 +122,58 @@ pub(crate) fn decode(
     {
         return Err(Error::damaged("the PNG header changes on the way"));
     }
-    let mut raster = Raster::new(buffers, header.width, header.height, channels);
-    if header.progressive {
-        let stride = raster.row_bytes();
-        let bits = channels as u8 * 8;
-        let mut rows = 0u32;
-        while let Some(row) = reader.next_interlaced_row().map_err(error)? {
-            rows += 1;
-            if rows.is_multiple_of(ROWS_BETWEEN_CHECKS) && cancelled() {
-                return Err(Error::Cancelled);
-            }
-            if let png::InterlaceInfo::Adam7(pass) = row.interlace() {
-                png::expand_interlaced_row(&mut raster.data, stride, row.data(), pass, bits);
-            }
+    Ok(reader)
+}
+
+fn profile(reader: &png::Reader<Cursor<&[u8]>>) -> Option<Vec<u8>> {
+    reader.info().icc_profile.as_ref().map(|profile| profile.to_vec())
+}
+
+/// Decodes the first frame row by row into `rows`; gives the ICC profile. Not for interlaced pictures.
+pub(crate) fn decode_rows(
+    bytes: &[u8],
+    header: &Header,
+    decoder_bytes: u64,
+    rows: &mut Rows<'_>,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Option<Vec<u8>>, Error> {
+    let mut reader = open(bytes, header, rows.channels(), decoder_bytes)?;
+    for index in 0..header.height {
+        if index.is_multiple_of(ROWS_BETWEEN_CHECKS) && cancelled() {
+            return Err(Error::Cancelled);
         }
-    } else {
-        let row_bytes = raster.row_bytes();
-        for (index, row) in raster.data.chunks_exact_mut(row_bytes).enumerate() {
-            if (index as u32).is_multiple_of(ROWS_BETWEEN_CHECKS) && cancelled() {
-                return Err(Error::Cancelled);
-            }
-            if reader.read_row(row).map_err(error)?.is_none() {
-                return Err(Error::damaged("the PNG picture has too few rows"));
-            }
+        if reader.read_row(rows.row()?).map_err(error)?.is_none() {
+            return Err(Error::damaged("the PNG picture has too few rows"));
+        }
+        rows.push()?;
+    }
+    Ok(profile(&reader))
+}
+
+/// Decodes the first frame of an interlaced picture, which is there as a whole only; gives the ICC profile too.
+pub(crate) fn decode_interlaced(
+    bytes: &[u8],
+    header: &Header,
+    channels: usize,
+    decoder_bytes: u64,
+    buffers: &mut Buffers,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(Raster, Option<Vec<u8>>), Error> {
+    let mut reader = open(bytes, header, channels, decoder_bytes)?;
+    let mut raster = Raster::new(buffers, header.width, header.height, channels);
+    let stride = raster.row_bytes();
+    let bits = channels as u8 * 8;
+    let mut rows = 0u32;
+    while let Some(row) = reader.next_interlaced_row().map_err(error)? {
+        rows += 1;
+        if rows.is_multiple_of(ROWS_BETWEEN_CHECKS) && cancelled() {
+            return Err(Error::Cancelled);
+        }
+        if let png::InterlaceInfo::Adam7(pass) = row.interlace() {
+            png::expand_interlaced_row(&mut raster.data, stride, row.data(), pass, bits);
         }
     }
-    let icc = reader.info().icc_profile.as_ref().map(|profile| profile.to_vec());
+    let icc = profile(&reader);
     Ok((raster, icc))
 }
 

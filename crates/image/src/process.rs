@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::color::{self, Kind, Profile};
 use crate::encode::{self, Chroma, Planar};
-use crate::fit::Area;
 use crate::jpeg::{self, ColorModel, JpegHeader, Plane};
+use crate::pixels::{self, Resized};
 use crate::probe::Detail;
 use crate::raster::Raster;
-use crate::resize::{Alpha, Source, change_alpha, resize, resize_to_half};
+use crate::resize::{Source, resize, resize_to_half};
 use crate::scratch::Buffers;
-use crate::{Background, Error, Format, Jpeg, Output, Plan, Scratch, gif, png, probe, webp};
+use crate::{Background, Error, Format, Jpeg, Output, Plan, Scratch, probe};
 
 /// A finished picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,14 +132,11 @@ fn run(bytes: &[u8], plan: &Plan, scratch: &mut Scratch, cancelled: &dyn Fn() ->
             };
             from_planes(header, decoded.planes, profile, plan, scratch, &mut warnings)?
         }
-        &Detail::Pixels { channels, .. } => {
-            let (header, buffers) = (&plan.header, &mut scratch.buffers);
-            let (raster, icc) = match header.format {
-                Format::Png => png::decode(bytes, header, channels, plan.decoder_bytes, buffers, cancelled)?,
-                Format::Gif => (gif::decode(bytes, header, channels, plan.decoder_bytes, buffers)?, None),
-                _ => webp::decode(bytes, header, channels, plan.decoder_bytes, buffers)?,
-            };
-            timings.decode = watch.lap();
+        Detail::Pixels { .. } => {
+            let header = &plan.header;
+            let Resized { raster, icc, resizing } = pixels::decode_and_resize(bytes, plan, scratch, cancelled)?;
+            timings.decode = watch.lap().saturating_sub(resizing);
+            timings.resize = resizing;
             stop_if(cancelled)?;
             let profile = match icc {
                 Some(icc) => color::judge(&icc),
@@ -150,7 +147,7 @@ fn run(bytes: &[u8], plan: &Plan, scratch: &mut Scratch, cancelled: &dyn Fn() ->
             Ready::Pixels(from_pixels(raster, profile, plan, scratch, &mut warnings)?)
         }
     };
-    timings.resize = watch.lap();
+    timings.resize += watch.lap();
     stop_if(cancelled)?;
     let file = write(ready, plan, &mut scratch.buffers)?;
     timings.encode = watch.lap();
@@ -227,9 +224,9 @@ fn from_planes(
     Ok(Ready::Pixels(on_canvas(pixels, plan, buffers)))
 }
 
-/// From interleaved pixels of the stored size.
+/// From interleaved pixels of the planned size.
 fn from_pixels(
-    mut raster: Raster,
+    raster: Raster,
     profile: Profile,
     plan: &Plan,
     scratch: &mut Scratch,
@@ -238,27 +235,8 @@ fn from_pixels(
     if matches!(profile, Profile::Broken) {
         warnings.push(Warning::BrokenProfile);
     }
-    let whole = (raster.width, raster.height);
-    let geometry = &plan.geometry;
-    let everything = Area { x: 0.0, y: 0.0, width: f64::from(whole.0), height: f64::from(whole.1) };
-    let mut small = if geometry.size == whole && geometry.area == everything {
-        raster
-    } else {
-        change_alpha(&mut raster, Alpha::Multiply)?;
-        let source = Source {
-            data: &raster.data,
-            stride: whole.0 as usize,
-            rows: whole.1 as usize,
-            extent: (f64::from(whole.0), f64::from(whole.1)),
-            channels: raster.channels,
-        };
-        let mut small = resize(&source, &geometry.area, whole, geometry.size, scratch)?;
-        scratch.buffers.give(raster.data);
-        change_alpha(&mut small, Alpha::Divide)?;
-        small
-    };
-    small = small.turned(geometry.orientation, &mut scratch.buffers)?;
-    let converted = apply(profile, small, Kind::Colors, &mut scratch.buffers, warnings);
+    let turned = raster.turned(plan.geometry.orientation, &mut scratch.buffers)?;
+    let converted = apply(profile, turned, Kind::Colors, &mut scratch.buffers, warnings);
     Ok(on_canvas(converted, plan, &mut scratch.buffers))
 }
 

@@ -5,7 +5,7 @@ use phalanx_memory::Account;
 /// Bytes that a [`Scratch`] keeps between jobs at most; what is above goes back to the system at the end of a job.
 pub const SCRATCH_KEEPS_BYTES: usize = 64 * 1024 * 1024;
 
-/// Reused buffers of one thread: decoded planes, intermediate and output rasters, the resizer's own.
+/// Reused buffers of one thread: decoded planes, intermediate and output rasters.
 ///
 /// Make one per thread and pass it to every [`process`](crate::process()); it saves the page faults of fresh memory. It never changes a
 /// result, and keeps at most [`SCRATCH_KEEPS_BYTES`]. What all of a process keep together is listed as
@@ -13,7 +13,6 @@ pub const SCRATCH_KEEPS_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Scratch {
     pub(crate) buffers: Buffers,
-    pub(crate) resizer: fast_image_resize::Resizer,
     account: Account,
 }
 
@@ -22,11 +21,7 @@ pub const SCRATCH_ACCOUNT: &str = "image buffers";
 
 impl Default for Scratch {
     fn default() -> Self {
-        Scratch {
-            buffers: Buffers::default(),
-            resizer: fast_image_resize::Resizer::default(),
-            account: Account::named(SCRATCH_ACCOUNT),
-        }
+        Scratch { buffers: Buffers::default(), account: Account::named(SCRATCH_ACCOUNT) }
     }
 }
 
@@ -40,7 +35,7 @@ impl Scratch {
     /// Bytes held now.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.buffers.bytes() + self.resizer.size_of_internal_buffers()
+        self.buffers.bytes()
     }
 
     /// Gives memory back until the bound holds.
@@ -50,12 +45,7 @@ impl Scratch {
 
     /// Gives memory back until no more than `bytes` are held: for who has less to spare than [`SCRATCH_KEEPS_BYTES`].
     pub fn trim_to(&mut self, bytes: u64) {
-        let most = usize::try_from(bytes).unwrap_or(usize::MAX);
-        if self.resizer.size_of_internal_buffers() > most / 2 {
-            self.resizer.reset_internal_buffers();
-        }
-        let rest = most.saturating_sub(self.resizer.size_of_internal_buffers());
-        self.buffers.trim(rest);
+        self.buffers.trim(usize::try_from(bytes).unwrap_or(usize::MAX));
         self.account.set(self.bytes() as u64);
     }
 }
