@@ -24,25 +24,40 @@ impl Blocks {
         let mut nonzero = Vec::with_capacity(across * down);
         for top in (0..height).step_by(8) {
             for left in (0..width).step_by(8) {
-                let mut samples = [[0f32; 8]; 8];
-                for (y, line) in samples.iter_mut().enumerate() {
-                    let start = (top + y).min(height - 1) * width;
-                    let row = &plane.data[start..start + width];
-                    match row.get(left..).and_then(<[u8]>::first_chunk::<8>) {
-                        Some(eight) => *line = eight.map(|sample| f32::from(sample) - 128.0),
-                        None => {
-                            for (x, value) in line.iter_mut().enumerate() {
-                                *value = f32::from(row[(left + x).min(width - 1)]) - 128.0;
-                            }
-                        }
-                    }
-                }
-                let (block, set) = transform(&samples, &quantisers.factors);
+                let (block, set) = quantised(&transform(&load(plane, left, top), &quantisers.factors));
                 coefficients.push(block);
                 nonzero.push(set);
             }
         }
         Self { across, down, coefficients, nonzero }
+    }
+
+    /// All blocks, row by row, each with the set of its non-zero coefficients.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&[i16; 64], u64)> {
+        self.coefficients.iter().zip(self.nonzero.iter().copied())
+    }
+
+    /// Changes every block; `plane` is the one that they were made of, and `change` sees the exact coefficients in steps of the quantiser,
+    /// in the order of the file.
+    pub(super) fn reconsider(
+        &mut self,
+        plane: &Raster,
+        quantisers: &Quantisers,
+        mut change: impl FnMut(&[f32; 64], &mut [i16; 64]),
+    ) {
+        let mut places = (0..plane.height as usize)
+            .step_by(8)
+            .flat_map(|y| (0..plane.width as usize).step_by(8).map(move |x| (x, y)));
+        for (block, nonzero) in self.coefficients.iter_mut().zip(&mut self.nonzero) {
+            let Some((left, top)) = places.next() else { break };
+            let exact = transform(&load(plane, left, top), &quantisers.factors);
+            let mut ordered = [0f32; 64];
+            for (slot, &position) in ordered.iter_mut().zip(&POSITION) {
+                *slot = exact[usize::from(position) & 63];
+            }
+            change(&ordered, block);
+            *nonzero = block.iter().enumerate().fold(0, |set, (k, &value)| set | u64::from(value != 0) << k);
+        }
     }
 
     /// The block in `row` and `column`, with the set of its non-zero coefficients; `None` beyond the edges.
@@ -59,8 +74,30 @@ impl Blocks {
 /// 1.5 × 2^23: adding it leaves the rounded integer in the low bits, also of negative numbers.
 const ROUND: f32 = 12_582_912.0;
 
+/// Eight by eight samples around zero; those beyond the edges repeat the last ones.
 #[inline(always)]
-fn transform(samples: &[[f32; 8]; 8], factors: &[f32; 64]) -> ([i16; 64], u64) {
+fn load(plane: &Raster, left: usize, top: usize) -> [[f32; 8]; 8] {
+    let (width, height) = (plane.width as usize, plane.height as usize);
+    let mut samples = [[0f32; 8]; 8];
+    for (y, line) in samples.iter_mut().enumerate() {
+        let start = (top + y).min(height - 1) * width;
+        let row = &plane.data[start..start + width];
+        match row.get(left..).and_then(<[u8]>::first_chunk::<8>) {
+            Some(eight) => *line = eight.map(|sample| f32::from(sample) - 128.0),
+            None => {
+                for (x, value) in line.iter_mut().enumerate() {
+                    *value = f32::from(row[(left + x).min(width - 1)]) - 128.0;
+                }
+            }
+        }
+    }
+    samples
+}
+
+/// The coefficients in steps of the quantiser. Row u holds the vertical frequencies of the horizontal frequency u: transposed, as `POSITION`
+/// expects.
+#[inline(always)]
+fn transform(samples: &[[f32; 8]; 8], factors: &[f32; 64]) -> [f32; 64] {
     let down = pass(samples);
     let mut turned = [[0f32; 8]; 8];
     for (y, line) in down.iter().enumerate() {
@@ -68,19 +105,24 @@ fn transform(samples: &[[f32; 8]; 8], factors: &[f32; 64]) -> ([i16; 64], u64) {
             turned[x][y] = value;
         }
     }
-    // Row u of the result holds the vertical frequencies of the horizontal frequency u: transposed, as `POSITION` expects.
     let both = pass(&turned);
-    let mut quantised = [0i16; 64];
+    let mut exact = [0f32; 64];
     for (u, line) in both.iter().enumerate() {
         for (v, &value) in line.iter().enumerate() {
-            let rounded = (value * factors[u * 8 + v] + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
-            quantised[u * 8 + v] = rounded as i16;
+            exact[u * 8 + v] = value * factors[u * 8 + v];
         }
     }
+    exact
+}
+
+/// Rounded, in the order of the file, with the set of what is not zero.
+#[inline(always)]
+fn quantised(exact: &[f32; 64]) -> ([i16; 64], u64) {
+    let rounded = exact.map(|value| ((value + ROUND).to_bits() as i32 - ROUND.to_bits() as i32) as i16);
     let mut block = [0i16; 64];
     let mut set = 0u64;
     for (k, slot) in block.iter_mut().enumerate() {
-        let value = quantised[usize::from(POSITION[k]) & 63];
+        let value = rounded[usize::from(POSITION[k]) & 63];
         *slot = value;
         set |= u64::from(value != 0) << k;
     }
@@ -133,7 +175,7 @@ mod tests {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             *value = (seed >> 24) as f32 - 128.0;
         }
-        let (block, set) = transform(&samples, &quantisers.factors);
+        let (block, set) = quantised(&transform(&samples, &quantisers.factors));
         for k in 0..64 {
             let (u, v) = (usize::from(POSITION[k]) / 8, usize::from(POSITION[k]) % 8);
             let weight = |f: usize| if f == 0 { (1.0f64 / 8.0).sqrt() } else { 0.5 };

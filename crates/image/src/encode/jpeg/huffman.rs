@@ -40,6 +40,16 @@ impl CodeTable {
         (u32::from(code), u32::from(length))
     }
 
+    /// The length of the code of each symbol in bits; for one that was not counted, the longest.
+    pub(super) fn lengths_of_codes(&self) -> [f32; 256] {
+        self.codes.map(|(_, length)| if length == 0 { LONGEST as f32 } else { f32::from(length) })
+    }
+
+    /// Bytes of the table in the file, with its marker.
+    pub(super) fn bytes(&self) -> u64 {
+        (5 + LONGEST + self.symbols.len()) as u64
+    }
+
     /// Bits that all counted symbols take, with the bits of their values.
     pub(super) fn bits(&self, counts: &[u32; 256]) -> u64 {
         counts

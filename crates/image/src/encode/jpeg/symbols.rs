@@ -35,7 +35,7 @@ impl Sink for Counts {
 }
 
 /// The symbol for 16 zeros, and the end of a block.
-const SIXTEEN_ZEROS: u8 = 0xF0;
+pub(super) const SIXTEEN_ZEROS: u8 = 0xF0;
 const END_OF_BLOCK: u8 = 0;
 
 /// Walks over all units. A block beyond the edges of its plane repeats the mean before it, which costs next to nothing.
@@ -87,7 +87,7 @@ fn coefficients(block: &[i16; 64], mut nonzero: u64, class: usize, sink: &mut im
 
 /// The size of a value in bits, and these bits: negative values count down from all ones.
 #[inline(always)]
-fn size_and_bits(value: i32) -> (u32, u32) {
+pub(super) fn size_and_bits(value: i32) -> (u32, u32) {
     let size = 32 - value.unsigned_abs().leading_zeros();
     let bits = (value + (value >> 31)) as u32 & ((1 << size) - 1);
     (size, bits)

@@ -58,35 +58,58 @@ impl<'a> BitWriter<'a> {
     }
 }
 
-/// JFIF header, quantisation tables, frame, Huffman tables, scan header.
+/// How a frame is coded; the value is the marker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Baseline = 0xC0,
+    Progressive = 0xC2,
+}
+
+/// Start marker, JFIF header, quantisation tables, frame.
 pub(super) fn head(
     out: &mut Vec<u8>,
+    coding: Coding,
     (width, height): (u32, u32),
     components: &[Component],
     tables: &[Quantisers; 2],
-    codes: &[[CodeTable; 2]],
 ) {
     out.extend_from_slice(&[0xFF, 0xD8]);
     // JFIF 1.1, square pixels, no thumbnail.
     segment(out, 0xE0, &[b"JFIF\0\x01\x01\x00\x00\x01\x00\x01\x00\x00"]);
-    for (index, table) in tables.iter().enumerate().take(codes.len()) {
+    for (index, table) in tables.iter().enumerate().take(components.len()) {
         segment(out, 0xDB, &[&[index as u8], &table.in_file]);
     }
     let mut frame = vec![8, (height >> 8) as u8, height as u8, (width >> 8) as u8, width as u8, components.len() as u8];
-    let mut scan = vec![components.len() as u8];
     for (index, component) in components.iter().enumerate() {
-        let (id, class) = (index as u8 + 1, component.class as u8);
-        frame.extend_from_slice(&[id, (component.across << 4 | component.down) as u8, class]);
-        scan.extend_from_slice(&[id, class << 4 | class]);
+        frame.extend_from_slice(&[
+            index as u8 + 1,
+            (component.across << 4 | component.down) as u8,
+            component.class as u8,
+        ]);
     }
-    segment(out, 0xC0, &[&frame]);
-    for (class, pair) in codes.iter().enumerate() {
-        for (kind, table) in pair.iter().enumerate() {
-            segment(out, 0xC4, &[&[(kind << 4 | class) as u8], &table.lengths, &table.symbols]);
-        }
+    segment(out, coding as u8, &[&frame]);
+}
+
+/// What a Huffman table is for; the value is the format's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Means = 0,
+    Waves = 1,
+}
+
+/// A Huffman table for `slot`.
+pub(super) fn huffman(out: &mut Vec<u8>, kind: Kind, slot: usize, table: &CodeTable) {
+    segment(out, 0xC4, &[&[(kind as u8) << 4 | slot as u8], &table.lengths, &table.symbols]);
+}
+
+/// The header of a scan over coefficients `first` to `last`: its components, and the slot of the tables of each.
+pub(super) fn scan(out: &mut Vec<u8>, parts: &[(usize, usize)], (first, last): (usize, usize)) {
+    let mut header = vec![parts.len() as u8];
+    for &(component, slot) in parts {
+        header.extend_from_slice(&[component as u8 + 1, (slot << 4 | slot) as u8]);
     }
-    scan.extend_from_slice(&[0, 63, 0]);
-    segment(out, 0xDA, &[&scan]);
+    header.extend_from_slice(&[first as u8, last as u8, 0]);
+    segment(out, 0xDA, &[&header]);
 }
 
 fn segment(out: &mut Vec<u8>, marker: u8, parts: &[&[u8]]) {
