@@ -31,6 +31,7 @@ pub struct Plan {
     pub(crate) scales: [u32; 4],
     pub(crate) decoder_bytes: u64,
     pub(crate) jpeg_scans: u32,
+    pub(crate) damage: jpeg::Damage,
 }
 
 /// The rectangles, in the orientation that is stored in the file where not said otherwise.
@@ -123,6 +124,7 @@ pub fn plan(header: &Header, transform: &Transform, limits: &Limits) -> Result<P
         scales,
         decoder_bytes: limits.decoder_bytes,
         jpeg_scans: limits.jpeg_scans,
+        damage: transform.damage,
     };
     plan.estimated_bytes = cost::estimated_bytes(&plan);
     plan.estimated_cost = cost::estimated_time(&plan);

@@ -50,6 +50,8 @@ pub enum Warning {
     BrokenProfile,
     /// The source is an animation; only its first frame was used.
     FirstFrameOnly,
+    /// The source is cut or damaged; the picture shows what could be read of it ([`Damage::Keep`](jpeg::Damage::Keep)).
+    DamagedData,
 }
 
 /// Does what the plan says. `cancelled` is asked often (every row or so, where the decoder allows it) and ends the work when it says yes.
@@ -121,10 +123,14 @@ fn run(bytes: &[u8], plan: &Plan, scratch: &mut Scratch, cancelled: &dyn Fn() ->
     stop_if(cancelled)?;
     let ready = match &plan.header.detail {
         Detail::Jpeg(header) => {
-            let job = jpeg::Job { bytes, header, scales: plan.scales, scan_limit: plan.jpeg_scans };
+            let job =
+                jpeg::Job { bytes, header, scales: plan.scales, scan_limit: plan.jpeg_scans, damage: plan.damage };
             let decoded = jpeg::decode(&job, &mut scratch.buffers, cancelled)?;
             timings.decode = watch.lap();
             stop_if(cancelled)?;
+            if !decoded.warnings.is_empty() {
+                warnings.push(Warning::DamagedData);
+            }
             let profile = match &decoded.icc {
                 None => Profile::Srgb,
                 Some(Ok(icc)) => color::judge(icc),

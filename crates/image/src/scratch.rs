@@ -50,18 +50,49 @@ impl Scratch {
     }
 }
 
-/// A small pool of byte buffers.
+/// Small pools of buffers: bytes for samples and pixels, and what a progressive JPEG keeps between its scans.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    free: Vec<Vec<u8>>,
+    bytes: Pool<u8>,
+    pub(crate) coefficients: Pool<i16>,
+    /// Sets of 64 coefficients or blocks.
+    pub(crate) maps: Pool<u64>,
 }
-
-/// Buffers that the pool holds at most; a job uses up to nine at once.
-const MOST_BUFFERS: usize = 12;
 
 impl Buffers {
     /// A buffer of `length` zeros: the smallest free one that is large enough, else a new one.
     pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
+        self.bytes.take(length)
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn give(&mut self, buffer: Vec<u8>) {
+        self.bytes.give(buffer);
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.bytes() + self.coefficients.bytes() + self.maps.bytes()
+    }
+
+    fn trim(&mut self, most: usize) {
+        self.coefficients.trim(most.saturating_sub(self.bytes.bytes() + self.maps.bytes()));
+        self.maps.trim(most.saturating_sub(self.bytes.bytes() + self.coefficients.bytes()));
+        self.bytes.trim(most.saturating_sub(self.coefficients.bytes() + self.maps.bytes()));
+    }
+}
+
+/// A small pool of buffers of one type.
+#[derive(Debug, Default)]
+pub(crate) struct Pool<T> {
+    free: Vec<Vec<T>>,
+}
+
+/// Buffers that a pool holds at most; a job uses up to nine at once.
+const MOST_BUFFERS: usize = 12;
+
+impl<T: Copy + Default> Pool<T> {
+    /// A buffer of `length` zeros: the smallest free one that is large enough, else a new one.
+    pub(crate) fn take(&mut self, length: usize) -> Vec<T> {
         let best = self
             .free
             .iter()
@@ -73,22 +104,22 @@ impl Buffers {
             Some(index) => {
                 let mut buffer = self.free.swap_remove(index);
                 buffer.clear();
-                buffer.resize(length, 0);
+                buffer.resize(length, T::default());
                 buffer
             }
-            None => vec![0; length],
+            None => vec![T::default(); length],
         }
     }
 
     /// Takes a buffer back.
-    pub(crate) fn give(&mut self, buffer: Vec<u8>) {
+    pub(crate) fn give(&mut self, buffer: Vec<T>) {
         if buffer.capacity() > 0 && self.free.len() < MOST_BUFFERS {
             self.free.push(buffer);
         }
     }
 
     fn bytes(&self) -> usize {
-        self.free.iter().map(Vec::capacity).sum()
+        self.free.iter().map(|buffer| buffer.capacity() * size_of::<T>()).sum()
     }
 
     fn trim(&mut self, most: usize) {

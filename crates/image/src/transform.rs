@@ -1,5 +1,6 @@
 //! What the caller wants done with a picture.
 
+use crate::jpeg::Damage;
 use crate::{Enlarge, Error, Orientation, Output, Size};
 
 /// A turn by quarters, clockwise, after the picture was set upright.
@@ -90,6 +91,7 @@ pub struct Transform {
     pub(crate) flip: bool,
     pub(crate) flop: bool,
     pub(crate) output: Output,
+    pub(crate) damage: Damage,
 }
 
 impl Default for Transform {
@@ -103,6 +105,7 @@ impl Default for Transform {
             flip: false,
             flop: false,
             output: Output::default(),
+            damage: Damage::default(),
         }
     }
 }
@@ -161,6 +164,13 @@ impl Transform {
     #[must_use]
     pub fn output(mut self, output: impl Into<Output>) -> Self {
         self.output = output.into();
+        self
+    }
+
+    /// What to do about a JPEG file that is cut or damaged: refuse it, or make a picture of what there is. Default [`Damage::Refuse`].
+    #[must_use]
+    pub fn damage(mut self, damage: Damage) -> Self {
+        self.damage = damage;
         self
     }
 

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::bits::{BitReader, next_marker};
+use super::bits::BitReader;
+use super::damage::BROKEN_DATA;
 use super::decode::Input;
 use super::huffman::{BlockEnd, Coefficients, HuffmanTable};
 use super::idct::{Lanes, POSITION, Transformer, last_needed};
@@ -45,7 +46,6 @@ pub(super) struct ScanDecoder<'a> {
     /// Rows of samples of a unit, for each part.
     unit_heights: [usize; 4],
     units_across: u32,
-    units_down: u32,
     /// Zeros, but for the block that is being read.
     block: Coefficients,
     machine: Machine,
@@ -93,26 +93,18 @@ impl<'a> ScanDecoder<'a> {
                 predictor: 0,
             });
         }
-        let (units_across, units_down) = match parts.as_slice() {
-            [only] => frame.real_blocks(&frame.components()[only.plane]),
-            _ => frame.units(),
-        };
-        Ok(Self { parts, slots, unit_heights, units_across, units_down, block: [0; 128], machine: Machine::detect() })
+        let (units_across, _) = place.scan.units(frame);
+        Ok(Self { parts, slots, unit_heights, units_across, block: [0; 128], machine: Machine::detect() })
     }
 
-    /// Units of the whole scan.
-    pub(super) fn units(&self) -> u32 {
-        self.units_across * self.units_down
-    }
-
-    /// Decodes the units of one restart interval, whose bits `data` holds.
+    /// Decodes the units of one restart interval, whose bits `data` holds; gives the bytes that are left over.
     pub(super) fn interval(
         &mut self,
         input: &Input<'_>,
         units: Range<u32>,
         data: &[u8],
         planes: &mut [Plane],
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         let mut bits = BitReader::new(data);
         self.parts.iter_mut().for_each(|part| part.predictor = 0);
         let mut unit = units.start;
@@ -131,7 +123,7 @@ impl<'a> ScanDecoder<'a> {
             }
             unit += count;
         }
-        Ok(())
+        Ok(bits.unread())
     }
 
     /// Decodes `count` units of one row; `starts` are the positions of their first samples in the planes of the parts. `F` and
@@ -174,46 +166,9 @@ impl<'a> ScanDecoder<'a> {
     }
 }
 
-/// Decodes one scan into the planes.
-pub(super) fn decode_scan(
-    input: &Input<'_>,
-    place: &ScanPlace,
-    tables: &mut Tables,
-    transformers: &[Option<Transformer>; 4],
-    scales: &[u32; 4],
-    planes: &mut [Plane],
-) -> Result<(), Error> {
-    let interval = tables.restart_interval;
-    let mut decoder = ScanDecoder::new(input, place, tables, transformers, scales, planes)?;
-    let units = decoder.units();
-    let step = if interval == 0 { units } else { interval };
-    let mut data = input.data(place);
-    let mut unit = 0;
-    let mut number = 0u8;
-    while unit < units {
-        let end = unit.saturating_add(step).min(units);
-        decoder.interval(input, unit..end, data, planes)?;
-        unit = end;
-        if unit < units {
-            data = behind_restart(data, number).ok_or_else(|| Error::damaged("a JPEG restart marker is missing"))?;
-            number = number.wrapping_add(1);
-        }
-    }
-    Ok(())
-}
-
-/// What follows the first marker of `data`, if that is restart marker number `expected`.
-fn behind_restart(data: &[u8], expected: u8) -> Option<&[u8]> {
-    let marker = next_marker(data, 0)?;
-    if data.get(marker + 1) != Some(&(0xD0 | (expected & 7))) {
-        return None;
-    }
-    data.get(marker + 2..)
-}
-
 /// The error for entropy-coded data that ends early or makes no sense.
 pub(super) fn broken() -> Error {
-    Error::damaged("JPEG picture data is missing or invalid")
+    Error::damaged(BROKEN_DATA)
 }
 
 /// Where the k-th coefficient in file order is put. Runs that point beyond the block end in the room behind it.

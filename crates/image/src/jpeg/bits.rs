@@ -18,9 +18,6 @@ const LOAD_BYTES: usize = 8;
 /// Most real bytes in the buffer: behind them a whole block of zeros has place.
 const MOST_FILLED: usize = AHEAD_BYTES - 2 * BLOCK_BYTES;
 
-/// Bits that are surely there after [`BitReader::ensure`]: more than one Huffman code and its extra bits (16 + 15).
-const LOW_WATER: u32 = 32;
-
 /// Unstuffed bytes; any position gives a load without a check.
 pub(super) struct Ahead([u8; AHEAD_BYTES + LOAD_BYTES]);
 
@@ -71,6 +68,20 @@ impl Cursor {
     #[inline(always)]
     fn count(&self) -> u32 {
         self.count & 63
+    }
+
+    /// Takes `bits` bits (0 to 16) as a number.
+    #[inline(always)]
+    pub(super) fn take(&mut self, bits: u32) -> u32 {
+        let value = (self.window >> 1 >> (63 - (bits & 63))) as u32;
+        self.consume(bits);
+        value
+    }
+
+    /// The `bits` bits (0 to 63) that begin `skipped` bits on, as a number; nothing is consumed.
+    #[inline(always)]
+    pub(super) fn look(&self, skipped: u32, bits: u32) -> u64 {
+        self.window << (skipped & 63) >> 1 >> ((63 - bits) & 63)
     }
 
     /// The value of a coefficient of `size` (0 to 15) whose extra bits begin `skipped` bits on; nothing is consumed.
@@ -187,79 +198,16 @@ impl<'a> BitReader<'a> {
         self.cursor.position * 8 > self.filled * 8 + self.cursor.count() as usize
     }
 
-    /// The place in the bits.
-    #[inline(always)]
-    pub(super) fn cursor(&self) -> &Cursor {
-        &self.cursor
-    }
-
-    /// Makes sure that at least [`LOW_WATER`] bits are in the window.
-    #[inline(always)]
-    pub(super) fn ensure(&mut self) {
-        if self.cursor.count() < LOW_WATER {
-            if self.cursor.position >= self.low {
-                self.fetch();
-            }
-            self.cursor.refill(&self.ahead);
-        }
-    }
-
-    /// Drops `bits` bits that [`BitReader::ensure`] has made sure of.
-    #[inline(always)]
-    pub(super) fn consume(&mut self, bits: u32) {
-        self.cursor.consume(bits);
-    }
-
-    /// Takes one bit.
-    #[inline(always)]
-    pub(super) fn bit(&mut self) -> bool {
-        self.ensure();
-        let bit = self.cursor.peek(1);
-        self.cursor.consume(1);
-        bit != 0
-    }
-
-    /// Takes `bits` bits (0 to 16) as a number.
-    #[inline(always)]
-    pub(super) fn bits(&mut self, bits: u32) -> u32 {
-        self.ensure();
-        let value = (self.cursor.window >> 1 >> (63 - bits)) as u32;
-        self.cursor.consume(bits);
-        value
-    }
-
-    /// Takes the extra bits of a coefficient of `size` (0 to 15) and gives its value; [`BitReader::ensure`] was called before the code.
-    #[inline(always)]
-    pub(super) fn extend(&mut self, size: u32) -> i32 {
-        let value = self.cursor.value(0, size);
-        self.cursor.consume(size);
-        value
-    }
-
-    /// Notes that the bits make no sense.
-    pub(super) fn mark_invalid(&mut self) {
-        self.invalid = true;
+    /// Whole bytes that were not consumed, markers and stuffing included.
+    pub(super) fn unread(&self) -> usize {
+        let ahead = (self.filled * 8 + self.cursor.count() as usize).saturating_sub(self.cursor.position * 8);
+        self.data.len().saturating_sub(self.next) + ahead / 8
     }
 
     /// Whether more was consumed than the segment holds, or an impossible code was met.
     #[inline(always)]
     pub(super) fn is_broken(&self) -> bool {
         self.invalid || (self.ended && self.overrun())
-    }
-
-    /// Goes to the restart marker that ends this interval. `false` when the next marker is another, or none is there.
-    pub(super) fn restart(&mut self, expected: u8) -> bool {
-        if self.is_broken() {
-            return false;
-        }
-        let Some(marker) = next_marker(self.data, self.next) else { return false };
-        if self.data.get(marker + 1) != Some(&(0xD0 | (expected & 7))) {
-            return false;
-        }
-        (self.next, self.filled, self.ended) = (marker + 2, 0, false);
-        self.cursor = Cursor { window: 0, count: 0, position: 0 };
-        self.fetch();
-        true
     }
 }
 
@@ -294,21 +242,42 @@ pub(super) fn next_marker(data: &[u8], from: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
+    /// Takes some bits.
+    fn take(bits: &mut BitReader<'_>, count: u32) -> u32 {
+        let (ahead, mut cursor) = bits.block();
+        cursor.refill(ahead);
+        let value = cursor.take(count);
+        bits.advance(cursor);
+        value
+    }
+
     #[test]
     fn stuffed_bytes_are_unstuffed_and_a_marker_ends_the_bits() {
         let data = [0x12, 0xFF, 0x00, 0x34, 0xFF, 0xD9];
         let mut bits = BitReader::new(&data);
-        assert_eq!((bits.bits(8), bits.bits(8), bits.bits(8)), (0x12, 0xFF, 0x34));
+        assert_eq!([8, 8, 8].map(|count| take(&mut bits, count)), [0x12, 0xFF, 0x34]);
         assert!(!bits.is_broken());
-        assert_eq!(bits.bits(1), 0);
+        assert_eq!(take(&mut bits, 1), 0);
         assert!(bits.is_broken());
     }
 
     #[test]
-    fn the_fast_and_the_slow_way_agree() {
+    fn what_is_left_over_is_known_to_the_byte() {
+        let data = [0x12, 0xFF, 0x00, 0x34, 0x56, 0x78];
+        let mut bits = BitReader::new(&data);
+        assert_eq!(bits.unread(), 5, "a stuffed byte counts once");
+        take(&mut bits, 9);
+        assert_eq!(bits.unread(), 3);
+        take(&mut bits, 16);
+        take(&mut bits, 15);
+        assert_eq!(bits.unread(), 0);
+    }
+
+    #[test]
+    fn bits_come_in_the_order_of_the_data_across_every_refill() {
         let mut data = Vec::new();
         let mut plain = Vec::new();
-        for i in 0..2000u32 {
+        for i in 0..20_000u32 {
             let byte = (i.wrapping_mul(2_654_435_761) >> 13) as u8;
             plain.push(byte);
             data.push(byte);
@@ -324,7 +293,7 @@ mod tests {
             for i in at..at + width {
                 expected = expected << 1 | u32::from(plain[i / 8] >> (7 - i % 8) & 1);
             }
-            assert_eq!(bits.bits(width as u32), expected, "at bit {at}");
+            assert_eq!(take(&mut bits, width as u32), expected, "at bit {at}");
             at += width;
             width = width % 16 + 1;
         }

@@ -1,16 +1,22 @@
 //! The order of things: tables and scans as the file gives them, then the planes.
 
-use super::bits::BitReader;
+use super::baseline::ScanDecoder;
+use super::bits::next_marker;
+use super::damage::{BROKEN_DATA, Damage, Faults, Warning};
 use super::header::{JpegHeader, collect_icc};
 use super::idct::Transformer;
+use super::intervals::Intervals;
 use super::plane::{Plane, extent, padded_size};
-use super::progressive::Store;
+use super::progressive;
 use super::scan::{ScanPlace, index_scans};
-use super::segments::{Frame, marker, segment_at};
+use super::segments::{Frame, segment_at};
+use super::store::Store;
 use super::tables::Tables;
-use super::{baseline, progressive};
 use crate::Error;
 use crate::scratch::Buffers;
+
+/// The sample of a component without data.
+const GREY: u8 = 128;
 
 /// What is to be decoded.
 pub(crate) struct Job<'a> {
@@ -20,29 +26,38 @@ pub(crate) struct Job<'a> {
     pub(crate) scales: [u32; 4],
     /// Most scans that are accepted.
     pub(crate) scan_limit: u32,
+    pub(crate) damage: Damage,
 }
 
 /// The planes, one for each component, and the ICC profile if there is one (an error in it is not an error of the picture).
 pub(crate) struct Decoded {
     pub(crate) planes: Vec<Plane>,
     pub(crate) icc: Option<Result<Vec<u8>, Error>>,
+    /// Empty under [`Damage::Refuse`].
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Decodes all components at their scales, and collects the ICC profile.
 pub(crate) fn decode(job: &Job<'_>, buffers: &mut Buffers, cancelled: &dyn Fn() -> bool) -> Result<Decoded, Error> {
-    let planes = decode_planes(job, buffers, cancelled)?;
+    let (planes, warnings) = decode_planes(job, buffers, cancelled)?;
     let icc = if job.header.icc_bytes > 0 { collect_icc(job.bytes) } else { None };
-    Ok(Decoded { planes, icc })
+    Ok(Decoded { planes, icc, warnings })
 }
 
-/// Decodes all components at their scales. A file that lacks data is an error, never a half-grey picture.
+/// Decodes all components at their scales.
 pub(super) fn decode_planes(
     job: &Job<'_>,
     buffers: &mut Buffers,
     cancelled: &dyn Fn() -> bool,
-) -> Result<Vec<Plane>, Error> {
+) -> Result<(Vec<Plane>, Vec<Warning>), Error> {
     let frame = &job.header.frame;
-    let places = index_scans(job.bytes, job.header.end, frame, job.scan_limit)?;
+    let mut faults = Faults::new(job.damage);
+    let places = index_scans(job.bytes, job.header.end, frame, job.scan_limit, &mut faults)?;
+    if job.damage == Damage::Refuse
+        && let Some(place) = places.iter().find(|place| !place.can_be_complete(frame))
+    {
+        faults.note(BROKEN_DATA, place.start)?;
+    }
     let mut planes: Vec<Plane> = frame
         .components()
         .iter()
@@ -52,41 +67,48 @@ pub(super) fn decode_planes(
             Plane { samples: buffers.take(stride * rows), stride, rows, extent: extent(frame, component, scale) }
         })
         .collect();
-    let input = Input { bytes: job.bytes, frame, cancelled };
-    let result = fill(job, &input, &places, &mut planes);
+    if faults.are_kept() {
+        planes.iter_mut().for_each(|plane| plane.samples.fill(GREY));
+    }
+    let mut stores: Vec<Store> = if frame.progressive {
+        let components = frame.components().iter().zip(job.scales);
+        components.map(|(component, scale)| Store::new(frame, component, scale, buffers)).collect()
+    } else {
+        Vec::new()
+    };
+    let input = Input { frame, cancelled };
+    let result = fill(job, &input, &places, &mut stores, &mut planes, &mut faults);
+    stores.into_iter().for_each(|store| store.give_back(buffers));
     if let Err(error) = result {
         planes.into_iter().for_each(|plane| buffers.give(plane.samples));
         return Err(error);
     }
-    Ok(planes)
+    Ok((planes, faults.warnings))
 }
 
-fn fill(job: &Job<'_>, input: &Input<'_>, places: &[ScanPlace], planes: &mut [Plane]) -> Result<(), Error> {
+fn fill(
+    job: &Job<'_>,
+    input: &Input<'_>,
+    places: &[ScanPlace],
+    stores: &mut [Store],
+    planes: &mut [Plane],
+    faults: &mut Faults,
+) -> Result<(), Error> {
     let frame = input.frame;
     let mut tables = Tables::default();
     let mut transformers: [Option<Transformer>; 4] = [const { None }; 4];
-    let mut stores: Vec<Store> = if frame.progressive {
-        frame
-            .components()
-            .iter()
-            .zip(job.scales)
-            .map(|(component, scale)| Store::new(frame, component, scale))
-            .collect()
-    } else {
-        Vec::new()
-    };
     let needed =
         if frame.progressive { progressive::needed_scans(places, &job.scales) } else { vec![true; places.len()] };
-    let mut seen = [false; 4];
     let mut at = 2;
     for (place, needed) in places.iter().zip(needed) {
-        loop {
+        // What stands between two scans was walked over once already.
+        while at < place.header {
             let segment = segment_at(job.bytes, at)?;
-            if segment.marker == marker::SOS {
-                break;
-            }
             tables.note(segment)?;
             at = segment.end;
+            if faults.are_kept() {
+                at = next_marker(job.bytes, at).unwrap_or(place.header);
+            }
         }
         at = place.end;
         for part in place.scan.parts() {
@@ -99,74 +121,61 @@ fn fill(job: &Job<'_>, input: &Input<'_>, places: &[ScanPlace], planes: &mut [Pl
                     .ok_or_else(|| Error::damaged("a JPEG component without its quantisation table"))?;
                 *slot = Some(Transformer::new(job.scales[part.component], quantisers));
             }
-            seen[part.component] = true;
         }
-        if !needed {
-            continue;
-        }
-        if frame.progressive {
-            progressive::decode_scan(input, place, &tables, &mut stores)?;
-        } else {
-            baseline::decode_scan(input, place, &mut tables, &transformers, &job.scales, planes)?;
+        if needed {
+            decode_scan(job, input, place, &mut tables, &transformers, stores, planes, faults)?;
         }
     }
-    let complete =
-        seen.iter().take(frame.components().len()).all(|&seen| seen) && stores.iter().all(|store| store.has_dc);
-    if !complete {
-        return Err(Error::damaged("a JPEG component without any data"));
+    let components = frame.components().len();
+    let without_data = transformers.iter().take(components).any(Option::is_none) || stores.iter().any(|s| !s.has_dc);
+    if without_data {
+        faults.note("a JPEG component without any data", job.bytes.len())?;
     }
     for ((store, transformer), plane) in stores.iter().zip(&transformers).zip(planes) {
-        let Some(transformer) = transformer else { return Err(baseline::broken()) };
-        store.render(input, transformer, plane)?;
+        if let Some(transformer) = transformer {
+            store.render(input, transformer, plane)?;
+        }
+    }
+    Ok(())
+}
+
+/// Decodes a scan, one restart interval after the other.
+#[expect(clippy::too_many_arguments, reason = "all of them are parts of one decoder that live for different times")]
+fn decode_scan(
+    job: &Job<'_>,
+    input: &Input<'_>,
+    place: &ScanPlace,
+    tables: &mut Tables,
+    transformers: &[Option<Transformer>; 4],
+    stores: &mut [Store],
+    planes: &mut [Plane],
+    faults: &mut Faults,
+) -> Result<(), Error> {
+    let (across, down) = place.scan.units(input.frame);
+    let intervals = Intervals::new(job.bytes, place, across * down, tables.restart_interval);
+    if input.frame.progressive {
+        for interval in intervals {
+            let result = progressive::decode_interval(input, &place.scan, tables, stores, &interval);
+            faults.judge(&interval, result)?;
+        }
+        return Ok(());
+    }
+    let mut decoder = ScanDecoder::new(input, place, tables, transformers, &job.scales, planes)?;
+    for interval in intervals {
+        let result = decoder.interval(input, interval.units.clone(), interval.data, planes);
+        faults.judge(&interval, result)?;
     }
     Ok(())
 }
 
 /// What every scan needs.
 pub(super) struct Input<'a> {
-    bytes: &'a [u8],
     pub(super) frame: &'a Frame,
     cancelled: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Input<'a> {
-    /// The entropy-coded data of a scan.
-    pub(super) fn data(&self, place: &ScanPlace) -> &'a [u8] {
-        self.bytes.get(place.start..place.end).unwrap_or_default()
-    }
-
     pub(super) fn stop_if_cancelled(&self) -> Result<(), Error> {
         if (self.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
-    }
-}
-
-/// Counts units between restart markers.
-pub(super) struct Restarts {
-    interval: u32,
-    left: u32,
-    next: u8,
-}
-
-impl Restarts {
-    pub(super) fn new(interval: u32) -> Self {
-        Self { interval, left: interval, next: 0 }
-    }
-
-    /// To be called before each unit; `true` when a restart marker was passed and all predictions start anew.
-    #[inline(always)]
-    pub(super) fn before_unit(&mut self, bits: &mut BitReader<'_>) -> Result<bool, Error> {
-        if self.interval == 0 {
-            return Ok(false);
-        }
-        if self.left > 0 {
-            self.left -= 1;
-            return Ok(false);
-        }
-        if !bits.restart(self.next) {
-            return Err(Error::damaged("a JPEG restart marker is missing"));
-        }
-        self.next = self.next.wrapping_add(1);
-        self.left = self.interval - 1;
-        Ok(true)
     }
 }

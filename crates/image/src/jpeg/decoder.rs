@@ -1,14 +1,18 @@
 //! The decoder for who wants planes and not a finished picture: a thin, documented face over [`super::decode`].
 
+use super::damage::{Damage, Warning};
 use super::decode::{Job, decode_planes};
 use super::header::{JpegHeader, read_header};
 use super::idct::SCALES;
 use super::plane::{Plane, coefficient_bytes, plane_bytes};
+use super::scan::SCAN_BYTES;
 use super::segments::{ColorModel, color_model};
 use crate::{Error, Limits, Scratch};
 
-/// Tables, the index of the scans and what else does not depend on the size of the picture. Bytes.
+/// Tables and what else does not depend on the picture. Bytes.
 const FIXED_BYTES: u64 = 512 * 1024;
+/// Bytes of the shortest scan header.
+const SHORTEST_SCAN_BYTES: u64 = 10;
 
 /// A decode scale: eighths of the stored size.
 ///
@@ -113,6 +117,7 @@ pub struct Decoder<'a> {
     info: Info,
     scales: [u32; 4],
     scan_limit: u32,
+    damage: Damage,
 }
 
 impl<'a> Decoder<'a> {
@@ -123,7 +128,14 @@ impl<'a> Decoder<'a> {
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         let header = read_header(bytes)?;
         let info = Info::of(&header);
-        Ok(Self { bytes, header, info, scales: [8; 4], scan_limit: Limits::default().jpeg_scans })
+        Ok(Self {
+            bytes,
+            header,
+            info,
+            scales: [8; 4],
+            scan_limit: Limits::default().jpeg_scans,
+            damage: Damage::Refuse,
+        })
     }
 
     /// What the header says.
@@ -155,17 +167,25 @@ impl<'a> Decoder<'a> {
         self
     }
 
+    /// What to do about damaged picture data. Default [`Damage::Refuse`].
+    #[must_use]
+    pub fn damage(mut self, damage: Damage) -> Self {
+        self.damage = damage;
+        self
+    }
+
     /// Upper bound of what [`Decoder::decode`] allocates, the planes included, in bytes; known from the header and the scales alone.
     #[must_use]
     pub fn announced_bytes(&self) -> u64 {
         let frame = &self.header.frame;
-        plane_bytes(frame, &self.scales) + coefficient_bytes(frame, &self.scales) + FIXED_BYTES
+        let scans = u64::from(self.scan_limit).min(self.bytes.len() as u64 / SHORTEST_SCAN_BYTES);
+        plane_bytes(frame, &self.scales) + coefficient_bytes(frame, &self.scales) + scans * SCAN_BYTES + FIXED_BYTES
     }
 
     /// Decodes.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for a file that is cut or invalid, [`Error::TooLarge`] for too many scans.
+    /// [`Error::Damaged`] for a file that is cut or invalid (under [`Damage::Keep`]: whose headers or tables are), [`Error::TooLarge`] for too many scans.
     pub fn decode(&self, scratch: &mut Scratch) -> Result<Planes, Error> {
         self.decode_unless(&|| false, scratch)
     }
@@ -175,9 +195,15 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// As [`Decoder::decode`], and [`Error::Cancelled`].
     pub fn decode_unless(&self, cancelled: &dyn Fn() -> bool, scratch: &mut Scratch) -> Result<Planes, Error> {
-        let job = Job { bytes: self.bytes, header: &self.header, scales: self.scales, scan_limit: self.scan_limit };
-        let planes = decode_planes(&job, &mut scratch.buffers, cancelled)?;
-        Ok(Planes { planes })
+        let job = Job {
+            bytes: self.bytes,
+            header: &self.header,
+            scales: self.scales,
+            scan_limit: self.scan_limit,
+            damage: self.damage,
+        };
+        let (planes, warnings) = decode_planes(&job, &mut scratch.buffers, cancelled)?;
+        Ok(Planes { planes, warnings })
     }
 }
 
@@ -185,9 +211,16 @@ impl<'a> Decoder<'a> {
 #[derive(Debug)]
 pub struct Planes {
     planes: Vec<Plane>,
+    warnings: Vec<Warning>,
 }
 
 impl Planes {
+    /// The faults that were passed over: empty under [`Damage::Refuse`]. Not more than the first few of a badly damaged file are listed.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
     /// Gives the memory back for the next picture.
     pub fn give_back(self, scratch: &mut Scratch) {
         self.planes.into_iter().for_each(|plane| scratch.buffers.give(plane.samples));

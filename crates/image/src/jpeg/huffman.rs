@@ -11,7 +11,7 @@
 //!
 //! The last two are made when a scan wants them, not before.
 
-use super::bits::{Ahead, BitReader, Cursor};
+use super::bits::{Ahead, Cursor};
 use crate::Error;
 
 /// Bits of the look-up of single symbols; longer codes are rare.
@@ -25,7 +25,7 @@ const LONGEST: usize = 16;
 
 /// One symbol: `run << 15 | code length << 10 | size << 6 | bits of code and value`; 0: no such code.
 #[derive(Debug, Clone, Copy)]
-struct Step(u32);
+pub(super) struct Step(u32);
 
 impl Step {
     fn new(length: u32, symbol: u8) -> Self {
@@ -33,29 +33,39 @@ impl Step {
         Self(run << 15 | length << 10 | size << 6 | (length + size))
     }
 
-    fn is_none(self) -> bool {
+    /// Whether there is no such code.
+    #[inline(always)]
+    pub(super) fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    fn run(self) -> u32 {
+    /// Zeros before the coefficient; of an end of block, the bits of the count of blocks that end with it (progressive).
+    #[inline(always)]
+    pub(super) fn run(self) -> u32 {
         self.0 >> 15
     }
 
-    fn length(self) -> u32 {
+    /// Bits of the code.
+    #[inline(always)]
+    pub(super) fn length(self) -> u32 {
         self.0 >> 10 & 31
     }
 
-    fn size(self) -> u32 {
+    /// Bits of the value.
+    #[inline(always)]
+    pub(super) fn size(self) -> u32 {
         self.0 >> 6 & 15
     }
 
     /// Bits of code and value.
-    fn total(self) -> u32 {
+    #[inline(always)]
+    pub(super) fn total(self) -> u32 {
         self.0 & 63
     }
 
     /// Whether it ends the block: no value, and no run of sixteen.
-    fn ends_block(self) -> bool {
+    #[inline(always)]
+    pub(super) fn ends_block(self) -> bool {
         self.size() == 0 && self.run() < 15
     }
 }
@@ -103,19 +113,6 @@ pub(super) struct HuffmanTable {
     passing: Option<Box<[u16; 1 << PASS_BITS]>>,
 }
 
-/// What one look-up gave.
-pub(super) enum Symbol {
-    /// The run and the value of a coefficient; all bits are consumed.
-    Coefficient {
-        /// Zeros before it.
-        run: u32,
-        /// Its value, not 0.
-        value: i16,
-    },
-    /// A symbol without a value: the size is 0.
-    Raw(u8),
-}
-
 impl HuffmanTable {
     /// Builds the table from the counts by length and the symbols of a DHT segment.
     pub(super) fn new(counts: &[u8; LONGEST], symbols: &[u8]) -> Result<Self, Error> {
@@ -159,7 +156,7 @@ impl HuffmanTable {
 
     /// The next symbol; the cursor holds 16 bits at least.
     #[inline(always)]
-    fn step(&self, cursor: &Cursor) -> Step {
+    pub(super) fn step(&self, cursor: &Cursor) -> Step {
         let step = self.steps[cursor.peek(LOOK_BITS) as usize % (1 << LOOK_BITS)];
         if step.is_none() { self.long_step(cursor.peek(16)) } else { step }
     }
@@ -175,25 +172,6 @@ impl HuffmanTable {
             }
         }
         Step(0)
-    }
-
-    /// The next symbol. [`BitReader::ensure`] is called here. A code that is not in the table gives symbol 0 (an end of
-    /// block) and is remembered by the reader.
-    #[inline(always)]
-    pub(super) fn next(&self, bits: &mut BitReader<'_>) -> Symbol {
-        bits.ensure();
-        let step = self.step(bits.cursor());
-        if step.is_none() {
-            bits.mark_invalid();
-            bits.consume(16);
-            return Symbol::Raw(0);
-        }
-        let value = bits.cursor().value(step.length(), step.size());
-        bits.consume(step.total());
-        if step.size() == 0 {
-            return Symbol::Raw((step.run() << 4) as u8);
-        }
-        Symbol::Coefficient { run: step.run(), value: value as i16 }
     }
 
     /// The difference of a mean. `None`: there is no such code. The cursor is refilled.

@@ -3,7 +3,8 @@
 //! ```text
 //! bytes ─ segments ─ header ──────────────▶ Frame, Marks            (probe: nothing is allocated)
 //!            └ scan index (markers alone) ─▶ truncated? too many scans? which of them matter?
-//!                 └ bits ─ huffman ─ baseline / progressive ─ idct ─▶ one Plane a component, at N/8 of its size
+//!                 └ intervals (between restart markers) ─ bits ─ huffman ─┬─ baseline ──────────────────┬─ idct ─▶ a Plane for each
+//!                                                                         └─ progressive, bands ─ store ┘          component, at N/8
 //! ```
 //!
 //! [`Decoder`] is the way in; [`process`](crate::process()) uses the parts behind it.
@@ -18,18 +19,22 @@
 //! Arithmetic coding, lossless and hierarchical files, 12 bits, a height that comes only at the end (DNL): [`Error::Unsupported`](crate::Error).
 //! It does not convert colours and does not bring chroma to the size of luma: planes are what a resizer wants.
 
+mod bands;
 mod baseline;
 mod bits;
+mod damage;
 mod decode;
 mod decoder;
 mod header;
 mod huffman;
 mod idct;
+mod intervals;
 mod plane;
 mod progressive;
 mod scan;
 mod segments;
 mod simd;
+mod store;
 mod tables;
 
 pub(crate) use decode::{Job, decode};
@@ -38,6 +43,7 @@ pub(crate) use idct::{POSITION, SCALES};
 pub(crate) use plane::{coefficient_bytes, plane_bytes};
 pub(crate) use segments::color_model;
 
+pub use damage::{Damage, Warning};
 pub use decoder::{Component, Decoder, Info, Planes, Scale};
 pub use plane::Plane;
 pub use segments::ColorModel;

@@ -1,6 +1,7 @@
 //! The samples of one component at the chosen scale, and what they and the coefficients weigh.
 
 use super::segments::{Component, Frame};
+use super::store::store_bytes;
 
 /// The samples of one component, 8 bits each, row by row; rows and columns are padded to whole blocks.
 #[derive(Debug)]
@@ -79,14 +80,5 @@ pub(crate) fn coefficient_bytes(frame: &Frame, scales: &[u32; 4]) -> u64 {
     if !frame.progressive {
         return 0;
     }
-    frame
-        .components()
-        .iter()
-        .zip(scales)
-        .map(|(component, &scale)| {
-            let (across, down) = frame.padded_blocks(component);
-            let bitmap = if scale > 1 { 8 } else { 0 };
-            u64::from(across) * u64::from(down) * (u64::from(scale * scale) * 2 + bitmap)
-        })
-        .sum()
+    frame.components().iter().zip(scales).map(|(component, &scale)| store_bytes(frame, component, scale)).sum()
 }

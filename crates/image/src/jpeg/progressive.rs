@@ -1,83 +1,20 @@
-//! Progressive scans. Of every block only the low N × N coefficients that the scale needs are kept, and one bit for each of the 64 that
-//! tells whether it is not zero: that is all that refinement scans ask for. Scans that bring nothing for the scale are not read at all.
+//! Progressive files: which of the scans matter for a scale, and how one of them is decoded. Scans that bring nothing for the scale are not
+//! read at all.
 
+use std::ops::Range;
+
+use super::bands::BandScan;
 use super::baseline::broken;
 use super::bits::BitReader;
-use super::decode::{Input, Restarts};
-use super::huffman::Symbol;
-use super::idct::{POSITION, Transformer, needed_set};
-use super::plane::Plane;
+use super::decode::Input;
+use super::huffman::HuffmanTable;
+use super::idct::needed_set;
+use super::intervals::Interval;
 use super::scan::{Scan, ScanPlace};
-use super::segments::{Component, Frame};
+use super::simd::Machine;
+use super::store::Store;
 use super::tables::Tables;
 use crate::Error;
-
-/// The mark of a coefficient that is not kept.
-const NOT_KEPT: u8 = u8::MAX;
-
-/// The coefficients of one component.
-pub(super) struct Store {
-    scale: usize,
-    /// Blocks of a padded row.
-    across: usize,
-    down: usize,
-    /// Where the k-th coefficient is kept within its block.
-    slots: [u8; 64],
-    /// `scale²` coefficients a block.
-    kept: Vec<i16>,
-    /// One bit for each coefficient of a block; empty when no AC coefficient is needed.
-    nonzero: Vec<u64>,
-    pub(super) has_dc: bool,
-}
-
-impl Store {
-    pub(super) fn new(frame: &Frame, component: &Component, scale: u32) -> Self {
-        let (across, down) = frame.padded_blocks(component);
-        let blocks = across as usize * down as usize;
-        let side = scale as usize;
-        let mut slots = [NOT_KEPT; 64];
-        for (slot, position) in slots.iter_mut().zip(POSITION) {
-            let (column, row) = (usize::from(position) / 8, usize::from(position) % 8);
-            if column < side && row < side {
-                *slot = (column * side + row) as u8;
-            }
-        }
-        Self {
-            scale: side,
-            across: across as usize,
-            down: down as usize,
-            slots,
-            kept: vec![0; blocks * side * side],
-            nonzero: if scale > 1 { vec![0; blocks] } else { Vec::new() },
-            has_dc: false,
-        }
-    }
-
-    /// Writes all samples.
-    pub(super) fn render(&self, input: &Input<'_>, transformer: &Transformer, plane: &mut Plane) -> Result<(), Error> {
-        let area = self.scale * self.scale;
-        for row in 0..self.down {
-            input.stop_if_cancelled()?;
-            for column in 0..self.across {
-                let index = row * self.across + column;
-                let mut block = [0i16; 64];
-                let Some(kept) = self.kept.get(index * area..(index + 1) * area) else { return Err(broken()) };
-                for (line, values) in block.chunks_exact_mut(8).zip(kept.chunks_exact(self.scale)) {
-                    line[..self.scale].copy_from_slice(values);
-                }
-                let dc_only = self.nonzero.get(index).is_none_or(|&set| set & !1 == 0);
-                let start = row * self.scale * plane.stride + column * self.scale;
-                let out = plane.samples.get_mut(start..).unwrap_or_default();
-                if dc_only {
-                    transformer.mean(block[0], out, plane.stride);
-                } else {
-                    transformer.block::<[f32; 4], [f32; 8]>(&block, out, plane.stride);
-                }
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Which scans must be read for these scales: those that hold a needed coefficient, and those whose history a needed refinement asks for.
 pub(super) fn needed_scans(places: &[ScanPlace], scales: &[u32; 4]) -> Vec<bool> {
@@ -101,239 +38,211 @@ pub(super) fn needed_scans(places: &[ScanPlace], scales: &[u32; 4]) -> Vec<bool>
     needed
 }
 
-/// Decodes one scan into the stores.
-pub(super) fn decode_scan(
+/// Decodes the units of one restart interval of a scan into the stores; gives the bytes that are left over.
+pub(super) fn decode_interval(
     input: &Input<'_>,
-    place: &ScanPlace,
-    tables: &Tables,
-    stores: &mut [Store],
-) -> Result<(), Error> {
-    let mut bits = BitReader::new(input.data(place));
-    let restarts = Restarts::new(tables.restart_interval);
-    if place.scan.first == 0 {
-        decode_dc(input, &mut bits, restarts, &place.scan, tables, stores)
-    } else {
-        decode_ac(input, &mut bits, restarts, &place.scan, tables, stores)
-    }
-}
-
-fn decode_dc(
-    input: &Input<'_>,
-    bits: &mut BitReader<'_>,
-    mut restarts: Restarts,
     scan: &Scan,
     tables: &Tables,
     stores: &mut [Store],
+    interval: &Interval<'_>,
+) -> Result<usize, Error> {
+    let mut bits = BitReader::new(interval.data);
+    let units = interval.units.clone();
+    if scan.first > 0 {
+        decode_band(input, scan, tables, stores, units, &mut bits)?;
+    } else {
+        decode_means(input, scan, tables, stores, units, &mut bits)?;
+    }
+    Ok(bits.unread())
+}
+
+/// The pieces of rows of `across` units that make up `units`: row, first column, column behind the last.
+fn rows(units: Range<u32>, across: u32) -> impl Iterator<Item = (usize, usize, usize)> {
+    let across = across.max(1);
+    (units.start / across..units.end.div_ceil(across)).map(move |row| {
+        let start = row * across;
+        let first = units.start.max(start) - start;
+        let end = units.end.min(start + across) - start;
+        (row as usize, first as usize, end as usize)
+    })
+}
+
+/// One component's part in a scan of means (DC coefficients).
+struct MeanPart<'a> {
+    table: Option<&'a HuffmanTable>,
+    store: usize,
+    /// Blocks of a unit.
+    across: usize,
+    down: usize,
+    predictor: i32,
+}
+
+fn decode_means(
+    input: &Input<'_>,
+    scan: &Scan,
+    tables: &Tables,
+    stores: &mut [Store],
+    units: Range<u32>,
+    bits: &mut BitReader<'_>,
 ) -> Result<(), Error> {
     let frame = input.frame;
-    let mut predictors = [0i32; 4];
     let alone = scan.parts().len() == 1;
-    let (units_across, units_down) = match scan.parts() {
-        [only] => frame.real_blocks(&frame.components()[only.component]),
-        _ => frame.units(),
-    };
-    for row in 0..units_down as usize {
+    let mut parts = Vec::with_capacity(4);
+    for part in scan.parts() {
+        let component = &frame.components()[part.component];
+        let (across, down) = if alone { (1, 1) } else { (component.across as usize, component.down as usize) };
+        let table = if scan.high > 0 { None } else { Some(tables.dc(part.dc_table)?) };
+        stores[part.component].has_dc = true;
+        parts.push(MeanPart { table, store: part.component, across, down, predictor: 0 });
+    }
+    for (row, first, end) in rows(units, scan.units(frame).0) {
         input.stop_if_cancelled()?;
-        for column in 0..units_across as usize {
-            if restarts.before_unit(bits)? {
-                predictors = [0; 4];
-            }
-            for part in scan.parts() {
-                let component = &frame.components()[part.component];
-                let (across, down) = if alone { (1, 1) } else { (component.across as usize, component.down as usize) };
-                let store = &mut stores[part.component];
-                store.has_dc = true;
-                for y in 0..down {
-                    for x in 0..across {
-                        let index = (row * down + y) * store.across + column * across + x;
-                        let Some(dc) = store.kept.get_mut(index * store.scale * store.scale) else {
+        for column in first..end {
+            let (ahead, mut cursor) = bits.block();
+            for part in &mut parts {
+                let Some(store) = stores.get_mut(part.store) else { return Err(broken()) };
+                for y in 0..part.down {
+                    for x in 0..part.across {
+                        let index = (row * part.down + y) * store.across + column * part.across + x;
+                        let Some(mean) = store.blocks.kept.get_mut(index * store.blocks.area) else {
                             return Err(broken());
                         };
-                        if scan.high > 0 {
-                            *dc |= i16::from(bits.bit()) << scan.low;
-                            continue;
+                        match part.table {
+                            Some(table) => {
+                                let Some(difference) = table.difference(ahead, &mut cursor) else {
+                                    return Err(broken());
+                                };
+                                part.predictor = part.predictor.wrapping_add(difference);
+                                *mean = (part.predictor << scan.low) as i16;
+                            }
+                            None => {
+                                cursor.refill(ahead);
+                                *mean |= (cursor.take(1) << scan.low) as i16;
+                            }
                         }
-                        let difference = match tables.dc(part.dc_table)?.next(bits) {
-                            Symbol::Coefficient { value, .. } => i32::from(value),
-                            Symbol::Raw(size) => bits.extend(u32::from(size & 15)),
-                        };
-                        let predictor = &mut predictors[part.component];
-                        *predictor = predictor.wrapping_add(difference);
-                        *dc = (*predictor << scan.low) as i16;
                     }
                 }
             }
-        }
-        if bits.is_broken() {
-            return Err(broken());
+            bits.advance(cursor);
+            if bits.is_broken() {
+                return Err(broken());
+            }
         }
     }
     Ok(())
 }
 
-/// One block of a store during an AC scan.
-struct Block<'a> {
-    kept: &'a mut [i16],
-    nonzero: &'a mut u64,
-    slots: &'a [u8; 64],
-}
-
-impl Block<'_> {
-    #[inline(always)]
-    fn set(&mut self, index: u32, value: i16) {
-        *self.nonzero |= 1 << (index & 63);
-        if let Some(kept) = self.kept.get_mut(usize::from(self.slots[(index & 63) as usize])) {
-            *kept = value;
-        }
-    }
-
-    /// Adds the refinement bit to coefficient `index`, away from zero.
-    #[inline(always)]
-    fn refine(&mut self, index: u32, bit: i16) {
-        if let Some(kept) = self.kept.get_mut(usize::from(self.slots[(index & 63) as usize]))
-            && *kept & bit == 0
-        {
-            *kept = kept.wrapping_add(if *kept >= 0 { bit } else { -bit });
-        }
-    }
-}
-
-fn decode_ac(
+fn decode_band(
     input: &Input<'_>,
-    bits: &mut BitReader<'_>,
-    mut restarts: Restarts,
     scan: &Scan,
     tables: &Tables,
     stores: &mut [Store],
+    units: Range<u32>,
+    bits: &mut BitReader<'_>,
 ) -> Result<(), Error> {
-    let frame = input.frame;
     let [part] = scan.parts() else { return Err(broken()) };
-    let (across, down) = frame.real_blocks(&frame.components()[part.component]);
-    let store = &mut stores[part.component];
-    let area = store.scale * store.scale;
-    let table = tables.ac(part.ac_table)?;
-    let mut end_run = 0u32;
-    for row in 0..down as usize {
+    let Some(store) = stores.get_mut(part.component) else { return Err(broken()) };
+    let band = BandScan { table: tables.ac(part.ac_table)?, scan: *scan };
+    let machine = Machine::detect();
+    let mut run = 0;
+    for (row, first, end) in rows(units, scan.units(input.frame).0) {
         input.stop_if_cancelled()?;
-        let first = row * store.across;
-        let (Some(kept), Some(nonzero)) = (
-            store.kept.get_mut(first * area..(first + across as usize) * area),
-            store.nonzero.get_mut(first..first + across as usize),
-        ) else {
-            return Err(broken());
-        };
-        for (kept, nonzero) in kept.chunks_exact_mut(area).zip(nonzero) {
-            if restarts.before_unit(bits)? {
-                end_run = 0;
-            }
-            let mut block = Block { kept, nonzero, slots: &store.slots };
-            if scan.high > 0 {
-                refine_block(bits, table, scan, &mut block, &mut end_run)?;
-            } else if end_run > 0 {
-                end_run -= 1;
-            } else {
-                first_block(bits, table, scan, &mut block, &mut end_run)?;
-            }
-        }
-        if bits.is_broken() {
-            return Err(broken());
-        }
+        let start = row * store.across;
+        machine.decode_band(&band, bits, &mut store.blocks, (start + first, start + end), &mut run)?;
     }
     Ok(())
 }
 
-/// The first scan of a band.
-#[inline(always)]
-fn first_block(
-    bits: &mut BitReader<'_>,
-    table: &super::huffman::HuffmanTable,
-    scan: &Scan,
-    block: &mut Block<'_>,
-    end_run: &mut u32,
-) -> Result<(), Error> {
-    let mut index = scan.first;
-    while index <= scan.last {
-        let (run, value) = match table.next(bits) {
-            Symbol::Coefficient { run, value } => (run, value),
-            Symbol::Raw(0xF0) => {
-                index += 16;
-                continue;
-            }
-            Symbol::Raw(raw) if raw & 15 == 0 => {
-                let size = u32::from(raw >> 4);
-                *end_run = (1 << size) - 1 + bits.bits(size);
-                return Ok(());
-            }
-            Symbol::Raw(raw) => (u32::from(raw >> 4), bits.extend(u32::from(raw & 15)) as i16),
-        };
-        index += run;
-        if index > scan.last {
-            return Err(broken());
-        }
-        block.set(index, value << scan.low);
-        index += 1;
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use crate::jpeg::store::work;
+    use crate::jpeg::{Damage, Decoder, Scale};
+    use crate::{Error, Scratch};
 
-/// A later scan of a band: one more bit for what is not zero, and what becomes so.
-#[inline(always)]
-fn refine_block(
-    bits: &mut BitReader<'_>,
-    table: &super::huffman::HuffmanTable,
-    scan: &Scan,
-    block: &mut Block<'_>,
-    end_run: &mut u32,
-) -> Result<(), Error> {
-    let bit = 1i16 << scan.low;
-    let mut index = scan.first;
-    if *end_run == 0 {
-        while index <= scan.last {
-            let (mut zeros, fresh) = match table.next(bits) {
-                Symbol::Coefficient { run, value: 1 } => (run, Some(bit)),
-                Symbol::Coefficient { run, value: -1 } => (run, Some(-bit)),
-                Symbol::Raw(0xF0) => (15, None),
-                Symbol::Raw(raw) if raw & 15 == 0 => {
-                    let size = u32::from(raw >> 4);
-                    *end_run = (1 << size) + bits.bits(size);
-                    break;
-                }
-                Symbol::Raw(raw) if raw & 15 == 1 => (u32::from(raw >> 4), Some(if bits.bit() { bit } else { -bit })),
-                _ => return Err(broken()),
-            };
-            while index <= scan.last {
-                if *block.nonzero >> (index & 63) & 1 != 0 {
-                    if bits.bit() {
-                        block.refine(index, bit);
-                    }
-                } else if zeros == 0 {
-                    break;
-                } else {
-                    zeros -= 1;
-                }
-                index += 1;
-            }
-            if let Some(value) = fresh {
-                if index > scan.last {
-                    return Err(broken());
-                }
-                block.set(index, value);
-            }
-            index += 1;
-        }
+    /// Sides of the picture that the hostile file claims.
+    const CLAIM: (u32, u32) = (8000, 6000);
+    /// Blocks of its luma, of chroma there is a quarter each.
+    const LUMA_BLOCKS: u32 = (CLAIM.0 / 8) * (CLAIM.1 / 8);
+
+    fn segment(marker: u8, payload: &[u8]) -> Vec<u8> {
+        let mut segment = vec![0xFF, marker];
+        segment.extend_from_slice(&(payload.len() as u16 + 2).to_be_bytes());
+        segment.extend_from_slice(payload);
+        segment
     }
-    if *end_run > 0 {
-        *end_run -= 1;
-        if index <= scan.last {
-            let band = (u64::MAX >> (63 - scan.last)) & (u64::MAX << index);
-            let mut rest = *block.nonzero & band;
-            while rest != 0 {
-                if bits.bit() {
-                    block.refine(rest.trailing_zeros(), bit);
-                }
-                rest &= rest - 1;
-            }
+
+    /// A progressive file of 48 megapixels in black: the means in one bit a block, and then scans whose only symbols are "the next 32 767 blocks
+    /// have none".
+    fn empty_giant(scans: u32) -> Vec<u8> {
+        let mut file = vec![0xFF, 0xD8];
+        file.extend(segment(0xDB, &[[0; 1].as_slice(), &[1; 64]].concat()));
+        let size = [CLAIM.1 as u16, CLAIM.0 as u16].map(u16::to_be_bytes).concat();
+        file.extend(segment(0xC2, &[&[8], size.as_slice(), &[3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0]].concat()));
+        // One code of one bit each: "no difference" and "32 767 blocks at most".
+        let one_code = |class: u8, symbol: u8| [[class, 1].as_slice(), &[0; 15], &[symbol]].concat();
+        file.extend(segment(0xC4, &one_code(0x00, 0)));
+        file.extend(segment(0xC4, &one_code(0x10, 0xE0)));
+        file.extend(segment(0xDA, &[3, 1, 0, 2, 0, 3, 0, 0, 0, 0]));
+        file.extend(vec![0; LUMA_BLOCKS as usize * 3 / 2 / 8 + 1]);
+        for scan in 1..scans {
+            let bits = if scan == 1 { 0x0D } else { 0xDC };
+            file.extend(segment(0xDA, &[1, 1, 0, 1, 63, bits]));
+            // Code and count take 15 bits; zeros are runs of 16 384.
+            file.extend(vec![0; (LUMA_BLOCKS as usize).div_ceil(1 << 14) * 15 / 8 + 1]);
         }
+        file.extend([0xFF, 0xD9]);
+        file
     }
-    Ok(())
+
+    #[test]
+    fn scans_without_symbols_cost_next_to_nothing_however_large_the_picture_is() {
+        let scans = 100;
+        let file = empty_giant(scans);
+        work::DONE.set(0);
+        let decoder = Decoder::new(&file).unwrap().scale(Scale::eighths(2).unwrap());
+        let planes = decoder.decode(&mut Scratch::new()).unwrap();
+        assert_eq!(planes[0].width(), CLAIM.0 as usize / 4);
+        assert!(planes.iter().all(|plane| plane.samples().iter().all(|&sample| sample == 128)));
+        // A row of blocks at a time is looked at, 64 blocks a word, each run once; were each block looked at, it would be 64 times as much.
+        let rows_and_runs = 2 * (CLAIM.1 / 8 + 100);
+        let most = u64::from(scans) * u64::from(LUMA_BLOCKS / 64 + rows_and_runs);
+        assert!(work::DONE.get() <= most, "{} looks, {most} expected at most", work::DONE.get());
+    }
+
+    #[test]
+    fn one_scan_too_many_is_refused_before_anything_is_decoded() {
+        work::DONE.set(0);
+        let refused = Decoder::new(&empty_giant(101)).unwrap().decode(&mut Scratch::new());
+        assert!(matches!(refused, Err(Error::TooLarge { value: 101, limit: 100, .. })), "{refused:?}");
+        assert_eq!(work::DONE.get(), 0);
+    }
+
+    #[test]
+    fn a_giant_whose_data_ends_at_once_is_dropped_at_once() {
+        let mut file = empty_giant(2);
+        // Cut within the means, but closed: the claim stays, the data is 1 KiB.
+        file.truncate(1024);
+        file.extend([0xFF, 0xD9]);
+        work::DONE.set(0);
+        let mut scratch = Scratch::new();
+        let decoder = Decoder::new(&file).unwrap();
+        assert!(matches!(decoder.decode(&mut scratch), Err(Error::Damaged { .. })));
+        assert_eq!((work::DONE.get(), scratch.bytes()), (0, 0));
+        let kept = decoder.scale(Scale::eighths(1).unwrap()).damage(Damage::Keep).decode(&mut scratch).unwrap();
+        assert_eq!(kept.warnings().len(), 1);
+    }
+
+    #[test]
+    fn at_the_smallest_scale_only_means_are_read() {
+        let mut file = empty_giant(1);
+        // Nonsense in a scan behind the means is not noticed, since nobody looks there.
+        file.truncate(file.len() - 2);
+        file.extend(segment(0xDA, &[1, 1, 0, 1, 63, 0]));
+        file.extend([0x55; 40]);
+        file.extend([0xFF, 0xD9]);
+        work::DONE.set(0);
+        let planes = Decoder::new(&file).unwrap().scale(Scale::eighths(1).unwrap()).decode(&mut Scratch::new());
+        assert!(planes.is_ok(), "{planes:?}");
+        assert_eq!(work::DONE.get(), 0);
+    }
 }

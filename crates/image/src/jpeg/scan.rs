@@ -1,7 +1,8 @@
 //! Scan headers, and the index of all scans of a file: found by their markers alone, before any decoding.
 
 use super::bits::next_marker;
-use super::segments::{Frame, Segment, marker, segment_at};
+use super::damage::Faults;
+use super::segments::{Frame, Segment, is_reserved, marker, segment_at, starts_frame};
 use crate::Error;
 
 /// One component's part in a scan.
@@ -52,7 +53,9 @@ impl Scan {
             parts[index] =
                 ScanPart { component, dc_table: usize::from(tables >> 4 & 3), ac_table: usize::from(tables & 3) };
         }
-        let &[first, last, bits] = rest.get(count * 2..).and_then(<[u8]>::first_chunk::<3>).ok_or_else(short)?;
+        let Some(&[first, last, bits]) = rest.get(count * 2..) else {
+            return Err(Error::damaged("a JPEG scan header of impossible length"));
+        };
         let mut scan = Self {
             parts,
             count,
@@ -71,39 +74,114 @@ impl Scan {
         }
         Ok(scan)
     }
+
+    /// Coded units across and down: blocks of the only component without the padding, or minimum coded units of several.
+    pub(super) fn units(&self, frame: &Frame) -> (u32, u32) {
+        match self.parts() {
+            [only] => frame.real_blocks(&frame.components()[only.component]),
+            _ => frame.units(),
+        }
+    }
+
+    /// A scan for tests that do not look at it.
+    #[cfg(test)]
+    pub(super) fn of_nothing() -> Self {
+        let part = ScanPart { component: 0, dc_table: 0, ac_table: 0 };
+        Self { parts: [part; 4], count: 0, first: 0, last: 0, high: 0, low: 0 }
+    }
 }
 
 /// Where the entropy-coded data of a scan is, and its header.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ScanPlace {
     pub(super) scan: Scan,
+    /// Position of the scan header.
+    pub(super) header: usize,
     pub(super) start: usize,
     pub(super) end: usize,
+    /// Position of the first restart marker.
+    pub(super) first_restart: Option<usize>,
 }
 
-/// The end of the entropy-coded data that starts at `start`: the next marker that is not a restart.
-fn end_of_data(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    loop {
-        let found = next_marker(bytes, at)?;
-        match bytes.get(found + 1)? {
-            0xD0..=0xD7 => at = found + 2,
-            _ => return Some(found),
+/// What the index takes for each scan at most, in bytes: it grows by doubling, and both halves are there while it does.
+pub(super) const SCAN_BYTES: u64 = 3 * size_of::<ScanPlace>() as u64;
+
+impl ScanPlace {
+    /// Whether the data of the scan can be complete: no code is shorter than a bit, and each block of a scan with means has one code at least
+    /// (two in a sequential file). What cannot be complete need not be begun: a small file that claims a large picture costs nothing.
+    /// Scans of AC coefficients may be as short as they like: one code can end thousands of blocks.
+    pub(super) fn can_be_complete(&self, frame: &Frame) -> bool {
+        if self.scan.first > 0 {
+            return true;
         }
+        let (across, down) = self.scan.units(frame);
+        let blocks_of_unit: u64 = match self.scan.parts() {
+            [_] => 1,
+            parts => {
+                parts.iter().map(|part| &frame.components()[part.component]).map(|c| u64::from(c.across * c.down)).sum()
+            }
+        };
+        let codes = if frame.progressive { 1 } else { 2 };
+        let least_bits = u64::from(across) * u64::from(down) * blocks_of_unit * codes;
+        (self.end - self.start) as u64 * 8 >= least_bits
+    }
+
+    /// The data of the scan whose header is `segment`, which begins at `header`: up to the next marker that is not a restart. The flag tells
+    /// whether there is such a marker; without one the data ends with the file.
+    fn find(bytes: &[u8], header: usize, segment: Segment<'_>, scan: Scan) -> (Self, bool) {
+        let mut place = Self { scan, header, start: segment.end, end: bytes.len(), first_restart: None };
+        let mut at = segment.end;
+        while let Some(found) = next_marker(bytes, at) {
+            if !matches!(bytes.get(found + 1), Some(0xD0..=0xD7)) {
+                place.end = found;
+                return (place, true);
+            }
+            place.first_restart.get_or_insert(found);
+            at = found + 2;
+        }
+        (place, false)
     }
 }
 
 /// Walks from `at` (behind the frame header) to the end marker and notes every scan. A file without an end marker is damaged.
-pub(super) fn index_scans(bytes: &[u8], mut at: usize, frame: &Frame, most: u32) -> Result<Vec<ScanPlace>, Error> {
+pub(super) fn index_scans(
+    bytes: &[u8],
+    mut at: usize,
+    frame: &Frame,
+    most: u32,
+    faults: &mut Faults,
+) -> Result<Vec<ScanPlace>, Error> {
     let mut scans = Vec::new();
     loop {
-        let segment = segment_at(bytes, at)?;
+        if faults.are_kept() && !scans.is_empty() {
+            // Between scans libjpeg passes over what is no marker.
+            let found = next_marker(bytes, at);
+            if found != Some(at) {
+                faults.note("bytes that belong to nothing stand between two JPEG segments", at)?;
+            }
+            match found {
+                Some(found) => at = found,
+                None => break,
+            }
+        }
+        if bytes.get(at + 1).is_some_and(|&code| is_reserved(code)) {
+            return Err(Error::damaged("a JPEG marker of no known kind"));
+        }
+        let segment = match segment_at(bytes, at) {
+            Ok(segment) => segment,
+            Err(error) if scans.is_empty() || !faults.are_kept() => return Err(error),
+            Err(error) => {
+                if !is_cut(bytes, at) {
+                    return Err(error);
+                }
+                faults.note("the JPEG file ends within a segment between two scans", at)?;
+                break;
+            }
+        };
         match segment.marker {
             marker::EOI => break,
             marker::SOS => {
                 let scan = Scan::parse(segment, frame)?;
-                let end = end_of_data(bytes, segment.end)
-                    .ok_or_else(|| Error::damaged("the JPEG file is truncated: it ends within a scan"))?;
                 if scans.len() as u64 >= u64::from(most) {
                     return Err(Error::TooLarge {
                         what: "scans of the JPEG file".into(),
@@ -111,11 +189,18 @@ pub(super) fn index_scans(bytes: &[u8], mut at: usize, frame: &Frame, most: u32)
                         limit: u64::from(most),
                     });
                 }
-                scans.push(ScanPlace { scan, start: segment.end, end });
-                at = end;
+                let (place, ends) = ScanPlace::find(bytes, at, segment, scan);
+                scans.push(place);
+                if !ends {
+                    faults.note("the JPEG file is truncated: it ends within a scan", bytes.len())?;
+                    break;
+                }
+                at = place.end;
                 continue;
             }
             marker::DNL => return Err(Error::unsupported("JPEG that redefines its height")),
+            marker::SOI => return Err(Error::damaged("a JPEG file with a second start marker")),
+            code if starts_frame(code) => return Err(Error::damaged("a JPEG file with a second frame header")),
             _ => {}
         }
         at = segment.end;
@@ -124,4 +209,11 @@ pub(super) fn index_scans(bytes: &[u8], mut at: usize, frame: &Frame, most: u32)
         return Err(Error::damaged("a JPEG file without any picture data"));
     }
     Ok(scans)
+}
+
+/// Whether the segment at `at` reaches beyond the end of the file.
+fn is_cut(bytes: &[u8], at: usize) -> bool {
+    let length =
+        bytes.get(at + 2..).and_then(<[u8]>::first_chunk::<2>).map(|&length| usize::from(u16::from_be_bytes(length)));
+    length.is_none_or(|length| at + 2 + length > bytes.len())
 }

@@ -7,6 +7,7 @@ pub(super) mod marker {
     pub(in crate::jpeg) const DHT: u8 = 0xC4;
     pub(in crate::jpeg) const JPG: u8 = 0xC8;
     pub(in crate::jpeg) const DAC: u8 = 0xCC;
+    pub(in crate::jpeg) const SOI: u8 = 0xD8;
     pub(in crate::jpeg) const EOI: u8 = 0xD9;
     pub(in crate::jpeg) const SOS: u8 = 0xDA;
     pub(in crate::jpeg) const DQT: u8 = 0xDB;
@@ -217,4 +218,9 @@ pub(super) fn exif_block<'a>(segment: Segment<'a>) -> Option<&'a [u8]> {
 /// Whether the marker starts a frame.
 pub(super) fn starts_frame(code: u8) -> bool {
     (0xC0..=0xCF).contains(&code) && !matches!(code, marker::DHT | marker::JPG | marker::DAC)
+}
+
+/// Whether the marker stands for nothing in the standard; no decoder can know how to go on behind it.
+pub(super) fn is_reserved(code: u8) -> bool {
+    matches!(code, 0x02..=0xBF)
 }

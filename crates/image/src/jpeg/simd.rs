@@ -5,9 +5,12 @@
 //! asks for instructions is not safe before somebody has looked whether they are there.
 #![allow(unsafe_code)]
 
+use super::bands::{BandScan, PlainSets};
 use super::baseline::ScanDecoder;
 use super::bits::BitReader;
+use super::idct::Transformer;
 use super::plane::Plane;
+use super::store::{Blocks, Store};
 use crate::Error;
 
 /// Which build of the loops runs here.
@@ -15,7 +18,7 @@ use crate::Error;
 pub(super) enum Machine {
     /// Any of the architecture.
     Plain,
-    /// x86-64 with AVX2, BMI1, BMI2, LZCNT and MOVBE (2013 on).
+    /// x86-64 with AVX2, BMI1, BMI2, LZCNT, POPCNT and MOVBE (2013 on).
     #[cfg(target_arch = "x86_64")]
     Wide,
 }
@@ -28,6 +31,7 @@ impl Machine {
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
             && is_x86_feature_detected!("movbe")
         {
             return Self::Wide;
@@ -51,16 +55,96 @@ impl Machine {
             Self::Wide => unsafe { wide::decode_units(scan, bits, planes, starts, count) },
         }
     }
+
+    /// [`BandScan::decode`] as this machine can run it.
+    pub(super) fn decode_band(
+        self,
+        band: &BandScan<'_>,
+        bits: &mut BitReader<'_>,
+        blocks: &mut Blocks,
+        range: (usize, usize),
+        run: &mut u32,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Plain => band.decode(PlainSets, bits, blocks, range, run),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: only `detect` makes this value, after it has found all of the features.
+            Self::Wide => unsafe { wide::decode_band(band, bits, blocks, range, run) },
+        }
+    }
+
+    /// [`Store::render_row`] as this machine can run it.
+    pub(super) fn render_row(self, store: &Store, transformer: &Transformer, row: usize, plane: &mut Plane) {
+        match self {
+            Self::Plain => store.render_row::<[f32; 4], [f32; 8]>(transformer, row, plane),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: only `detect` makes this value, after it has found all of the features.
+            Self::Wide => unsafe { wide::render_row(store, transformer, row, plane) },
+        }
+    }
+
+    /// What this machine answers about a set of bits, for comparison with the other.
+    #[cfg(test)]
+    pub(super) fn select_and_deposit(self, set: u64, n: u32, bits: u64) -> (u64, u64) {
+        use super::bands::Sets;
+        match self {
+            Self::Plain => (PlainSets.select(set, n), PlainSets.deposit(bits, set)),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: only `detect` makes this value, after it has found all of the features.
+            Self::Wide => unsafe { wide::select_and_deposit(set, n, bits) },
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod wide {
     use std::arch::x86_64::*;
 
+    use super::super::bands::Sets;
     use super::super::idct::Lanes;
     use super::*;
 
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,movbe")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,movbe")]
+    pub(super) fn decode_band(
+        band: &BandScan<'_>,
+        bits: &mut BitReader<'_>,
+        blocks: &mut Blocks,
+        range: (usize, usize),
+        run: &mut u32,
+    ) -> Result<(), Error> {
+        band.decode(DepositSets, bits, blocks, range, run)
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,movbe")]
+    pub(super) fn render_row(store: &Store, transformer: &Transformer, row: usize, plane: &mut Plane) {
+        store.render_row::<Four, Eight>(transformer, row, plane);
+    }
+
+    #[cfg(test)]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,movbe")]
+    pub(super) fn select_and_deposit(set: u64, n: u32, bits: u64) -> (u64, u64) {
+        (DepositSets.select(set, n), DepositSets.deposit(bits, set))
+    }
+
+    /// The answers of one instruction each. Like [`Eight`] only used within functions that are compiled for it.
+    #[derive(Debug, Clone, Copy)]
+    struct DepositSets;
+
+    impl Sets for DepositSets {
+        #[inline(always)]
+        fn select(self, set: u64, n: u32) -> u64 {
+            // SAFETY: named in this module alone, by functions that are compiled for BMI2 and called after `Machine::detect` has found it.
+            unsafe { _pdep_u64(1 << (n & 63), set) }
+        }
+
+        #[inline(always)]
+        fn deposit(self, bits: u64, set: u64) -> u64 {
+            // SAFETY: as above.
+            unsafe { _pdep_u64(bits, set) }
+        }
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,movbe")]
     pub(super) fn decode_units(
         scan: &mut ScanDecoder<'_>,
         bits: &mut BitReader<'_>,
@@ -250,7 +334,7 @@ mod wide {
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
-    use super::super::idct::{SCALES, Transformer};
+    use super::super::idct::SCALES;
     use super::*;
 
     #[target_feature(enable = "avx2")]

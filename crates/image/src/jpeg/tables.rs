@@ -55,10 +55,13 @@ impl Tables {
             let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(short)?;
             let total = counts.iter().map(|&count| usize::from(count)).sum();
             let (symbols, rest) = rest.split_at_checked(total).ok_or_else(short)?;
-            let class = if head >> 4 == 0 { &mut self.dc } else { &mut self.ac };
-            let slot = class
-                .get_mut(usize::from(head & 15))
-                .ok_or_else(|| Error::damaged("an impossible JPEG table number"))?;
+            let impossible = || Error::damaged("an impossible JPEG table number");
+            let class = match head >> 4 {
+                0 => &mut self.dc,
+                1 => &mut self.ac,
+                _ => return Err(impossible()),
+            };
+            let slot = class.get_mut(usize::from(head & 15)).ok_or_else(impossible)?;
             *slot = Some(HuffmanTable::new(counts, symbols)?);
             payload = rest;
         }
