@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::bits::BitReader;
+use super::bits::{Ahead, BitReader, Cursor};
 use super::damage::BROKEN_DATA;
 use super::decode::Input;
 use super::huffman::{BlockEnd, Coefficients, HuffmanTable};
@@ -46,6 +46,7 @@ pub(super) struct ScanDecoder<'a> {
     /// Rows of samples of a unit, for each part.
     unit_heights: [usize; 4],
     units_across: u32,
+    bits: BitReader<'a>,
     /// Zeros, but for the block that is being read.
     block: Coefficients,
     machine: Machine,
@@ -94,7 +95,8 @@ impl<'a> ScanDecoder<'a> {
             });
         }
         let (units_across, _) = place.scan.units(frame);
-        Ok(Self { parts, slots, unit_heights, units_across, block: [0; 128], machine: Machine::detect() })
+        let (bits, block, machine) = (BitReader::new(&[]), [0; 128], Machine::detect());
+        Ok(Self { parts, slots, unit_heights, units_across, bits, block, machine })
     }
 
     /// Decodes the units of one restart interval, whose bits `data` holds; gives the bytes that are left over.
@@ -102,10 +104,10 @@ impl<'a> ScanDecoder<'a> {
         &mut self,
         input: &Input<'_>,
         units: Range<u32>,
-        data: &[u8],
+        data: &'a [u8],
         planes: &mut [Plane],
     ) -> Result<usize, Error> {
-        let mut bits = BitReader::new(data);
+        self.bits.reset(data);
         self.parts.iter_mut().for_each(|part| part.predictor = 0);
         let mut unit = units.start;
         while unit < units.end {
@@ -117,13 +119,13 @@ impl<'a> ScanDecoder<'a> {
                 let stride = planes.get(part.plane).map_or(0, |plane| plane.stride);
                 *start = row as usize * height * stride + column as usize * part.unit_width;
             }
-            self.machine.decode_units(self, &mut bits, planes, starts, count)?;
-            if bits.is_broken() {
+            self.machine.decode_units(self, planes, starts, count)?;
+            if self.bits.is_broken() {
                 return Err(broken());
             }
             unit += count;
         }
-        Ok(bits.unread())
+        Ok(self.bits.unread())
     }
 
     /// Decodes `count` units of one row; `starts` are the positions of their first samples in the planes of the parts. `F` and
@@ -131,18 +133,18 @@ impl<'a> ScanDecoder<'a> {
     #[inline(always)]
     pub(super) fn decode_units<F: Lanes<4>, E: Lanes<8>>(
         &mut self,
-        bits: &mut BitReader<'_>,
         planes: &mut [Plane],
         mut starts: [usize; 4],
         count: u32,
     ) -> Result<(), Error> {
-        let Self { parts, slots, block, .. } = self;
+        let Self { parts, slots, bits, block, .. } = self;
+        let (_, mut cursor) = bits.block();
         for _ in 0..count {
             for slot in slots.iter() {
                 let (Some(part), Some(start)) = (parts.get_mut(slot.part), starts.get(slot.part)) else {
                     return Err(broken());
                 };
-                let end = read_block(bits, part, block);
+                let end = read_block(bits.next_block(&mut cursor), &mut cursor, part, block);
                 let Some(plane) = planes.get_mut(part.plane) else { return Err(broken()) };
                 let out = plane.samples.get_mut(start + slot.offset..).unwrap_or_default();
                 match end {
@@ -162,6 +164,7 @@ impl<'a> ScanDecoder<'a> {
                 *start += part.unit_width;
             }
         }
+        bits.advance(cursor);
         Ok(())
     }
 }
@@ -184,12 +187,9 @@ const PLACES: [u8; 128] = {
 
 /// Reads one block.
 #[inline(always)]
-fn read_block(bits: &mut BitReader<'_>, part: &mut Part<'_>, block: &mut Coefficients) -> BlockEnd {
-    let (ahead, mut cursor) = bits.block();
-    let Some(difference) = part.dc.difference(ahead, &mut cursor) else { return BlockEnd::Broken };
+fn read_block(ahead: &Ahead, cursor: &mut Cursor, part: &mut Part<'_>, block: &mut Coefficients) -> BlockEnd {
+    let Some(difference) = part.dc.difference(ahead, cursor) else { return BlockEnd::Broken };
     part.predictor = part.predictor.wrapping_add(difference);
     block[0] = part.predictor as i16;
-    let end = part.ac.coefficients(ahead, &mut cursor, part.last_needed, &PLACES, block);
-    bits.advance(cursor);
-    end
+    part.ac.coefficients(ahead, cursor, part.last_needed, &PLACES, block)
 }

@@ -15,8 +15,10 @@ const AHEAD_BYTES: usize = 4096;
 const BLOCK_BYTES: usize = 256;
 /// What a load touches behind its position.
 const LOAD_BYTES: usize = 8;
-/// Most real bytes in the buffer: behind them a whole block of zeros has place.
-const MOST_FILLED: usize = AHEAD_BYTES - 2 * BLOCK_BYTES;
+/// Zeros behind the last byte: a block that starts within the first of them, and what its loads touch.
+const ZERO_BYTES: usize = 3 * BLOCK_BYTES;
+/// Most real bytes in the buffer.
+const MOST_FILLED: usize = AHEAD_BYTES - ZERO_BYTES;
 
 /// Unstuffed bytes; any position gives a load without a check.
 pub(super) struct Ahead([u8; AHEAD_BYTES + LOAD_BYTES]);
@@ -129,6 +131,24 @@ impl<'a> BitReader<'a> {
         reader
     }
 
+    /// Begins anew with `data`: for the next interval, without clearing what is ahead.
+    pub(super) fn reset(&mut self, data: &'a [u8]) {
+        (self.data, self.next, self.filled, self.ended, self.invalid) = (data, 0, 0, false, false);
+        self.cursor = Cursor { window: 0, count: 0, position: 0 };
+        self.fetch();
+    }
+
+    /// As [`BitReader::block`] for a loop that keeps the cursor over many blocks: the bytes of which `cursor` can take one more.
+    #[inline(always)]
+    pub(super) fn next_block(&mut self, cursor: &mut Cursor) -> &Ahead {
+        if cursor.position >= self.low {
+            self.cursor = *cursor;
+            self.fetch();
+            *cursor = self.cursor;
+        }
+        &self.ahead
+    }
+
     /// The unstuffed bytes and the place in them, for a loop that keeps both in registers. What is taken until the next
     /// [`BitReader::advance`] must not exceed one block.
     #[inline(always)]
@@ -160,36 +180,49 @@ impl<'a> BitReader<'a> {
         self.ahead.0.copy_within(from..self.filled, 0);
         self.filled -= from;
         self.unstuff();
-        self.ahead.0[self.filled..].fill(0);
-        self.low = if self.ended { MOST_FILLED + BLOCK_BYTES } else { self.filled.saturating_sub(BLOCK_BYTES) };
+        self.ahead.0[self.filled..][..ZERO_BYTES].fill(0);
+        self.low = if self.ended { self.filled + BLOCK_BYTES } else { self.filled.saturating_sub(BLOCK_BYTES) };
     }
 
     fn unstuff(&mut self) {
         while self.filled < MOST_FILLED {
-            if let (Some(from), Some(to)) = (
+            let (Some(from), Some(to)) = (
                 self.data.get(self.next..).and_then(<[u8]>::first_chunk::<8>),
                 self.ahead.0.get_mut(self.filled..).and_then(<[u8]>::first_chunk_mut::<8>),
-            ) && !has_ff(u64::from_le_bytes(*from))
-            {
-                *to = *from;
+            ) else {
+                break;
+            };
+            *to = *from;
+            let ff = ff_bytes(u64::from_le_bytes(*from));
+            if ff == 0 {
                 self.next += 8;
                 self.filled += 8;
                 continue;
             }
-            // A stuffed byte, a marker (or fill bytes in front of one), or nearly the end.
-            for _ in 0..8 {
-                let (byte, taken) = match (self.data.get(self.next), self.data.get(self.next + 1)) {
-                    (Some(0xFF), Some(0)) => (0xFF, 2),
-                    (Some(0xFF) | None, _) => {
-                        self.ended = true;
-                        return;
-                    }
-                    (Some(&byte), _) => (byte, 1),
-                };
-                self.ahead.0[self.filled] = byte;
-                self.filled += 1;
-                self.next += taken;
+            // What stands before the 0xFF is copied. With a zero behind it the 0xFF counts, too; else it is a marker (or fills in front of one).
+            let before = ff.trailing_zeros() as usize / 8;
+            self.next += before;
+            self.filled += before;
+            if self.data.get(self.next + 1) != Some(&0) {
+                self.ended = true;
+                return;
             }
+            self.next += 2;
+            self.filled += 1;
+        }
+        // The last bytes, one by one.
+        while self.filled < MOST_FILLED {
+            let (byte, taken) = match (self.data.get(self.next), self.data.get(self.next + 1)) {
+                (Some(0xFF), Some(0)) => (0xFF, 2),
+                (Some(0xFF) | None, _) => {
+                    self.ended = true;
+                    return;
+                }
+                (Some(&byte), _) => (byte, 1),
+            };
+            self.ahead.0[self.filled] = byte;
+            self.filled += 1;
+            self.next += taken;
         }
     }
 
@@ -211,29 +244,42 @@ impl<'a> BitReader<'a> {
     }
 }
 
-/// Whether one of the eight bytes is 0xFF.
+/// The highest bit of each of the eight bytes that is 0xFF; above the first such byte there may be more bits than that.
 #[inline(always)]
-fn has_ff(word: u64) -> bool {
+fn ff_bytes(word: u64) -> u64 {
     // The classic test for a zero byte, on the complement.
-    let inverted = !word;
-    inverted.wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 != 0
+    (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080
 }
+
+/// Bytes that are searched for a marker at once.
+const SEARCHED_BYTES: usize = 32;
 
 /// The position of the next 0xFF that starts a marker (not `FF 00`, not a fill byte) at or after `from`.
 pub(super) fn next_marker(data: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
-        while let Some(&eight) = data.get(at..)?.first_chunk::<8>() {
-            if has_ff(u64::from_le_bytes(eight)) {
+        // Stuffed bytes do not stop it: they are many.
+        while let (Some(these), Some(following)) = (
+            data.get(at..).and_then(<[u8]>::first_chunk::<SEARCHED_BYTES>),
+            data.get(at + 1..).and_then(<[u8]>::first_chunk::<SEARCHED_BYTES>),
+        ) {
+            let suspects = these
+                .iter()
+                .zip(following)
+                .fold(0, |sum, (&this, &next)| sum | u8::from(this == 0xFF) & u8::from(next != 0));
+            if suspects != 0 {
                 break;
             }
-            at += 8;
+            at += SEARCHED_BYTES;
         }
-        let found = at + data.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
-        match data.get(found + 1)? {
-            0 => at = found + 2,
-            0xFF => at = found + 1,
-            _ => return Some(found),
+        // Where it stopped, or near the end.
+        for _ in 0..SEARCHED_BYTES {
+            match (data.get(at)?, data.get(at + 1)?) {
+                (0xFF, 0) => at += 2,
+                (0xFF, 0xFF) => at += 1,
+                (0xFF, _) => return Some(at),
+                _ => at += 1,
+            }
         }
     }
 }
@@ -304,6 +350,13 @@ mod tests {
     fn markers_are_found_behind_stuffing_and_fill() {
         assert_eq!(next_marker(&[1, 2, 3, 0xFF, 0, 4, 0xFF, 0xFF, 0xD9], 0), Some(7));
         assert_eq!(next_marker(&[0; 40], 0), None);
+        for lead in 0..100 {
+            let mut data = [0xFF, 0].repeat(lead);
+            data.extend(vec![7; lead]);
+            data.extend([0xFF, 0xFF, 0xD9]);
+            assert_eq!(next_marker(&data, 0), Some(3 * lead + 1), "{lead}");
+            assert_eq!(next_marker(&data[..3 * lead + 2], 0), None, "{lead}");
+        }
         assert_eq!(next_marker(&[0xFF], 0), None);
         assert_eq!(next_marker(&[], 0), None);
     }

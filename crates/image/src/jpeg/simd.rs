@@ -43,16 +43,15 @@ impl Machine {
     pub(super) fn decode_units(
         self,
         scan: &mut ScanDecoder<'_>,
-        bits: &mut BitReader<'_>,
         planes: &mut [Plane],
         starts: [usize; 4],
         count: u32,
     ) -> Result<(), Error> {
         match self {
-            Self::Plain => scan.decode_units::<[f32; 4], [f32; 8]>(bits, planes, starts, count),
+            Self::Plain => scan.decode_units::<[f32; 4], [f32; 8]>(planes, starts, count),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: only `detect` makes this value, after it has found all of the features.
-            Self::Wide => unsafe { wide::decode_units(scan, bits, planes, starts, count) },
+            Self::Wide => unsafe { wide::decode_units(scan, planes, starts, count) },
         }
     }
 
@@ -147,12 +146,11 @@ mod wide {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,movbe")]
     pub(super) fn decode_units(
         scan: &mut ScanDecoder<'_>,
-        bits: &mut BitReader<'_>,
         planes: &mut [Plane],
         starts: [usize; 4],
         count: u32,
     ) -> Result<(), Error> {
-        scan.decode_units::<Four, Eight>(bits, planes, starts, count)
+        scan.decode_units::<Four, Eight>(planes, starts, count)
     }
 
     /// Four floats. Like [`Eight`] only used within functions that are compiled for AVX2.
