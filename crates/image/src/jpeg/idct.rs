@@ -189,8 +189,10 @@ impl Transformer {
         let mut out = [L::splat(0.0); W];
         for x in 0..N.div_ceil(2) {
             let (mut even, mut odd) = (input[0], L::splat(0.0));
-            for (u, (lanes, cosines)) in input.iter().zip(&self.cosines).enumerate().take(N).skip(1) {
-                let term = lanes.mul(L::splat(cosines[x]));
+            // By index: the loop must vanish in the lanes, and a chain of iterators does not.
+            #[allow(clippy::needless_range_loop)]
+            for u in 1..N {
+                let term = input[u].mul(L::splat(self.cosines[u][x]));
                 if u == 1 {
                     odd = term;
                 } else if u % 2 == 0 {
