@@ -45,7 +45,7 @@
 //!   ends at [`process`].
 //! - Limits hold before memory is taken ([`Limits`]); [`Plan::estimated_bytes`] is an upper bound.
 //! - The same input gives the same output, on every machine of an architecture, whatever the [`Scratch`] did before.
-//! - No `unsafe` in this crate but for AVX2 behind a check (`jpeg/simd.rs`, `resize/avx2.rs`); tests compare it with the same in plain Rust.
+//! - No `unsafe` in this crate but for AVX2 behind a check (`jpeg/simd.rs`, `resize/avx2.rs`, `encode/jpeg/machine.rs`); tests compare it with the same in plain Rust.
 //! - With the feature `serde`, wishes, limits, timings and errors can be sent to another process, which then does the work.
 //!
 //! # What it does not do

@@ -1,5 +1,6 @@
 //! The forward cosine transform (Arai, Agui, Nakajima) in arrays of floats that the compiler vectorises, and quantisation.
 
+use super::machine::Machine;
 use super::quantise::Quantisers;
 use crate::jpeg::POSITION;
 use crate::raster::Raster;
@@ -22,9 +23,10 @@ impl Blocks {
         let (across, down) = (width.div_ceil(8), height.div_ceil(8));
         let mut coefficients = Vec::with_capacity(across * down);
         let mut nonzero = Vec::with_capacity(across * down);
+        let machine = Machine::detect();
         for top in (0..height).step_by(8) {
             for left in (0..width).step_by(8) {
-                let (block, set) = quantised(&transform(&load(plane, left, top), &quantisers.factors));
+                let (block, set) = machine.quantised(&load(plane, left, top), &quantisers.factors);
                 coefficients.push(block);
                 nonzero.push(set);
             }
@@ -74,21 +76,17 @@ impl Blocks {
 /// 1.5 × 2^23: adding it leaves the rounded integer in the low bits, also of negative numbers.
 const ROUND: f32 = 12_582_912.0;
 
-/// Eight by eight samples around zero; those beyond the edges repeat the last ones.
+/// Eight by eight samples; those beyond the edges repeat the last ones.
 #[inline(always)]
-fn load(plane: &Raster, left: usize, top: usize) -> [[f32; 8]; 8] {
+fn load(plane: &Raster, left: usize, top: usize) -> [[u8; 8]; 8] {
     let (width, height) = (plane.width as usize, plane.height as usize);
-    let mut samples = [[0f32; 8]; 8];
+    let mut samples = [[0; 8]; 8];
     for (y, line) in samples.iter_mut().enumerate() {
         let start = (top + y).min(height - 1) * width;
         let row = &plane.data[start..start + width];
         match row.get(left..).and_then(<[u8]>::first_chunk::<8>) {
-            Some(eight) => *line = eight.map(|sample| f32::from(sample) - 128.0),
-            None => {
-                for (x, value) in line.iter_mut().enumerate() {
-                    *value = f32::from(row[(left + x).min(width - 1)]) - 128.0;
-                }
-            }
+            Some(eight) => *line = *eight,
+            None => *line = std::array::from_fn(|x| row[(left + x).min(width - 1)]),
         }
     }
     samples
@@ -97,8 +95,8 @@ fn load(plane: &Raster, left: usize, top: usize) -> [[f32; 8]; 8] {
 /// The coefficients in steps of the quantiser. Row u holds the vertical frequencies of the horizontal frequency u: transposed, as `POSITION`
 /// expects.
 #[inline(always)]
-fn transform(samples: &[[f32; 8]; 8], factors: &[f32; 64]) -> [f32; 64] {
-    let down = pass(samples);
+pub(super) fn transform(samples: &[[u8; 8]; 8], factors: &[f32; 64]) -> [f32; 64] {
+    let down = pass(&samples.map(|row| row.map(|sample| f32::from(sample) - 128.0)));
     let mut turned = [[0f32; 8]; 8];
     for (y, line) in down.iter().enumerate() {
         for (x, &value) in line.iter().enumerate() {
@@ -117,7 +115,7 @@ fn transform(samples: &[[f32; 8]; 8], factors: &[f32; 64]) -> [f32; 64] {
 
 /// Rounded, in the order of the file, with the set of what is not zero.
 #[inline(always)]
-fn quantised(exact: &[f32; 64]) -> ([i16; 64], u64) {
+pub(super) fn quantised(exact: &[f32; 64]) -> ([i16; 64], u64) {
     let rounded = exact.map(|value| ((value + ROUND).to_bits() as i32 - ROUND.to_bits() as i32) as i16);
     let mut block = [0i16; 64];
     let mut set = 0u64;
@@ -169,11 +167,11 @@ mod tests {
     #[test]
     fn the_transform_agrees_with_its_definition() {
         let quantisers = super::super::quantise::luma(100);
-        let mut samples = [[0f32; 8]; 8];
+        let mut samples = [[0u8; 8]; 8];
         let mut seed = 3u32;
         for value in samples.iter_mut().flatten() {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *value = (seed >> 24) as f32 - 128.0;
+            *value = (seed >> 24) as u8;
         }
         let (block, set) = quantised(&transform(&samples, &quantisers.factors));
         for k in 0..64 {
@@ -183,7 +181,7 @@ mod tests {
             for (y, line) in samples.iter().enumerate() {
                 for (x, &sample) in line.iter().enumerate() {
                     let cosine = |at: usize, f: usize| ((2 * at + 1) as f64 * f as f64 * PI / 16.0).cos();
-                    sum += f64::from(sample) * cosine(x, u) * cosine(y, v);
+                    sum += (f64::from(sample) - 128.0) * cosine(x, u) * cosine(y, v);
                 }
             }
             let expected = sum * weight(u) * weight(v);

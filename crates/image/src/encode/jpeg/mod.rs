@@ -7,6 +7,7 @@
 
 mod dct;
 mod huffman;
+mod machine;
 mod planar;
 mod quantise;
 mod scans;
