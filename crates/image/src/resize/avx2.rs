@@ -16,7 +16,9 @@ use super::passes::scalar;
 use super::weights::{Axis, GROUP};
 
 /// Columns that the pass down makes at once.
-const COLUMNS: usize = 32;
+const COLUMNS: usize = 64;
+/// Bytes of a register.
+const WIDTH: usize = 32;
 
 fn available() -> bool {
     std::arch::is_x86_feature_detected!("avx2")
@@ -47,6 +49,35 @@ pub(super) fn multiply_alpha(pixels: &mut [[u8; 4]]) -> bool {
     // SAFETY: the machine has AVX2.
     unsafe { multiply_alpha_avx2(pixels) };
     true
+}
+
+pub(super) fn split<const C: usize>(pixels: &[[u8; C]], parts: &mut [&mut [u8]; C]) -> bool {
+    if !available() {
+        return false;
+    }
+    // SAFETY: the machine has AVX2.
+    unsafe { split_avx2(pixels, parts) };
+    true
+}
+
+pub(super) fn join<const C: usize>(parts: &[&[u8]; C], pixels: &mut [[u8; C]]) -> bool {
+    if !available() {
+        return false;
+    }
+    // SAFETY: the machine has AVX2.
+    unsafe { join_avx2(parts, pixels) };
+    true
+}
+
+/// The compiler knows how to do it with these instructions.
+#[target_feature(enable = "avx2")]
+fn split_avx2<const C: usize>(pixels: &[[u8; C]], parts: &mut [&mut [u8]; C]) {
+    scalar::split(pixels, parts);
+}
+
+#[target_feature(enable = "avx2")]
+fn join_avx2<const C: usize>(parts: &[&[u8]; C], pixels: &mut [[u8; C]]) {
+    scalar::join(parts, pixels);
 }
 
 #[inline]
@@ -93,41 +124,60 @@ fn down_avx2(rows: &[&[u8]], weights: &[i16], bits: u32, out: &mut [u8]) {
     scalar::down(rows, weights, bits, first, out);
 }
 
-/// 32 columns: two rows at a time, their samples side by side, so that one instruction multiplies and adds both.
+/// The sums of 32 columns, in the order in which the bytes were taken apart.
+type Sums = [__m256i; 4];
+
+/// Adds two rows of 32 columns: their samples side by side, so that one instruction multiplies and adds both.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add(sums: &mut Sums, a: __m256i, b: __m256i, weights: __m256i) {
+    let zero = _mm256_setzero_si256();
+    let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
+    sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(_mm256_unpacklo_epi8(low, zero), weights));
+    sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(_mm256_unpackhi_epi8(low, zero), weights));
+    sums[2] = _mm256_add_epi32(sums[2], _mm256_madd_epi16(_mm256_unpacklo_epi8(high, zero), weights));
+    sums[3] = _mm256_add_epi32(sums[3], _mm256_madd_epi16(_mm256_unpackhi_epi8(high, zero), weights));
+}
+
+/// The bytes of the sums, in the order of the columns.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn narrow(&[a, b, c, d]: &Sums, bits: u32) -> __m256i {
+    let count = _mm_cvtsi32_si128(bits as i32);
+    let low = _mm256_packs_epi32(_mm256_sra_epi32(a, count), _mm256_sra_epi32(b, count));
+    let high = _mm256_packs_epi32(_mm256_sra_epi32(c, count), _mm256_sra_epi32(d, count));
+    _mm256_packus_epi16(low, high)
+}
+
+/// The two registers of the columns from `first` on.
+#[inline(always)]
+fn columns(row: &[u8], first: usize) -> Option<&[[u8; WIDTH]; 2]> {
+    row.get(first..first + COLUMNS)?.as_chunks::<WIDTH>().0.first_chunk::<2>()
+}
+
+/// 64 columns from `first` on.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn down_block(rows: &[&[u8]], weights: &[i16], bits: u32, first: usize, out: &mut [u8]) {
-    let zero = _mm256_setzero_si256();
     let half = _mm256_set1_epi32(1 << bits >> 1);
-    let mut sums = [half; 4];
-    let block =
-        |row: &[u8]| row.get(first..).and_then(<[u8]>::first_chunk::<COLUMNS>).map_or(zero, |block| load32(block));
+    let (mut left, mut right) = ([half; 4], [half; 4]);
     let (pairs, last) = rows.as_chunks::<2>();
     let (weight_pairs, last_weight) = weights.as_chunks::<2>();
-    let mut add = |a: __m256i, b: __m256i, weight: [i16; 2]| {
-        let weight = _mm256_set1_epi32(i32::from(weight[1]) << 16 | i32::from(weight[0]) & 0xFFFF);
-        let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
-        let parts = [
-            _mm256_unpacklo_epi8(low, zero),
-            _mm256_unpackhi_epi8(low, zero),
-            _mm256_unpacklo_epi8(high, zero),
-            _mm256_unpackhi_epi8(high, zero),
-        ];
-        for (sum, part) in sums.iter_mut().zip(parts) {
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(part, weight));
-        }
-    };
-    for (pair, weight) in pairs.iter().zip(weight_pairs) {
-        add(block(pair[0]), block(pair[1]), *weight);
+    for (&[a, b], &[weight_a, weight_b]) in pairs.iter().zip(weight_pairs) {
+        let weight = _mm256_set1_epi32(i32::from(weight_b) << 16 | i32::from(weight_a) & 0xFFFF);
+        let (Some(a), Some(b)) = (columns(a, first), columns(b, first)) else { return };
+        add(&mut left, load32(&a[0]), load32(&b[0]), weight);
+        add(&mut right, load32(&a[1]), load32(&b[1]), weight);
     }
-    if let ([row], &[weight]) = (last, last_weight) {
-        add(block(row), zero, [weight, 0]);
+    if let (&[row], &[weight]) = (last, last_weight) {
+        let Some(row) = columns(row, first) else { return };
+        let (zero, weight) = (_mm256_setzero_si256(), _mm256_set1_epi32(i32::from(weight) & 0xFFFF));
+        add(&mut left, load32(&row[0]), zero, weight);
+        add(&mut right, load32(&row[1]), zero, weight);
     }
-    let count = _mm_cvtsi32_si128(bits as i32);
-    let [a, b, c, d] = sums.map(|sum| _mm256_sra_epi32(sum, count));
-    let bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-    if let Some(out) = out.get_mut(first..).and_then(<[u8]>::first_chunk_mut::<COLUMNS>) {
-        store32(out, bytes);
+    if let Some([out_left, out_right]) = out.get_mut(first..first + COLUMNS).map(|out| out.as_chunks_mut::<WIDTH>().0) {
+        store32(out_left, narrow(&left, bits));
+        store32(out_right, narrow(&right, bits));
     }
 }
 
@@ -136,15 +186,31 @@ const SAMPLES: usize = 4;
 
 #[target_feature(enable = "avx2")]
 fn across_avx2(line: &[u8], axis: &Axis, out: &mut [u8]) {
+    match axis.stride() / GROUP {
+        1 => across_groups::<1>(line, axis, out),
+        2 => across_groups::<2>(line, axis, out),
+        3 => across_groups::<3>(line, axis, out),
+        4 => across_groups::<4>(line, axis, out),
+        // Zero for any number.
+        _ => across_groups::<0>(line, axis, out),
+    }
+}
+
+/// For windows of so many groups of weights.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn across_groups<const GROUPS: usize>(line: &[u8], axis: &Axis, out: &mut [u8]) {
+    let stride = if GROUPS == 0 { axis.stride() } else { GROUPS * GROUP };
     let (half, count) = (_mm_set1_epi32(1 << axis.bits >> 1), _mm_cvtsi32_si128(axis.bits as i32));
     let (fours, _) = out.as_chunks_mut::<SAMPLES>();
     let done = fours.len() * SAMPLES;
-    let mut windows = axis.padded();
-    for four in fours {
+    let (windows, weights) = axis.parts();
+    let windows = windows.as_chunks::<SAMPLES>().0;
+    for ((four, windows), weights) in fours.iter_mut().zip(windows).zip(weights.chunks_exact(SAMPLES * stride)) {
         let mut sums = [_mm256_setzero_si256(); SAMPLES];
-        for sum in &mut sums {
-            let Some((start, weights)) = windows.next() else { return };
-            let samples = line.get(start..).unwrap_or_default().as_chunks::<GROUP>().0;
+        for ((sum, &(start, _)), weights) in sums.iter_mut().zip(windows).zip(weights.chunks_exact(stride)) {
+            let start = start as usize;
+            let samples = line.get(start..start + stride).unwrap_or_default().as_chunks::<GROUP>().0;
             for (samples, weights) in samples.iter().zip(weights.as_chunks::<GROUP>().0) {
                 let product = _mm256_madd_epi16(_mm256_cvtepu8_epi16(load16(samples)), load_weights(weights));
                 *sum = _mm256_add_epi32(*sum, product);

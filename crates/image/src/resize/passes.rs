@@ -29,6 +29,24 @@ pub(super) fn across(line: &[u8], axis: &Axis, out: &mut [u8]) {
     scalar::across(line, axis, 0, out);
 }
 
+/// Takes pixels apart into their channels.
+pub(super) fn split<const C: usize>(pixels: &[[u8; C]], parts: &mut [&mut [u8]; C]) {
+    #[cfg(target_arch = "x86_64")]
+    if avx2::split(pixels, parts) {
+        return;
+    }
+    scalar::split(pixels, parts);
+}
+
+/// Puts channels together to pixels.
+pub(super) fn join<const C: usize>(parts: &[&[u8]; C], pixels: &mut [[u8; C]]) {
+    #[cfg(target_arch = "x86_64")]
+    if avx2::join(parts, pixels) {
+        return;
+    }
+    scalar::join(parts, pixels);
+}
+
 /// Multiplies the colours of pixels by their alpha.
 pub(super) fn multiply_alpha(pixels: &mut [[u8; 4]]) {
     #[cfg(target_arch = "x86_64")]
@@ -61,6 +79,25 @@ pub(super) mod scalar {
             let samples = line.get(start..).unwrap_or_default();
             let sum: i32 = samples.iter().zip(weights).map(|(&sample, &w)| i32::from(sample) * i32::from(w)).sum();
             *out = ((sum + half) >> axis.bits).clamp(0, 255) as u8;
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn split<const C: usize>(pixels: &[[u8; C]], parts: &mut [&mut [u8]; C]) {
+        let count = parts.iter().map(|part| part.len()).min().unwrap_or(0).min(pixels.len());
+        for (channel, part) in parts.iter_mut().enumerate() {
+            for (place, pixel) in part[..count].iter_mut().zip(&pixels[..count]) {
+                *place = pixel[channel];
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn join<const C: usize>(parts: &[&[u8]; C], pixels: &mut [[u8; C]]) {
+        let count = parts.iter().map(|part| part.len()).min().unwrap_or(0).min(pixels.len());
+        let parts: [&[u8]; C] = parts.map(|part| &part[..count]);
+        for (index, pixel) in pixels[..count].iter_mut().enumerate() {
+            *pixel = std::array::from_fn(|channel| parts[channel][index]);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::passes::{across, down};
+use super::passes::{across, down, join, split};
 use super::weights::{Axis, Span, axis_bytes, window_samples};
 use crate::fit::Area;
 use crate::scratch::Buffers;
@@ -125,24 +125,16 @@ impl Resampler {
         let length = self.line.len() / C;
         let mut parts = self.parts.chunks_exact_mut(length.max(1));
         let mut parts: [&mut [u8]; C] = std::array::from_fn(|_| parts.next().unwrap_or_default());
-        let pixels = self.line.as_chunks::<C>().0;
-        for index in self.columns.clone() {
-            let Some(pixel) = pixels.get(index) else { break };
-            for (part, &sample) in parts.iter_mut().zip(pixel) {
-                if let Some(place) = part.get_mut(index) {
-                    *place = sample;
-                }
-            }
-        }
+        let columns = self.columns.clone();
+        let mut places = parts.each_mut().map(|part| part.get_mut(columns.clone()).unwrap_or_default());
+        split(self.line.as_chunks::<C>().0.get(columns).unwrap_or_default(), &mut places);
         let width = self.across.len();
         for (part, made) in parts.iter().zip(self.made.chunks_exact_mut(width.max(1))) {
             across(part, &self.across, made);
         }
         let mut made = self.made.chunks_exact(width.max(1));
         let made: [&[u8]; C] = std::array::from_fn(|_| made.next().unwrap_or_default());
-        for (index, pixel) in out.as_chunks_mut::<C>().0.iter_mut().enumerate() {
-            *pixel = std::array::from_fn(|channel| made[channel].get(index).copied().unwrap_or_default());
-        }
+        join(&made, out.as_chunks_mut::<C>().0);
     }
 
     pub(super) fn give_back(self, buffers: &mut Buffers) {

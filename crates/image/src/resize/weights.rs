@@ -81,6 +81,11 @@ impl Axis {
         self.windows.iter().map(|&(start, _)| start as usize).zip(self.weights.chunks_exact(self.stride.max(1)))
     }
 
+    /// The windows (first sample, samples) and the weights, [`Axis::stride`] for each window.
+    pub(super) fn parts(&self) -> (&[(u32, u32)], &[i16]) {
+        (&self.windows, &self.weights)
+    }
+
     /// Samples that a kernel may read from the first one of a window on; a multiple of [`GROUP`].
     pub(super) fn stride(&self) -> usize {
         self.stride
