@@ -3,7 +3,7 @@
 mod pictures;
 
 use phalanx_image::jpeg::{Damage, Decoder, Scale};
-use phalanx_image::{Error, Scratch};
+use phalanx_image::{Error, Scratch, Size, Transform, Warning};
 use pictures::*;
 
 /// What became of a file.
@@ -200,6 +200,17 @@ fn all_scales_of_a_component_are_offered() {
         let sizes: Vec<usize> = planes.iter().map(|plane| plane.width()).collect();
         assert_eq!(sizes, [128, 16 * eighths as usize, 128]);
     }
+}
+
+#[test]
+fn a_picture_can_be_made_of_a_damaged_upload_when_it_is_asked_for() {
+    let file = white(Jpeg::default());
+    let cut = &file[..file.len() - file.len() / 4];
+    let small = Transform::default().size(Size::width(64));
+    assert!(matches!(convert(cut, &small), Err(Error::Damaged { .. })), "refused unless it is asked for");
+    let picture = convert(cut, &small.damage(Damage::Keep)).unwrap();
+    assert_eq!((picture.width, picture.height), (64, 64));
+    assert!(picture.warnings.contains(&Warning::DamagedData));
 }
 
 /// The outcome of Debian's `djpeg`, if it is there.

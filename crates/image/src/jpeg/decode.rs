@@ -1,7 +1,7 @@
 //! The order of things: tables and scans as the file gives them, then the planes.
 
 use super::baseline::ScanDecoder;
-use super::bits::next_marker;
+use super::bits::{BitReader, next_marker};
 use super::damage::{BROKEN_DATA, Damage, Faults, Warning};
 use super::header::{JpegHeader, collect_icc};
 use super::idct::Transformer;
@@ -154,8 +154,11 @@ fn decode_scan(
     let (across, down) = place.scan.units(input.frame);
     let intervals = Intervals::new(job.bytes, place, across * down, tables.restart_interval);
     if input.frame.progressive {
+        let mut bits = BitReader::new(&[]);
         for interval in intervals {
-            let result = progressive::decode_interval(input, &place.scan, tables, stores, &interval);
+            bits.reset(interval.data);
+            let units = interval.units.clone();
+            let result = progressive::decode_interval(input, &place.scan, tables, stores, units, &mut bits);
             faults.judge(&interval, result)?;
         }
         return Ok(());

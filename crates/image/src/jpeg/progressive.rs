@@ -9,7 +9,6 @@ use super::bits::BitReader;
 use super::decode::Input;
 use super::huffman::HuffmanTable;
 use super::idct::needed_set;
-use super::intervals::Interval;
 use super::scan::{Scan, ScanPlace};
 use super::simd::Machine;
 use super::store::Store;
@@ -38,20 +37,19 @@ pub(super) fn needed_scans(places: &[ScanPlace], scales: &[u32; 4]) -> Vec<bool>
     needed
 }
 
-/// Decodes the units of one restart interval of a scan into the stores; gives the bytes that are left over.
+/// Decodes the units of one restart interval of a scan, whose bits `bits` holds, into the stores; gives the bytes that are left over.
 pub(super) fn decode_interval(
     input: &Input<'_>,
     scan: &Scan,
     tables: &Tables,
     stores: &mut [Store],
-    interval: &Interval<'_>,
+    units: Range<u32>,
+    bits: &mut BitReader<'_>,
 ) -> Result<usize, Error> {
-    let mut bits = BitReader::new(interval.data);
-    let units = interval.units.clone();
     if scan.first > 0 {
-        decode_band(input, scan, tables, stores, units, &mut bits)?;
+        decode_band(input, scan, tables, stores, units, bits)?;
     } else {
-        decode_means(input, scan, tables, stores, units, &mut bits)?;
+        decode_means(input, scan, tables, stores, units, bits)?;
     }
     Ok(bits.unread())
 }
