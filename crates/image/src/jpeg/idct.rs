@@ -130,31 +130,13 @@ impl Transformer {
                     *out = to_sample(f32::from(block[0]) * self.mean + MIDDLE);
                 }
             }
-            2 => self.two(block, out, stride),
+            2 => self.sized::<F, 2, 4>(block, out, stride),
             3 => self.sized::<F, 3, 4>(block, out, stride),
             4 => self.sized::<F, 4, 4>(block, out, stride),
             5 => self.sized::<E, 5, 8>(block, out, stride),
             6 => self.sized::<E, 6, 8>(block, out, stride),
             7 => self.sized::<E, 7, 8>(block, out, stride),
             _ => self.sized::<E, 8, 8>(block, out, stride),
-        }
-    }
-
-    /// 2 × 2 samples: sums and differences of four coefficients.
-    #[inline(always)]
-    fn two(&self, block: &[i16; 64], out: &mut [u8], stride: usize) {
-        let at = |u: usize, v: usize| f32::from(block[u * 8 + v]) * self.factors[u][v];
-        let cosine = self.cosines[1][0];
-        let (mean, down) = (at(0, 0) + MIDDLE, at(0, 1) * cosine);
-        let (across, both) = (at(1, 0) * cosine, at(1, 1) * cosine * cosine);
-        let rows = [
-            [(mean + down) + (across + both), (mean + down) - (across + both)],
-            [(mean - down) + (across - both), (mean - down) - (across - both)],
-        ];
-        for (y, row) in rows.into_iter().enumerate() {
-            if let Some(out) = out.get_mut(y * stride..).and_then(<[u8]>::first_chunk_mut::<2>) {
-                *out = row.map(to_sample);
-            }
         }
     }
 
