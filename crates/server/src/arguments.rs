@@ -2,6 +2,7 @@
 
 use crate::config::Settings;
 use crate::ctl::CtlArguments;
+use crate::image_command::ImageArguments;
 use crate::join::WorkArguments;
 use crate::pipe::PipeArguments;
 use crate::queue_command::QueueArguments;
@@ -59,6 +60,8 @@ pub(crate) enum Mode {
     Work(Box<WorkArguments>),
     /// Look after queues and jobs: stats, list, show, retry, cancel, purge, pause
     Queue(QueueArguments),
+    /// Make pictures smaller: a file, or a folder on all cores
+    Image(Box<ImageArguments>),
     /// Copy bytes through stages on all cores: upper case, gzip, zstd, age, digests
     Pipe(Box<PipeArguments>),
 }

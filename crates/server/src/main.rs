@@ -9,6 +9,9 @@ mod body;
 mod cluster;
 mod config;
 mod ctl;
+mod ending;
+mod image_command;
+mod interruption;
 mod jobs;
 mod join;
 mod logs;
@@ -47,7 +50,8 @@ fn main() -> ExitCode {
             Ok(Mode::Ctl(ctl)) => ctl::run(&ctl),
             Ok(Mode::Queue(queue)) => queue_command::run(&queue),
             Ok(Mode::Work(work)) => join::run(&work),
-            Ok(Mode::Pipe(pipe)) => pipe::run(&pipe).map_err(Failure::Pipe),
+            Ok(Mode::Pipe(pipe)) => pipe::run(&pipe).map_err(|ending| Failure::Command("pipe", ending)),
+            Ok(Mode::Image(image)) => image_command::run(&image).map_err(|ending| Failure::Command("image", ending)),
             Err(told) => start::wrong_arguments(&told),
         }
     });

@@ -138,9 +138,9 @@ impl Parameters {
 }
 
 /// The largest side that can be typed, in pixels; the limit of the output is checked against the whole plan.
-const MOST_ASKED_PIXELS: u32 = 16_384;
+pub(crate) const MOST_ASKED_PIXELS: u32 = 16_384;
 
-const FITS: [(&str, Fit); 5] = [
+pub(crate) const FITS: [(&str, Fit); 5] = [
     ("cover", Fit::Cover),
     ("contain", Fit::Contain),
     ("fill", Fit::Fill),
@@ -221,7 +221,7 @@ pub(crate) fn switch(name: &str, value: &str) -> Result<bool, Problem> {
 }
 
 /// `ff8800`, `f80`, either with `#`, or the two names that need no table.
-fn colour(text: &str) -> Option<Background> {
+pub(crate) fn colour(text: &str) -> Option<Background> {
     match text {
         "white" => return Some(Background::WHITE),
         "black" => return Some(Background::BLACK),

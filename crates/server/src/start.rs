@@ -1,6 +1,7 @@
 //! What is checked before the first worker starts, so that a wrong machine or setting is one clear line.
 
 use crate::config::{Config, ConfigError, Isolation, Machine, Sandboxing};
+use crate::ending::Ending;
 use crate::store::Store;
 use phalanx::memory::profile;
 use phalanx::process::{Sandbox, sandbox};
@@ -25,8 +26,8 @@ pub(crate) enum Failure {
     Unavailable(String),
     /// The cluster ended, or did not begin, and says the code.
     Ended(String, u8),
-    /// `phalanx pipe` says it in its own way.
-    Pipe(crate::pipe::Ending),
+    /// `phalanx pipe` or `phalanx image`, which is named, says it in its own way.
+    Command(&'static str, Ending),
     /// Anything else: code 1.
     Other(String),
 }
@@ -45,7 +46,7 @@ impl Failure {
             Failure::Ended(line, code) => (line, ExitCode::from(*code)),
             Failure::Unavailable(line) => (line, ExitCode::from(EXIT_UNAVAILABLE)),
             Failure::Other(line) => (line, ExitCode::FAILURE),
-            Failure::Pipe(ending) => return ending.report(),
+            Failure::Command(command, ending) => return ending.report(command),
         };
         eprintln!("phalanx: {line}");
         code
@@ -64,9 +65,10 @@ pub(crate) fn wrong_arguments(told: &clap::Error) -> Result<(), Failure> {
     let lines = text.lines().map(str::trim).filter(says);
     let pieces: Vec<&str> = lines.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect();
     let told = pieces.join("; ");
-    match std::env::args_os().nth(1) {
-        Some(mode) if mode == "pipe" => Err(Failure::Pipe(crate::pipe::Ending::usage(told))),
-        _ => Err(Failure::Setting(format!("{told}; see phalanx --help"))),
+    let mode = std::env::args_os().nth(1);
+    match ["pipe", "image"].into_iter().find(|command| mode.as_ref().is_some_and(|mode| mode == command)) {
+        Some(command) => Err(Failure::Command(command, Ending::usage(told))),
+        None => Err(Failure::Setting(format!("{told}; see phalanx --help"))),
     }
 }
 

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use phalanx_stream::{Algorithm, Chunk, Digest, Sink, Source, pipeline};
 
+use super::PipeArguments;
 use super::stages::Asked;
-use super::{Ending, PipeArguments};
+use crate::ending::Ending;
 
 /// Tells all of them: in the file if there is to be one, else on standard error.
 pub(super) fn tell(digests: &[Digest], arguments: &PipeArguments) -> Result<(), Ending> {

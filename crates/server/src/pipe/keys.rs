@@ -8,7 +8,8 @@ use std::path::Path;
 use phalanx_stream::{Identities, Identity, KeyError, Recipient, Recipients};
 
 use super::arguments::KeyArguments;
-use super::{Ending, PipeArguments, terminal};
+use super::{PipeArguments, terminal};
+use crate::ending::Ending;
 use crate::pipe::stages::Asked;
 
 /// A passphrase that is longer is none: somebody named the wrong file.

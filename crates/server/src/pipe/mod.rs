@@ -1,17 +1,15 @@
 //! `phalanx pipe`: bytes from a file or standard input through stages into a file or standard output. A thin face of
 //! `phalanx-stream`: threads of its own, no runtime, a few MiB of memory.
 
+mod advice;
 mod arguments;
 mod digests;
-mod ending;
-mod interruption;
 mod keys;
 mod progress;
 mod stages;
 mod terminal;
 
 pub(crate) use arguments::PipeArguments;
-pub(crate) use ending::Ending;
 
 use std::io::{self, IsTerminal};
 
@@ -23,6 +21,8 @@ use phalanx_stream::{
 use stages::{Asked, Letters};
 
 use crate::config::quantity::ByteSize;
+use crate::ending::Ending;
+use crate::interruption;
 
 /// Runs the whole command.
 pub(crate) fn run(arguments: &PipeArguments) -> Result<(), Ending> {
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &PipeArguments) -> Result<(), Ending> {
         let told = "compressed or encrypted bytes are nothing for a terminal: name OUT, redirect, or say --force";
         return Err(Ending::usage(told));
     }
-    interruption::watch().map_err(Ending::failed)?;
+    interruption::watch("pipe", terminal::restore).map_err(Ending::failed)?;
     let keys = Keys::gather(arguments)?;
     let digests = copy(arguments, &keys)?;
     digests::tell(&digests, arguments)

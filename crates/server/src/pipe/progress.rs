@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use phalanx_stream::{Progress, ProgressState, Watch};
 
-use super::Ending;
 use crate::config::quantity::ByteSize;
+use crate::ending::Ending;
 
 /// Between two lines.
 const INTERVAL: Duration = Duration::from_secs(1);

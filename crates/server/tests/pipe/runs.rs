@@ -94,7 +94,7 @@ impl Ran {
     pub(crate) fn is_one_line(&self, code: i32, says: &[&str]) {
         assert_eq!(self.code, code, "{}", self.stderr);
         assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
-        assert!(self.stderr.starts_with("phalanx pipe: "), "{}", self.stderr);
+        assert!(self.stderr.starts_with("phalanx "), "{}", self.stderr);
         for words in says {
             assert!(self.stderr.contains(words), "{:?} lacks {words:?}", self.stderr);
         }

@@ -1,53 +1,10 @@
-//! How `phalanx pipe` ends when it does not end well: one line that says what failed, on what, why and what to do, and an
-//! exit code.
+//! What to do about a pipeline that failed, where the reason does not say it by itself.
 
 use std::io;
-use std::process::ExitCode;
 
 use phalanx_stream::{DecodeError, Error, FileError};
 
-/// Something failed.
-const FAILED: u8 = 1;
-/// A wrong command line.
-const USAGE: u8 = 2;
-/// Nobody reads standard output any more: what a shell says of a program that SIGPIPE ended.
-const READER_GONE: u8 = 141;
-
-/// Why it did not end well.
-#[derive(Debug)]
-pub(crate) struct Ending {
-    line: Option<String>,
-    code: u8,
-}
-
-impl Ending {
-    pub(super) fn new(code: u8, line: String) -> Ending {
-        Ending { line: Some(line), code }
-    }
-
-    /// Something failed.
-    pub(super) fn failed(line: impl Into<String>) -> Ending {
-        Ending::new(FAILED, line.into())
-    }
-
-    /// A wrong command line.
-    pub(crate) fn usage(line: impl std::fmt::Display) -> Ending {
-        Ending::new(USAGE, format!("{line}; see phalanx pipe --help"))
-    }
-
-    /// Whoever read standard output is gone: no news for anybody.
-    pub(super) fn reader_gone() -> Ending {
-        Ending { line: None, code: READER_GONE }
-    }
-
-    /// Writes the line, if there is one, and gives the code.
-    pub(crate) fn report(&self) -> ExitCode {
-        if let Some(line) = &self.line {
-            eprintln!("phalanx pipe: {line}");
-        }
-        ExitCode::from(self.code)
-    }
-}
+use crate::ending::Ending;
 
 impl From<Error> for Ending {
     fn from(error: Error) -> Ending {
@@ -59,7 +16,6 @@ impl From<Error> for Ending {
     }
 }
 
-/// What to do about it, where the reason does not say it by itself.
 fn advice(error: &Error) -> Option<&'static str> {
     if let Some(error) = error.cause_as::<DecodeError>() {
         return about_data(error);

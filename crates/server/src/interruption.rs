@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: the pipeline is given up, the terminal gets its echo back, the exit code says which it was.
+//! SIGINT, SIGTERM and SIGHUP: the work of `phalanx pipe` or `phalanx image` is given up, the exit code says which it was.
 //!
 //! A signal that was ignored when we were started (`nohup`, a job in the background of a script) stays ignored.
 
@@ -10,22 +10,22 @@ use std::time::Duration;
 use phalanx::process::{Signal, Signals, die_now};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{ending, terminal};
+use crate::ending::Ending;
 
-/// For the pipeline to take back what it began; then we end whatever it does.
+/// For the work to take back what it began; then we end whatever it does.
 const GRACE: Duration = Duration::from_millis(500);
 /// A shell's exit code of a program that a signal ended is this and the signal's number.
 const SIGNALLED: i32 = 128;
 
 /// The signal that has come; 0 is none.
 static CAME: AtomicI32 = AtomicI32::new(0);
-/// Gives the pipeline up, once it runs; and where its end is awaited.
+/// Gives the work up, once it runs; and where its end is awaited.
 type Running = (Box<dyn FnOnce(&'static str) + Send>, Receiver<()>);
 /// What a signal ends.
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 
-/// From now on these signals end the process in order.
-pub(super) fn watch() -> Result<(), String> {
+/// From now on these signals end the process, which is `phalanx COMMAND`, in order; `first` is done at once.
+pub(crate) fn watch(command: &'static str, first: fn()) -> Result<(), String> {
     let ignored = ignored();
     // A file that may not grow any more (`ulimit -f`) is an error like others: its signal is only heard.
     let signals: Vec<Signal> = [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::FileLimit]
@@ -39,7 +39,8 @@ pub(super) fn watch() -> Result<(), String> {
             loop {
                 let _ = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
                 if let Some(signal) = signals.next().filter(|signal| *signal != Signal::FileLimit) {
-                    end(signal, &signals);
+                    first();
+                    end(signal, command, &signals);
                 }
             }
         })
@@ -47,26 +48,25 @@ pub(super) fn watch() -> Result<(), String> {
         .map_err(|error| format!("cannot start a thread: {error}"))
 }
 
-/// The pipeline runs: a signal aborts it. What is given back is dropped when it has ended.
-pub(super) fn running(abort: impl FnOnce(&'static str) + Send + 'static) -> Sender<()> {
+/// The work runs: a signal aborts it. What is given back is dropped when it has ended.
+pub(crate) fn running(abort: impl FnOnce(&'static str) + Send + 'static) -> Sender<()> {
     let (ended, awaited) = mpsc::channel();
     *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some((Box::new(abort), awaited));
     ended
 }
 
 /// The signal that has come, as an ending.
-pub(super) fn came() -> Option<ending::Ending> {
+pub(crate) fn came() -> Option<Ending> {
     let number = CAME.load(Ordering::Acquire);
-    Signal::from_number(number).map(|signal| ending::Ending::new(SIGNALLED as u8 + number as u8, told(signal)))
+    Signal::from_number(number).map(|signal| Ending::new(SIGNALLED as u8 + number as u8, told(signal)))
 }
 
 fn told(signal: Signal) -> String {
     format!("ended by {signal}; nothing half-done was left")
 }
 
-fn end(signal: Signal, signals: &Signals) {
+fn end(signal: Signal, command: &str, signals: &Signals) {
     CAME.store(signal.number(), Ordering::Release);
-    terminal::restore();
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some((abort, ended)) = running {
         abort(signal.name());
@@ -74,11 +74,11 @@ fn end(signal: Signal, signals: &Signals) {
         let _ = ended.recv_timeout(GRACE);
         let _ = poll(&mut [PollFd::new(signals, PollFlags::IN)], Some(&GRACE_OF_MAIN));
     }
-    eprintln!("phalanx pipe: {}", told(signal));
+    eprintln!("phalanx {command}: {}", told(signal));
     die_now(SIGNALLED + signal.number())
 }
 
-/// For the main thread to say the last words, once the pipeline has ended.
+/// For the main thread to say the last words, once the work has ended.
 const GRACE_OF_MAIN: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// The signals that are ignored, as bits.
