@@ -123,8 +123,14 @@ fn run(bytes: &[u8], plan: &Plan, scratch: &mut Scratch, cancelled: &dyn Fn() ->
     stop_if(cancelled)?;
     let ready = match &plan.header.detail {
         Detail::Jpeg(header) => {
-            let job =
-                jpeg::Job { bytes, header, scales: plan.scales, scan_limit: plan.jpeg_scans, damage: plan.damage };
+            let job = jpeg::Job {
+                bytes,
+                header,
+                scales: plan.scales,
+                scan_limit: plan.jpeg_scans,
+                damage: plan.damage,
+                refinement: jpeg::Refinement::All,
+            };
             let decoded = jpeg::decode(&job, &mut scratch.buffers, cancelled)?;
             timings.decode = watch.lap();
             stop_if(cancelled)?;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use jpeg_encoder::SamplingFactor;
 use phalanx_image::Scratch;
-use phalanx_image::jpeg::{Decoder, Scale};
+use phalanx_image::jpeg::{Decoder, Refinement, Scale};
 use pictures::*;
 
 /// Approximations of up to five bits, refined in other bands than they began in.
@@ -86,6 +86,20 @@ fn the_order_of_the_scans_changes_no_sample_at_any_scale() {
                 assert!(samples(&other, eighths) == *plain, "{sampling:?}, {name}, at {eighths}/8");
             }
         }
+    }
+}
+
+#[test]
+fn without_the_last_bits_the_picture_is_nearly_the_same() {
+    let file = include_bytes!("data/progressive-420.jpg");
+    for eighths in 1..=8 {
+        let decoder = Decoder::new(file).unwrap().scale(Scale::eighths(eighths).unwrap());
+        let whole = decoder.clone().decode(&mut Scratch::new()).unwrap();
+        let rough = decoder.refinement(Refinement::WithoutLastBit).decode(&mut Scratch::new()).unwrap();
+        let (whole, rough) = (whole[0].samples(), rough[0].samples());
+        let square: f64 = whole.iter().zip(rough).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
+        assert_eq!(square == 0.0, eighths == 1, "means have all of their bits, the rest has not");
+        assert!(square / (whole.len() as f64) < 25.0, "{eighths}: {}", square / whole.len() as f64);
     }
 }
 

@@ -7,7 +7,7 @@ use super::header::{JpegHeader, collect_icc};
 use super::idct::Transformer;
 use super::intervals::Intervals;
 use super::plane::{Plane, extent, padded_size};
-use super::progressive;
+use super::progressive::{self, Refinement};
 use super::scan::{ScanPlace, index_scans};
 use super::segments::{Frame, segment_at};
 use super::store::Store;
@@ -27,6 +27,7 @@ pub(crate) struct Job<'a> {
     /// Most scans that are accepted.
     pub(crate) scan_limit: u32,
     pub(crate) damage: Damage,
+    pub(crate) refinement: Refinement,
 }
 
 /// The planes, one for each component, and the ICC profile if there is one (an error in it is not an error of the picture).
@@ -97,8 +98,11 @@ fn fill(
     let frame = input.frame;
     let mut tables = Tables::default();
     let mut transformers: [Option<Transformer>; 4] = [const { None }; 4];
-    let needed =
-        if frame.progressive { progressive::needed_scans(places, &job.scales) } else { vec![true; places.len()] };
+    let needed = if frame.progressive {
+        progressive::needed_scans(places, &job.scales, job.refinement)
+    } else {
+        vec![true; places.len()]
+    };
     let mut at = 2;
     for (place, needed) in places.iter().zip(needed) {
         // What stands between two scans was walked over once already.

@@ -5,6 +5,7 @@ use super::decode::{Job, decode_planes};
 use super::header::{JpegHeader, read_header};
 use super::idct::SCALES;
 use super::plane::{Plane, coefficient_bytes, plane_bytes};
+use super::progressive::Refinement;
 use super::scan::SCAN_BYTES;
 use super::segments::{ColorModel, color_model};
 use crate::{Error, Limits, Scratch};
@@ -118,6 +119,7 @@ pub struct Decoder<'a> {
     scales: [u32; 4],
     scan_limit: u32,
     damage: Damage,
+    refinement: Refinement,
 }
 
 impl<'a> Decoder<'a> {
@@ -135,6 +137,7 @@ impl<'a> Decoder<'a> {
             scales: [8; 4],
             scan_limit: Limits::default().jpeg_scans,
             damage: Damage::Refuse,
+            refinement: Refinement::All,
         })
     }
 
@@ -174,6 +177,13 @@ impl<'a> Decoder<'a> {
         self
     }
 
+    /// Which refinements of a progressive file are read. Default [`Refinement::All`].
+    #[must_use]
+    pub fn refinement(mut self, refinement: Refinement) -> Self {
+        self.refinement = refinement;
+        self
+    }
+
     /// Upper bound of what [`Decoder::decode`] allocates, the planes included, in bytes; known from the header and the scales alone.
     #[must_use]
     pub fn announced_bytes(&self) -> u64 {
@@ -201,6 +211,7 @@ impl<'a> Decoder<'a> {
             scales: self.scales,
             scan_limit: self.scan_limit,
             damage: self.damage,
+            refinement: self.refinement,
         };
         let (planes, warnings) = decode_planes(&job, &mut scratch.buffers, cancelled)?;
         Ok(Planes { planes, warnings })

@@ -46,4 +46,5 @@ pub(crate) use segments::color_model;
 pub use damage::{Damage, Warning};
 pub use decoder::{Component, Decoder, Info, Planes, Scale};
 pub use plane::Plane;
+pub use progressive::Refinement;
 pub use segments::ColorModel;
