@@ -35,6 +35,16 @@ impl Format {
         }
     }
 
+    /// The name of a picture format that is known but not read, by the brand that an ISO media file begins with.
+    pub(crate) fn name_unread(bytes: &[u8]) -> Option<&'static str> {
+        match bytes {
+            [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => Some("AVIF"),
+            [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e', b'i' | b'v', b'c' | b'x' | b's' | b'm', ..]
+            | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i', b'f', b'1', ..] => Some("HEIF"),
+            _ => None,
+        }
+    }
+
     /// The media type for `Content-Type`.
     #[must_use]
     pub fn media_type(self) -> &'static str {

@@ -85,7 +85,8 @@ impl Header {
 /// # Ok::<(), phalanx_image::Error>(())
 /// ```
 pub fn probe(bytes: &[u8]) -> Result<Header, Error> {
-    match Format::sniff(bytes).ok_or(Error::UnknownFormat)? {
+    let unread = || Format::name_unread(bytes).map_or(Error::UnknownFormat, Error::unsupported);
+    match Format::sniff(bytes).ok_or_else(unread)? {
         Format::Jpeg => probe_jpeg(bytes),
         Format::Png => png::probe(bytes),
         Format::WebP => webp::probe(bytes),

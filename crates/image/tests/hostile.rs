@@ -147,6 +147,10 @@ fn unsupported_varieties_are_named() {
         (file[frame + 1], file[frame + 4]) = (marker, precision);
         assert!(matches!(probe(&file), Err(Error::Unsupported { .. })), "{marker:x}");
     }
+    for (brand, name) in [(b"avif", "AVIF"), (b"avis", "AVIF"), (b"heic", "HEIF"), (b"mif1", "HEIF")] {
+        let file = [b"\0\0\0\x1Cftyp", brand.as_slice(), &[0; 40]].concat();
+        assert!(matches!(probe(&file), Err(Error::Unsupported { what }) if what == name), "{name}");
+    }
 }
 
 #[test]

@@ -137,4 +137,18 @@ fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
             }
         }
     }
+    // What comes row by row is never there as a whole: 27 and 36 MB of pixels, announced and taken.
+    let (width, height) = (3000, 3000);
+    let flat = vec![77; (width * height * 4) as usize];
+    for (name, channels, source) in [
+        ("png", 4, png(&flat, width, height, png::ColorType::Rgba)),
+        ("gif", 3, gif(width as u16, height as u16, 1, 0)),
+    ] {
+        let plan =
+            plan(&probe(&source).unwrap(), &Transform::default().size(Size::width(200)), &Limits::default()).unwrap();
+        let (peak, result) = peak_of(|| process(&source, &plan, &mut Scratch::new(), &|| false));
+        result.unwrap();
+        assert!(peak as u64 <= plan.estimated_bytes, "{name}: {peak} of {}", plan.estimated_bytes);
+        assert!(plan.estimated_bytes < u64::from(width * height) * channels / 4, "{name}: {}", plan.estimated_bytes);
+    }
 }
