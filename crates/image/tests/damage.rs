@@ -1,4 +1,5 @@
 //! What becomes of damaged JPEG files: refused, or kept as far as they can be read, with the same outcome as libjpeg's programs give.
+#![allow(clippy::unwrap_used)] // Also in the functions that make the files.
 
 mod pictures;
 

@@ -180,16 +180,6 @@ impl Blocks {
     }
 }
 
-/// Blocks and words of 64 blocks that scans looked at, for the tests of what a hostile file may cost.
-#[cfg(test)]
-pub(super) mod work {
-    use std::cell::Cell;
-
-    thread_local! {
-        pub(in crate::jpeg) static DONE: Cell<u64> = const { Cell::new(0) };
-    }
-}
-
 #[inline(always)]
 fn count_work() {
     #[cfg(test)]
@@ -226,5 +216,15 @@ impl Block<'_> {
                 *kept = kept.wrapping_add((bit ^ minus) - minus);
             }
         }
+    }
+}
+
+/// Blocks and words of 64 blocks that scans looked at, for the tests of what a hostile file may cost.
+#[cfg(test)]
+pub(super) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(in crate::jpeg) static DONE: Cell<u64> = const { Cell::new(0) };
     }
 }
