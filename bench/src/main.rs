@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cases ──▶ peers (start, end) ──▶ load (closed or open loop) ──▶ measure (CPU, memory of the tree)
-//!   └────▶ quality (SSIMULACRA2) ──▶ table
+//!   └────▶ pictures (photos, SSIMULACRA2) ──▶ table
 //! ```
 //!
 //! Generator and servers share the machine: compare CPU per request before requests per second.
@@ -11,8 +11,6 @@ mod cases;
 mod load;
 mod measure;
 mod peers;
-mod photos;
-mod quality;
 mod table;
 
 use std::process::ExitCode;

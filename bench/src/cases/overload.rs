@@ -12,8 +12,8 @@ use crate::load::open::{self, MOST_IN_FLIGHT};
 use crate::load::{ANSWER_DEADLINE, Outcome, Request, Reuse, Tally, probe};
 use crate::measure::Window;
 use crate::peers::{Absent, Contender, Running};
-use crate::photos::Photo;
 use crate::table::{Table, number, print_environment};
+use pictures::photos::Photo;
 
 const CONTENDERS: [Contender; 2] = [Contender::Phalanx, Contender::NodeUpload];
 const SECONDS: f64 = 30.0;

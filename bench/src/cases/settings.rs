@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::peers::Contender;
-use crate::photos::{self, Photo};
+use pictures::photos::{self, Photo};
 
 const QUICK_ROUNDS: usize = 1;
 const QUICK_SECONDS: f64 = 1.0;

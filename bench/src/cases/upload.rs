@@ -8,9 +8,9 @@ use super::{Sample, Settings, closed_loop, in_turn, of_samples, progress};
 use crate::load::closed::Clients;
 use crate::load::{Outcome, Request, Reuse, exchange};
 use crate::peers::{Absent, Contender, Running, Side};
-use crate::photos::Photo;
-use crate::quality::Judge;
 use crate::table::{Table, median, number, print_environment};
+use pictures::photos::Photo;
+use pictures::quality::Judge;
 
 const CONTENDERS: [Contender; 2] = [Contender::Phalanx, Contender::NodeUpload];
 const ROUNDS: usize = 5;

@@ -124,6 +124,6 @@ mod tests {
                 || head.ends_with(&format!("content-length: {}", body.len()))
         );
         let picture = &body[body.windows(2).position(|pair| pair == JPEG_START).unwrap()..];
-        crate::quality::decode(picture).unwrap();
+        pictures::quality::decode(picture).unwrap();
     }
 }

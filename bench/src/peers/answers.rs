@@ -2,8 +2,8 @@
 
 use super::{Contender, Running};
 use crate::load::{Answer, Request, Reuse, exchange};
-use crate::photos;
-use crate::quality::{Judge, decode};
+use pictures::photos;
+use pictures::quality::{Judge, decode};
 
 /// The peer, started; none if Node or its packages are missing, which under `CI=true` is a failure.
 fn start(contender: Contender) -> Option<Running> {

@@ -23,9 +23,9 @@ use super::settings::Timing;
 use super::{in_turn, progress};
 use crate::load::closed::Clients;
 use crate::load::{Request, Reuse};
-use crate::photos::{self, Photo};
 use crate::table::number;
 use burst::{Burst, Load};
+use pictures::photos::{self, Photo};
 use variant::Variant;
 
 const ROUNDS: usize = 4;

@@ -8,8 +8,8 @@ use crate::cases::in_turn;
 use crate::cases::results::Results;
 use crate::load::{Outcome, Request, Reuse, exchange};
 use crate::peers::{Absent, Contender, Running};
-use crate::photos::Photo;
 use crate::table::{Table, Targets, mebibytes, number, print_environment, ratio, spread};
+use pictures::photos::Photo;
 
 const CONTENDERS: [Contender; 2] = [Contender::Phalanx, Contender::NodeUpload];
 const ROUNDS: usize = 3;

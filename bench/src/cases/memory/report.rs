@@ -6,8 +6,8 @@ use super::{Bursts, MemorySettings};
 use crate::cases::Sample;
 use crate::load::Outcome;
 use crate::peers::phalanx_version;
-use crate::photos::Photo;
 use crate::table::{Table, Targets, number, print_environment_of, spread};
+use pictures::photos::Photo;
 
 /// What is left 30 s after a burst, over what was held before it.
 const MOST_LEFT: f64 = 1.2;

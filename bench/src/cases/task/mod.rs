@@ -16,9 +16,9 @@ use super::results::Results;
 use super::settings::Timing;
 use super::{in_turn, progress};
 use crate::peers::{Absent, figures};
-use crate::photos::{self, Photo};
 use crate::table::number;
 use contender::Contender;
+use pictures::photos::{self, Photo};
 use plan::{Measure, Measurement, Part, Schedule};
 
 const ROUNDS: usize = 5;

@@ -7,7 +7,7 @@ use crate::cases::closed_loop;
 use crate::load::closed::Clients;
 use crate::load::{Outcome, Request, Reuse};
 use crate::peers::{self, Absent, Running};
-use crate::photos::Photo;
+use pictures::photos::Photo;
 
 const WORKERS: usize = 2;
 const CLIENTS: Clients = Clients { count: 4, reuse: Reuse::KeepAlive };

@@ -1,6 +1,7 @@
-//! From JPEG bytes to pixels, and which sources can be compared at all.
+//! From bytes to pixels, and which sources can be compared at all.
 
 use std::fmt;
+use std::io::Cursor;
 
 use jpeg_decoder::{Decoder, PixelFormat};
 
@@ -12,7 +13,7 @@ const EXIF_PREFIX: &[u8] = b"Exif\0\0";
 
 /// Why a picture has no score.
 #[derive(Clone, Debug)]
-pub(crate) struct Unscored(pub(crate) String);
+pub struct Unscored(pub(crate) String);
 
 impl fmt::Display for Unscored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,11 +21,20 @@ impl fmt::Display for Unscored {
     }
 }
 
-/// Decodes in full, at full size.
-///
+/// Decodes in full, at full size; what is transparent lies on black.
+pub fn decode(bytes: &[u8]) -> Result<Picture, Unscored> {
+    if bytes.starts_with(b"\x89PNG") {
+        decode_png(bytes)
+    } else if bytes.starts_with(b"RIFF") {
+        decode_webp(bytes)
+    } else {
+        decode_jpeg(bytes)
+    }
+}
+
 /// `jpeg-decoder`, not the faster zune-jpeg: that one (0.5.15) decodes baseline files whose components stand in scans of
 /// their own to other colours, without an error.
-pub(crate) fn decode(jpeg: &[u8]) -> Result<Picture, Unscored> {
+fn decode_jpeg(jpeg: &[u8]) -> Result<Picture, Unscored> {
     let mut decoder = Decoder::new(jpeg);
     let bytes = decoder.decode().map_err(|error| Unscored(format!("not decoded: {error}")))?;
     let info = decoder.info().ok_or_else(|| Unscored("the JPEG has no size".into()))?;
@@ -37,8 +47,55 @@ pub(crate) fn decode(jpeg: &[u8]) -> Result<Picture, Unscored> {
     Ok(Picture { width: info.width.into(), height: info.height.into(), pixels })
 }
 
+fn decode_png(file: &[u8]) -> Result<Picture, Unscored> {
+    let not_decoded = |error: png::DecodingError| Unscored(format!("not decoded: {error}"));
+    let mut decoder = png::Decoder::new(Cursor::new(file));
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().map_err(not_decoded)?;
+    let length = reader.output_buffer_size().ok_or_else(|| Unscored("a PNG too large for this machine".into()))?;
+    let mut bytes = vec![0; length];
+    let info = reader.next_frame(&mut bytes).map_err(not_decoded)?;
+    bytes.truncate(info.buffer_size());
+    Ok(on_black(info.width, info.height, info.color_type.samples(), &bytes))
+}
+
+fn decode_webp(file: &[u8]) -> Result<Picture, Unscored> {
+    let not_decoded = |error: image_webp::DecodingError| Unscored(format!("not decoded: {error}"));
+    let mut decoder = image_webp::WebPDecoder::new(Cursor::new(file)).map_err(not_decoded)?;
+    let (width, height) = decoder.dimensions();
+    let length = decoder.output_buffer_size().ok_or_else(|| Unscored("a WebP too large for this machine".into()))?;
+    let mut bytes = vec![0; length];
+    decoder.read_image(&mut bytes).map_err(not_decoded)?;
+    Ok(on_black(width, height, if decoder.has_alpha() { 4 } else { 3 }, &bytes))
+}
+
+/// From bytes of one to four channels; with two and four the last is alpha.
+fn on_black(width: u32, height: u32, channels: usize, bytes: &[u8]) -> Picture {
+    let pixel = |pixel: &[u8]| {
+        let component = |index: usize| f32::from(pixel[index]) / 255.0;
+        match channels {
+            1 => [component(0); 3],
+            2 => [component(0) * component(1); 3],
+            3 => [component(0), component(1), component(2)],
+            _ => [0, 1, 2].map(|index| component(index) * component(3)),
+        }
+    };
+    Picture {
+        width: width as usize,
+        height: height as usize,
+        pixels: bytes.chunks_exact(channels).map(pixel).collect(),
+    }
+}
+
 /// Decodes a source if every server can be expected to show the same picture of it: upright, RGB, sRGB.
-pub(super) fn comparable(jpeg: &[u8]) -> Result<Picture, Unscored> {
+pub(super) fn comparable(bytes: &[u8]) -> Result<Picture, Unscored> {
+    if bytes.starts_with(&[0xff, 0xd8]) {
+        refuse_incomparable(bytes)?;
+    }
+    decode(bytes)
+}
+
+fn refuse_incomparable(jpeg: &[u8]) -> Result<(), Unscored> {
     let mut decoder = Decoder::new(jpeg);
     decoder.read_info().map_err(|error| Unscored(format!("not decoded: {error}")))?;
     if decoder.info().is_some_and(|info| info.pixel_format == PixelFormat::CMYK32) {
@@ -50,7 +107,7 @@ pub(super) fn comparable(jpeg: &[u8]) -> Result<Picture, Unscored> {
     if decoder.icc_profile().is_some_and(|profile| !names_srgb(&profile)) {
         return Err(Unscored("another colour space".into()));
     }
-    decode(jpeg)
+    Ok(())
 }
 
 /// Profiles name themselves in ASCII (version 2) or UTF-16 (version 4).

@@ -7,7 +7,7 @@
 mod lanczos;
 mod source;
 
-pub(crate) use source::{Unscored, decode};
+pub use source::{Unscored, decode};
 
 use std::collections::HashMap;
 
@@ -15,10 +15,13 @@ use ssimulacra2::{ColorPrimaries, Rgb, TransferCharacteristic, compute_frame_ssi
 
 /// Pixels in sRGB, each component between 0 and 1.
 #[derive(Clone, Debug)]
-pub(crate) struct Picture {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) pixels: Vec<[f32; 3]>,
+pub struct Picture {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Row by row, red, green, blue.
+    pub pixels: Vec<[f32; 3]>,
 }
 
 impl Picture {
@@ -28,20 +31,34 @@ impl Picture {
     }
 }
 
+/// How near an answer comes to its reference.
+#[derive(Clone, Copy, Debug)]
+pub struct Score {
+    /// SSIMULACRA2: 100 is identical.
+    pub ssimulacra2: f64,
+    /// Peak signal to noise over all components, in gamma space, in dB.
+    pub psnr: f64,
+}
+
 /// Scores answers to one source; keeps the references that it made.
-pub(crate) struct Judge {
+pub struct Judge {
     source: Picture,
     references: HashMap<(usize, usize), Picture>,
 }
 
 impl Judge {
     /// Reads the source, or says why its answers cannot be compared.
-    pub(crate) fn new(source: &[u8]) -> Result<Self, Unscored> {
+    pub fn new(source: &[u8]) -> Result<Self, Unscored> {
         Ok(Self { source: source::comparable(source)?, references: HashMap::new() })
     }
 
-    /// The SSIMULACRA2 score of a JPEG that a server made of the source.
-    pub(crate) fn score(&mut self, answer: &[u8]) -> Result<f64, Unscored> {
+    /// The SSIMULACRA2 score of a picture that a server made of the source.
+    pub fn score(&mut self, answer: &[u8]) -> Result<f64, Unscored> {
+        Ok(self.compare(answer)?.ssimulacra2)
+    }
+
+    /// All scores of a picture that was made of the source.
+    pub fn compare(&mut self, answer: &[u8]) -> Result<Score, Unscored> {
         let answer = decode(answer)?;
         let size = (answer.width, answer.height);
         let same_shape = self.source.height * answer.width / self.source.width;
@@ -50,9 +67,18 @@ impl Judge {
         }
         let source = &self.source;
         let reference = self.references.entry(size).or_insert_with(|| lanczos::resize(source, size.0, size.1)).clone();
-        compute_frame_ssimulacra2(reference.into_rgb()?, answer.into_rgb()?)
-            .map_err(|error| Unscored(error.to_string()))
+        let psnr = psnr(&reference, &answer);
+        let ssimulacra2 = compute_frame_ssimulacra2(reference.into_rgb()?, answer.into_rgb()?)
+            .map_err(|error| Unscored(error.to_string()))?;
+        Ok(Score { ssimulacra2, psnr })
     }
+}
+
+/// Of two pictures of the same size.
+fn psnr(one: &Picture, other: &Picture) -> f64 {
+    let components = || one.pixels.iter().flatten().zip(other.pixels.iter().flatten());
+    let squares: f64 = components().map(|(one, other)| f64::from(one - other).powi(2)).sum();
+    -10.0 * (squares / components().count() as f64).log10()
 }
 
 #[cfg(test)]
@@ -85,6 +111,13 @@ mod tests {
         assert_eq!(separate.windows(2).filter(|marker| *marker == [0xff, 0xda]).count(), 3);
         let score = judge.score(&separate).unwrap();
         assert!(score > 50.0, "{score}");
+    }
+
+    #[test]
+    fn noise_of_one_percent_is_forty_decibels() {
+        let grey = |value| Picture { width: 2, height: 1, pixels: vec![[value; 3]; 2] };
+        assert!((psnr(&grey(0.5), &grey(0.51)) - 40.0).abs() < 1e-3);
+        assert_eq!(psnr(&grey(0.5), &grey(0.5)), f64::INFINITY);
     }
 
     #[test]

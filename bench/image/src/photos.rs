@@ -8,14 +8,16 @@ use crate::quality::Picture;
 
 /// One JPEG.
 #[derive(Clone, Debug)]
-pub(crate) struct Photo {
-    pub(crate) name: String,
-    pub(crate) jpeg: Bytes,
+pub struct Photo {
+    /// Of its file, without the extension.
+    pub name: String,
+    /// The file.
+    pub jpeg: Bytes,
 }
 
 /// The JPEG files of `folder`, or of `PHALANX_PHOTOS`, or of `shared/photos` beside the repository; made pictures if there are none.
-pub(crate) fn load(folder: Option<&Path>) -> Vec<Photo> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/photos");
+pub fn load(folder: Option<&Path>) -> Vec<Photo> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/photos");
     let folder =
         folder.map(PathBuf::from).or_else(|| std::env::var_os("PHALANX_PHOTOS").map(PathBuf::from)).unwrap_or(beside);
     let mut files: Vec<PathBuf> = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -36,7 +38,7 @@ fn made() -> Vec<Photo> {
 }
 
 /// A picture of gradients, edges and noise: it costs a decoder about what a photo does.
-pub(crate) fn generated(width: u16, height: u16, quality: u8) -> Vec<u8> {
+pub fn generated(width: u16, height: u16, quality: u8) -> Vec<u8> {
     let (columns, rows) = (usize::from(width), usize::from(height));
     let mut noise = 0x1234_5678_u32;
     let mut pixels = Vec::with_capacity(columns * rows);
@@ -56,7 +58,7 @@ pub(crate) fn generated(width: u16, height: u16, quality: u8) -> Vec<u8> {
 }
 
 /// `picture` as a baseline JPEG.
-pub(crate) fn encode(picture: &Picture, quality: u8) -> Vec<u8> {
+pub fn encode(picture: &Picture, quality: u8) -> Vec<u8> {
     let bytes: Vec<u8> = picture.pixels.iter().flatten().map(|component| (component * 255.0).round() as u8).collect();
     let mut jpeg = Vec::new();
     let (width, height) = (picture.width as u16, picture.height as u16);
