@@ -16,6 +16,7 @@ mod table;
 use std::process::ExitCode;
 
 use cases::Settings;
+use cases::image::ImageSettings;
 use cases::ipc::IpcSettings;
 use cases::memory::MemorySettings;
 use cases::queue::QueueSettings;
@@ -57,6 +58,8 @@ enum Case {
     Queue(QueueSettings),
     /// Files copied, compressed and encrypted, beside Node, two threads by hand, pigz, gzip, zstd, rage and age
     Stream(StreamSettings),
+    /// Pictures in memory to pictures in memory, beside sharp and libjpeg-turbo: CPU time, quality, bytes, memory
+    Image(ImageSettings),
     /// Allocators under uploads: throughput, peak, and what goes back; the peak beside express + multer + sharp + cluster
     Memory(MemorySettings),
 }
@@ -92,6 +95,7 @@ async fn run(case: Case) {
         Case::Task(settings) => cases::task::run(&settings).await,
         Case::Queue(settings) => cases::queue::run(&settings).await,
         Case::Stream(settings) => cases::stream::run(&settings).await,
+        Case::Image(settings) => cases::image::run(&settings).await,
         Case::Memory(settings) => cases::memory::run(&settings).await,
     }
 }

@@ -17,18 +17,32 @@ pub struct Photo {
 
 /// The JPEG files of `folder`, or of `PHALANX_PHOTOS`, or of `shared/photos` beside the repository; made pictures if there are none.
 pub fn load(folder: Option<&Path>) -> Vec<Photo> {
+    let read = |file: &PathBuf| Some(Photo { name: name_of(file), jpeg: std::fs::read(file).ok()?.into() });
+    let photos: Vec<Photo> = files(folder, &["jpg", "jpeg"]).iter().filter_map(read).collect();
+    if photos.is_empty() { made() } else { photos }
+}
+
+/// The PNG, WebP and GIF files of the same folder: name, extension, bytes.
+pub fn others(folder: Option<&Path>) -> Vec<(String, String, Vec<u8>)> {
+    let read = |file: &PathBuf| {
+        let extension = file.extension()?.to_string_lossy().into_owned();
+        Some((name_of(file), extension, std::fs::read(file).ok()?))
+    };
+    files(folder, &["png", "webp", "gif"]).iter().filter_map(read).collect()
+}
+
+fn files(folder: Option<&Path>, extensions: &[&str]) -> Vec<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/photos");
     let folder =
         folder.map(PathBuf::from).or_else(|| std::env::var_os("PHALANX_PHOTOS").map(PathBuf::from)).unwrap_or(beside);
     let mut files: Vec<PathBuf> = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "jpg" || extension == "jpeg"));
+    files.retain(|file| file.extension().is_some_and(|own| extensions.iter().any(|extension| own == *extension)));
     files.sort();
-    let read = |file: &PathBuf| {
-        let name = file.file_stem()?.to_string_lossy().into_owned();
-        Some(Photo { name, jpeg: std::fs::read(file).ok()?.into() })
-    };
-    let photos: Vec<Photo> = files.iter().filter_map(read).collect();
-    if photos.is_empty() { made() } else { photos }
+    files
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 /// Stand-ins of the sizes that telephones and cameras make.
@@ -66,4 +80,24 @@ pub fn encode(picture: &Picture, quality: u8) -> Vec<u8> {
         .encode(&bytes, width, height, jpeg_encoder::ColorType::Rgb)
         .expect("a vector takes all bytes and the sizes are those of the picture");
     jpeg
+}
+
+/// `picture` as a PNG that fades from left to right.
+pub fn fading(picture: &Picture) -> Vec<u8> {
+    let byte = |component: f32| (component * 255.0).round() as u8;
+    let mut bytes = Vec::with_capacity(picture.pixels.len() * 4);
+    for row in picture.pixels.chunks_exact(picture.width) {
+        for (column, pixel) in row.iter().enumerate() {
+            bytes.extend(pixel.map(byte));
+            bytes.push(255 - (column * 256 / picture.width) as u8);
+        }
+    }
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, picture.width as u32, picture.height as u32);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder
+        .write_header()
+        .and_then(|mut writer| writer.write_image_data(&bytes))
+        .expect("a vector takes all bytes, and they are as many as the header says");
+    file
 }

@@ -3,6 +3,7 @@
 mod cores;
 pub(crate) mod gate;
 pub(crate) mod hello;
+pub(crate) mod image;
 pub(crate) mod ipc;
 pub(crate) mod memory;
 pub(crate) mod overload;

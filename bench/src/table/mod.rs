@@ -25,14 +25,18 @@ impl Table {
 
     /// A row of one contender that gave no figures, and why.
     pub(crate) fn absent(&mut self, leading: Vec<String>, why: &str) {
-        let note = format!("{}: {why}", leading.join(", "));
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        self.note(&format!("{}: {why}", leading.join(", ")));
         let mut cells = leading;
         cells.push("not measured".to_owned());
         cells.resize(self.rows[0].len(), String::new());
         self.rows.push(cells);
+    }
+
+    /// Says below the table what is not in it, and why; once, however often it is told.
+    pub(crate) fn note(&mut self, note: &str) {
+        if !self.notes.iter().any(|told| told == note) {
+            self.notes.push(note.to_owned());
+        }
     }
 
     pub(crate) fn print(&self, title: &str) {

@@ -7,7 +7,7 @@
 mod lanczos;
 mod source;
 
-pub use source::{Unscored, decode};
+pub use source::{Unscored, comparable, decode};
 
 use std::collections::HashMap;
 
@@ -49,7 +49,8 @@ pub struct Judge {
 impl Judge {
     /// Reads the source, or says why its answers cannot be compared.
     pub fn new(source: &[u8]) -> Result<Self, Unscored> {
-        Ok(Self { source: source::comparable(source)?, references: HashMap::new() })
+        comparable(source)?;
+        Ok(Self { source: decode(source)?, references: HashMap::new() })
     }
 
     /// The SSIMULACRA2 score of a picture that a server made of the source.

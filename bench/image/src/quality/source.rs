@@ -87,15 +87,12 @@ fn on_black(width: u32, height: u32, channels: usize, bytes: &[u8]) -> Picture {
     }
 }
 
-/// Decodes a source if every server can be expected to show the same picture of it: upright, RGB, sRGB.
-pub(super) fn comparable(bytes: &[u8]) -> Result<Picture, Unscored> {
-    if bytes.starts_with(&[0xff, 0xd8]) {
-        refuse_incomparable(bytes)?;
-    }
-    decode(bytes)
+/// Whether every contender can be expected to show the same picture of a source: upright, RGB, sRGB.
+pub fn comparable(bytes: &[u8]) -> Result<(), Unscored> {
+    if bytes.starts_with(&[0xff, 0xd8]) { comparable_jpeg(bytes) } else { Ok(()) }
 }
 
-fn refuse_incomparable(jpeg: &[u8]) -> Result<(), Unscored> {
+fn comparable_jpeg(jpeg: &[u8]) -> Result<(), Unscored> {
     let mut decoder = Decoder::new(jpeg);
     decoder.read_info().map_err(|error| Unscored(format!("not decoded: {error}")))?;
     if decoder.info().is_some_and(|info| info.pixel_format == PixelFormat::CMYK32) {
