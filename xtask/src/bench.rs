@@ -32,13 +32,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             tools::install_rage(&step::repository().join("target/rivals"))?;
         }
     }
-    // Only this case needs the clients of all brokers, which take minutes to build.
+    // Only these cases need what takes minutes to build: the clients of all brokers, a C library.
     let features = match arguments.first().map(String::as_str) {
         Some("queue") if !asks_for_help => features::provide_for_bench()?,
+        Some("image") if !asks_for_help => features::provide_for_pictures()?,
         _ => &[],
     };
     let mut build = step::cargo();
-    step::run(build.args(["build", "--release", "--package", "phalanx-bench", "--bins"]).args(features))?;
+    build.args(["build", "--release", "--package", "phalanx-bench", "--package", "phalanx-bench-image", "--bins"]);
+    step::run(build.args(features))?;
     let shown: &[String] = if arguments.is_empty() { &["--help".to_owned()] } else { arguments };
     let mut run = step::cargo();
     run.args(["run", "--quiet", "--release", "--package", "phalanx-bench"]).args(features).arg("--").args(shown);

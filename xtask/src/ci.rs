@@ -1,8 +1,8 @@
-//! `cargo xtask ci`: formatting, lints, docs, tests, models, fuzzing, torture, storms over queues, a short soak, and the figures of the first minutes.
+//! `cargo xtask ci`: formatting, lints, docs, tests, models, the JPEG decoder beside libjpeg-turbo's, fuzzing, torture, storms over queues, a short soak, and the figures of the first minutes.
 
 use crate::step::{self, Failure};
 use crate::tools::Missing;
-use crate::{features, first_minutes, fuzz, model, soak, storm, test, torture};
+use crate::{differential, features, first_minutes, fuzz, model, soak, storm, test, torture};
 
 const FUZZ_SECONDS: u64 = 30;
 /// For each keeper of a queue.
@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     step::run(docs.args(["doc", "--workspace", "--no-deps"]).args(&features).env("RUSTDOCFLAGS", "-D warnings"))?;
     test::run(&[])?;
     model::run()?;
+    differential::run(&[differential::SHORT.to_owned()])?;
     fuzz::run_all(FUZZ_SECONDS)?;
     torture::run(&["--short".to_owned()])?;
     storm::run(&["--seconds".to_owned(), STORM_SECONDS.to_owned()])?;

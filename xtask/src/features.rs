@@ -24,3 +24,11 @@ pub(crate) fn provide_for_bench() -> Result<&'static [&'static str], Failure> {
         Some(_) => Err(Failure::new("bench queue cannot be built without them")),
     }
 }
+
+/// What builds libjpeg-turbo for `bench image`; without it that row is left out.
+pub(crate) fn provide_for_pictures() -> Result<&'static [&'static str], Failure> {
+    tools::provide(&tools::FOR_LIBJPEG_TURBO, Missing::allowed())?;
+    tools::provide(&[tools::JPEG_PROGRAMS], Missing::allowed())?;
+    let all = tools::FOR_LIBJPEG_TURBO.iter().all(|tool| tool.find().is_some());
+    Ok(if all { &["--features", "phalanx-bench/image-rivals"] } else { &[] })
+}

@@ -1,9 +1,9 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 //!
 //! ```text
-//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ loom ──▶ fuzz, 30 s ──▶ torture, storm and soak, short ──▶ first minutes (cold build, crates, binary, start, resting worker)
+//! ci ──▶ fmt · clippy · docs ──▶ test ──▶ loom ──▶ differential, fuzz ──▶ torture, storm and soak, short ──▶ first minutes (cold build, crates, binary, start, resting worker)
 //! test ─▶ tools (chromium, node, brokers, …) ──▶ brokers start while cargo builds ──▶ cargo test ──▶ browser tests
-//! nightly ─▶ fuzz, 10 min ──▶ asan ──▶ valgrind ──▶ long tests
+//! nightly ─▶ differential ──▶ fuzz, 10 min ──▶ asan ──▶ valgrind ──▶ long tests
 //! bench ─▶ release build ──▶ the program of `bench/`
 //! torture ─▶ release build ──▶ the program of `torture/`
 //! storm ─▶ release build ──▶ the other program of `torture/`: the same for queues
@@ -15,6 +15,7 @@
 mod bench;
 mod brokers;
 mod ci;
+mod differential;
 mod features;
 mod first_minutes;
 mod fuzz;
@@ -47,10 +48,11 @@ Commands:
                          hostile bytes for all decoders, 30 s each; what fails is kept as a file
   fuzz TARGET --again FILE
                          one input once more
+  differential [--short] the JPEG decoder beside libjpeg-turbo's, on files of every kind; `--only NAME` chooses
   loom                   models of the concurrent parts, in every order
   asan                   tests of the crates with unsafe code, with AddressSanitizer
   valgrind               unit tests of the crates with unsafe code under valgrind
-  nightly                fuzz for 10 minutes, asan, valgrind, and the tests in their long form
+  nightly                differential, fuzz for 10 minutes, asan, valgrind, and the tests in their long form
   bench upload           photos per second beside express + multer + sharp + cluster, with a quality score
   bench process          POST /process beside worker_threads and piscina; /livez meanwhile
   bench hello            CPU per request beside nginx and node:cluster
@@ -59,6 +61,7 @@ Commands:
   bench ipc              messages between two processes beside a socket pair, ipc-channel and child_process.fork
   bench thread           pools, workers, ports, atomics and rings beside tokio, rayon, crossbeam, piscina and Node
   bench queue            durable jobs and messages beside a bare SQLite owner, BullMQ, lapin, amqplib, rdkafka
+  bench image            pictures in memory beside sharp and libjpeg-turbo: CPU, quality, bytes, memory; the decoder alone
   bench spawn            programs started and waited for, beside std, tokio and child_process.spawn
   bench CASE --quick     a smoke run of a few seconds; `bench CASE --help` lists the rest
   torture                kills, reloads and starves clusters under load; a table of what their clients saw
@@ -96,6 +99,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failure> {
         "storm" => storm::run(rest),
         "soak" => soak::run(rest),
         "fuzz" => fuzz::run(rest),
+        "differential" => differential::run(rest),
         "loom" => model::run(),
         "asan" => nightly::address_sanitizer(),
         "valgrind" => nightly::valgrind(),

@@ -1,7 +1,7 @@
 //! `cargo xtask nightly`: what takes too long for every change.
 //!
 //! ```text
-//! fuzz, 10 minutes a target ──▶ tests with AddressSanitizer ──▶ unit tests under valgrind ──▶ tests in their long form ──▶ storms over queues ──▶ soak
+//! JPEG beside libjpeg-turbo, all photos ──▶ fuzz, 10 minutes a target ──▶ tests with AddressSanitizer ──▶ unit tests under valgrind ──▶ tests in their long form ──▶ storms over queues ──▶ soak
 //! ```
 //!
 //! Each part runs although an earlier one failed; the failures stand together at the end.
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::step::{self, Failure};
 use crate::tools::{self, Missing};
-use crate::{fuzz, sanitizer, soak, storm};
+use crate::{differential, fuzz, sanitizer, soak, storm};
 
 const FUZZ_SECONDS: u64 = 600;
 /// For each keeper of a queue.
@@ -46,6 +46,7 @@ const LONG_FORMS: [(&str, &str, &str); 5] = [
 pub(crate) fn run() -> Result<(), Failure> {
     tools::provide(&[tools::CXX, tools::VALGRIND], Missing::allowed())?;
     let parts = [
+        ("differential", differential::run(&[])),
         ("fuzz", fuzz::run_all(FUZZ_SECONDS)),
         ("AddressSanitizer", address_sanitizer()),
         ("valgrind", valgrind()),

@@ -123,12 +123,27 @@ const ZSTD: Tool = Tool {
     needed_for: "the tests that it reads our zstd, and we its",
 };
 
+/// libjpeg-turbo's own programs, which `cargo xtask differential` and `bench image` make files with.
+pub(crate) const JPEG_PROGRAMS: Tool = Tool {
+    name: "djpeg",
+    places: &["djpeg"],
+    package: "libjpeg-turbo-progs",
+    needed_for: "JPEG files of every kind, and what libjpeg-turbo makes of them",
+};
+const CMAKE: Tool =
+    Tool { name: "cmake", places: &["cmake"], package: "cmake", needed_for: "libjpeg-turbo beside our decoder" };
+const NASM: Tool =
+    Tool { name: "nasm", places: &["nasm"], package: "nasm", needed_for: "libjpeg-turbo beside our decoder" };
+
 /// All that `cargo xtask test` looks for, beside what it is built with.
 pub(crate) const FOR_TESTS: [Tool; 12] =
     [CHROMIUM, NODE, NPM, RABBITMQ, JAVA, MAVEN, POSTGRESQL, REDIS, AGE, GZIP, PIGZ, ZSTD];
 
 /// What the features of all brokers are built with.
 pub(crate) const FOR_FEATURES: [Tool; 4] = [CXX, MAKE, PKG_CONFIG, OPENSSL];
+
+/// What libjpeg-turbo is built with.
+pub(crate) const FOR_LIBJPEG_TURBO: [Tool; 2] = [CMAKE, NASM];
 
 /// What may be done about a missing tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

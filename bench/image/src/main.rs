@@ -13,6 +13,7 @@ mod ours;
 #[cfg(feature = "turbojpeg")]
 mod rival;
 mod score;
+mod symbols;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -66,6 +67,8 @@ enum Role {
 enum Contender {
     Phalanx,
     Turbojpeg,
+    /// Reads every Huffman symbol and does nothing with it
+    Symbols,
 }
 
 /// The format of the result.
@@ -112,6 +115,7 @@ fn measure(
                 let scale = Scale::eighths(eighths).ok_or_else(|| format!("there is no scale of {eighths} eighths"))?;
                 Box::new(ours::Planes { source: &source, scale, scratch: Scratch::new() })
             }
+            (Contender::Symbols, _) => Box::new(symbols::Symbols { source: &source, symbols: 0 }),
             (Contender::Turbojpeg, eighths) => rival(&source, eighths, width, to)?,
         })
     };

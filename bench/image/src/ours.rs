@@ -1,10 +1,13 @@
 //! Phalanx: a picture to a picture, and JPEG to planes.
 
 use phalanx_image::jpeg::{Decoder, Scale};
-use phalanx_image::{Limits, Output, Quality, Scratch, Transform, plan, probe, process};
+use phalanx_image::{Jpeg, Limits, Output, Png, Scratch, Size, Transform, WebP, plan, probe, process};
 
 use crate::To;
 use crate::measure::Work;
+
+/// sharp's default for JPEG and WebP.
+const QUALITY: u8 = 80;
 
 /// As a worker does it: the three steps, with the memory of the picture before.
 pub(crate) struct Pipeline<'a> {
@@ -17,14 +20,12 @@ pub(crate) struct Pipeline<'a> {
 
 impl<'a> Pipeline<'a> {
     pub(crate) fn new(source: &'a [u8], width: u32, to: To) -> Self {
-        // 80, as sharp's default.
-        let quality = Quality::DEFAULT;
-        let output = match to {
-            To::Jpeg => Output::Jpeg { quality },
-            To::Png => Output::Png,
-            To::WebP => Output::WebP { quality },
+        let output: Output = match to {
+            To::Jpeg => Jpeg::quality(QUALITY).into(),
+            To::Png => Png::new().into(),
+            To::WebP => WebP::quality(QUALITY).into(),
         };
-        let transform = Transform::default().width(width).output(output);
+        let transform = Transform::default().size(Size::width(width)).output(output);
         Self { source, transform, scratch: Scratch::new(), output: Vec::new(), announced: None }
     }
 }

@@ -81,6 +81,10 @@ pub(crate) fn compare(tools: &Tools, variant: &Variant) -> Result<Vec<(Check, u3
     let mut scratch = Scratch::new();
     let decoder = Decoder::new(&variant.jpeg).map_err(|error| format!("refused: {error}"))?;
     let color = decoder.info().color;
+    let most = |side: fn((u32, u32)) -> u32| decoder.info().components().iter().map(|part| side(part.sampling)).max();
+    let luma = decoder.info().components().first().map(|part| part.sampling);
+    // What has fewer samples than another component is enlarged by djpeg.
+    let is_largest = luma == most(|(across, _)| across).zip(most(|(_, down)| down));
     let full = decode(&variant.jpeg, FULL, &mut scratch)?.ok_or("there is no full scale")?;
     let mut found = Vec::new();
     for eighths in 1..=FULL {
@@ -89,8 +93,8 @@ pub(crate) fn compare(tools: &Tools, variant: &Variant) -> Result<Vec<(Check, u3
         let mut options = vec!["-dct", "int", "-scale", factor.as_str()];
         match color {
             ColorModel::Grey | ColorModel::Rgb => {}
-            ColorModel::Ycc => options.push("-grayscale"),
-            // djpeg converts inks, and shows them no other way.
+            ColorModel::Ycc if is_largest => options.push("-grayscale"),
+            // djpeg converts inks too, and shows them no other way.
             _ => options.clear(),
         }
         if !options.is_empty() && !variant.is_smoothed {

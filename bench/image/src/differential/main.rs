@@ -58,9 +58,9 @@ fn main() -> ExitCode {
 /// Prints a table and gives what should not be.
 fn run(line: &CommandLine) -> Result<Vec<String>, String> {
     let tools = Tools::find()?;
-    let folder = tempfile::tempdir().map_err(|error| format!("no folder for the scripts: {error}"))?;
+    let folder = Folder::new()?;
     let extent = if line.short { Extent::Short } else { Extent::Whole };
-    let mut variants = variants::all(&tools, folder.path(), extent, line.photos.as_deref())?;
+    let mut variants = variants::all(&tools, &folder.0, extent, line.photos.as_deref())?;
     variants.retain(|variant| variant.name.contains(&line.only));
     println!("{} files beside {}", variants.len(), tools.version());
     let mut tally: BTreeMap<(Check, u32), Apart> = BTreeMap::new();
@@ -85,6 +85,23 @@ fn run(line: &CommandLine) -> Result<Vec<String>, String> {
     }
     print(&tally);
     Ok(findings)
+}
+
+/// For what libjpeg's programs read from files; gone when this is.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, String> {
+        let path = std::env::temp_dir().join(format!("phalanx-differential-{}", std::process::id()));
+        std::fs::create_dir(&path).map_err(|error| format!("cannot create {}: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 fn too_far(variant: &Variant, check: Check, eighths: u32, apart: Apart) -> String {

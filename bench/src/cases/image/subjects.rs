@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use phalanx_image::{Format, Limits, Output, Quality, Scratch, Transform, plan, probe, process};
+use phalanx_image::{Format, Limits, Output, Png, Scratch, Size, Transform, WebP, plan, probe, process};
 use pictures::photos::{self, Photo};
 use pictures::quality::{self, Judge, Picture};
 use tempfile::TempDir;
@@ -59,6 +59,8 @@ const TWIN_FROM_PIXELS: u64 = 1_000_000;
 /// Width of what is made of the largest photo in other formats, and of that with transparency.
 const RGB_WIDTH: u32 = 2400;
 const RGBA_WIDTH: u32 = 3640;
+/// Of the WebP file that is made.
+const MADE_QUALITY: u8 = 85;
 
 impl Subjects {
     /// Photos as [`photos::load`] finds them, those whose names begin with one of `names`; with all others that are wanted.
@@ -168,9 +170,9 @@ impl Subjects {
             return Ok(());
         };
         let photo = fs::read(&largest.file)?;
-        let shrunk = |width, output| shrink(&photo, width, output).map_err(std::io::Error::other);
-        let (opaque, wide) = (shrunk(RGB_WIDTH, Output::Png)?, shrunk(RGBA_WIDTH, Output::Png)?);
-        let webp = shrunk(RGB_WIDTH, Output::WebP { quality: Quality::DEFAULT })?;
+        let shrunk = |width, output: Output| shrink(&photo, width, output).map_err(std::io::Error::other);
+        let (opaque, wide) = (shrunk(RGB_WIDTH, Png::new().into())?, shrunk(RGBA_WIDTH, Png::new().into())?);
+        let webp = shrunk(RGB_WIDTH, WebP::quality(MADE_QUALITY).into())?;
         let wide = quality::decode(&wide).map_err(|why| std::io::Error::other(why.to_string()))?;
         self.add("made-rgb.png", "png", &opaque)?;
         self.add("made-rgba.png", "png", &photos::fading(&wide))?;
@@ -179,7 +181,7 @@ impl Subjects {
 }
 
 fn shrink(photo: &[u8], width: u32, output: Output) -> Result<Vec<u8>, phalanx_image::Error> {
-    let wish = Transform::default().width(width).output(output);
+    let wish = Transform::default().size(Size::width(width)).output(output);
     let plan = plan(&probe(photo)?, &wish, &Limits::default())?;
     Ok(process(photo, &plan, &mut Scratch::new(), &|| false)?.bytes)
 }
