@@ -6,11 +6,13 @@
 //!                          └───────▶ djpeg -scale N/8 ──────────┘
 //! ```
 //!
-//! Ends with an error if two are further apart than [`compare::Check::bound`] says.
+//! Ends with an error if two are further apart than [`compare::Check::bound`] says, or if too many damaged files come to a
+//! picture there and to none here.
 
 #![forbid(unsafe_code)]
 
 mod compare;
+mod outcomes;
 mod tools;
 mod truncated;
 mod variants;
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use compare::{Apart, Check};
+use outcomes::{KEPT_AT_LEAST, Outcomes};
 use phalanx_image::jpeg::Decoder;
 use tools::Tools;
 use variants::{Extent, Variant};
@@ -84,6 +87,11 @@ fn run(line: &CommandLine) -> Result<Vec<String>, String> {
         }
     }
     print(&tally);
+    let outcomes = Outcomes::of(&tools, &variants)?;
+    outcomes.print();
+    if outcomes.share_kept() < KEPT_AT_LEAST {
+        findings.extend(outcomes.refused);
+    }
     Ok(findings)
 }
 

@@ -27,15 +27,15 @@ impl Truncated {
     pub(crate) fn shrink(&self, block: &[[f64; SIDE]; SIDE]) -> Vec<f64> {
         let low = self.scale;
         let mut rows = [[0.0; SIDE]; SIDE];
-        for (y, row) in block.iter().enumerate() {
-            for u in 0..low {
-                rows[y][u] = (0..SIDE).map(|x| row[x] * self.forth[u][x]).sum();
+        for (line, row) in rows.iter_mut().zip(block) {
+            for (frequency, cosines) in line.iter_mut().zip(&self.forth[..low]) {
+                *frequency = row.iter().zip(cosines).map(|(sample, cosine)| sample * cosine).sum();
             }
         }
         let mut frequencies = [[0.0; SIDE]; SIDE];
-        for v in 0..low {
-            for u in 0..low {
-                frequencies[v][u] = (0..SIDE).map(|y| rows[y][u] * self.forth[v][y]).sum();
+        for (line, cosines) in frequencies.iter_mut().zip(&self.forth[..low]) {
+            for (u, frequency) in line.iter_mut().take(low).enumerate() {
+                *frequency = rows.iter().zip(cosines).map(|(row, cosine)| row[u] * cosine).sum();
             }
         }
         let mut out = Vec::with_capacity(low * low);

@@ -53,7 +53,7 @@ pub(crate) struct ImageSettings {
 struct Sample {
     /// Milliseconds a picture.
     cpu: f64,
-    wall: f64,
+    /// Pictures, by all threads.
     per_second: f64,
     /// Of the result.
     bytes: f64,
