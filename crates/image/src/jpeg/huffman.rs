@@ -202,7 +202,10 @@ impl HuffmanTable {
     /// The step that begins `used` bits into `prefix`, a number of `width` bits, and its value, if all of it is there.
     fn step_within(&self, prefix: u32, width: u32, used: u32) -> Option<(Step, i16)> {
         let bits = prefix << (32 - width) << used;
-        let step = self.steps[(bits >> (32 - LOOK_BITS)) as usize % (1 << LOOK_BITS)];
+        let mut step = self.steps[(bits >> (32 - LOOK_BITS)) as usize % (1 << LOOK_BITS)];
+        if step.is_none() {
+            step = self.long_step(bits >> 16);
+        }
         if step.is_none() || used + step.total() > width {
             return None;
         }
