@@ -6,6 +6,9 @@
 use std::time::Duration;
 
 use crate::color::MOST_PROFILE_BYTES;
+use crate::encode::Chroma;
+use crate::jpeg::ColorModel;
+use crate::output::Effort;
 use crate::probe::{ColorKind, Detail};
 use crate::{Format, Output, Plan, jpeg, pixels, png};
 
@@ -44,19 +47,48 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
             (own + decoder, channels as u64)
         }
     };
-    // Resized, then interleaved, converted by a profile, turned or put on the canvas.
-    let rasters = resized * channels * 2 + resized * 4 + canvas * 4;
+    let planar = stays_planar(plan);
+    let turned = geometry.orientation.swaps_sides();
+    let rasters = match (planar, channels) {
+        // The planes of the output, and one of them twice while it is turned.
+        (true, 1) => resized * if turned { 2 } else { 1 },
+        (true, _) => resized * 3 / if half_chroma(plan) { 2 } else { 1 } + if turned { resized } else { 0 },
+        // Resized, then interleaved, converted by a profile, turned or put on the canvas.
+        _ => resized * channels * 2 + resized * 4 + canvas * 4,
+    };
     let coefficients =
         u64::from(geometry.size.0 + geometry.size.1) * 64 + (u64::from(header.width) + u64::from(header.height)) * 32;
     let encode = match plan.output {
-        // Rows of 3 bytes and blocks of 6 bytes a padded pixel, and the growing file.
-        Output::Jpeg(_) => (canvas + u64::from(plan.width + plan.height + 16) * 16) * 9 + canvas * 4,
+        Output::Jpeg(jpeg) => {
+            let padded = u64::from(plan.width.next_multiple_of(16)) * u64::from(plan.height.next_multiple_of(16));
+            let samples = if half_chroma(plan) { padded * 3 / 2 } else { padded * 3 };
+            // Two bytes a coefficient and a bit, and the file: up to quality 90 steps are so long that noise needs less than a byte a sample.
+            let blocks = samples * 2 + samples / 8;
+            let file = if half_chroma(plan) { samples } else { samples * 3 / 2 };
+            // The small mode does not know beforehand how long its file gets.
+            let file = if jpeg.effort == Effort::Small { file * 3 } else { file };
+            blocks + file + if planar { 0 } else { samples }
+        }
         Output::Png(_) => canvas * 10,
         // libwebp's picture, its working planes and token buffers.
         Output::WebP(_) => canvas * 16,
     };
     let icc = if header.has_icc { ICC_TABLES_BYTES + header.icc_bytes.min(MOST_PROFILE_BYTES) * ICC_COPIES } else { 0 };
     decode + rasters + coefficients + encode + icc + FIXED_BYTES
+}
+
+/// Whether a JPEG goes from planes to planes for certain: a profile may turn out to need pixels.
+fn stays_planar(plan: &Plan) -> bool {
+    let Detail::Jpeg(header) = &plan.header.detail else { return false };
+    matches!(plan.output, Output::Jpeg(_))
+        && matches!(jpeg::color_model(&header.frame, header.marks), ColorModel::Ycc | ColorModel::Grey)
+        && !plan.header.has_icc
+        && !plan.geometry.has_bars()
+}
+
+/// Whether the output stores chroma at half the size.
+fn half_chroma(plan: &Plan) -> bool {
+    matches!(plan.output, Output::Jpeg(jpeg) if Chroma::for_quality(jpeg.quality) == Chroma::Half)
 }
 
 /// Nanoseconds; see the head of the module.

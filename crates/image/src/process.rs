@@ -373,7 +373,7 @@ fn write(ready: Ready, plan: &Plan, buffers: &mut Buffers) -> Result<Vec<u8>, Er
 }
 
 fn finish_jpeg(planar: Planar, jpeg: Jpeg, buffers: &mut Buffers) -> Result<Vec<u8>, Error> {
-    let file = encode::jpeg(&planar, jpeg);
+    let file = encode::jpeg(&planar, jpeg, buffers);
     buffers.give(planar.luma.data);
     for plane in planar.chroma.into_iter().flatten() {
         buffers.give(plane.data);

@@ -3,6 +3,7 @@
 use crate::Jpeg;
 use crate::encode::{Chroma, Planar, jpeg};
 use crate::raster::Raster;
+use crate::scratch::Buffers;
 
 /// Sides are cut to this many pixels.
 const LONGEST_SIDE: u32 = 16_384;
@@ -19,7 +20,7 @@ pub fn sample_jpeg(width: u32, height: u32) -> Vec<u8> {
     let size = (width.clamp(1, LONGEST_SIDE), height.clamp(1, LONGEST_SIDE));
     let planar = paint(size);
     // The encoder fails on impossible sizes only, and these are excluded.
-    jpeg(&planar, Jpeg::default()).unwrap_or_default()
+    jpeg(&planar, Jpeg::default(), &mut Buffers::default()).unwrap_or_default()
 }
 
 /// The horizon, as a share of the height.

@@ -1,8 +1,10 @@
-//! `Plan::estimated_bytes` is an upper bound, counted by the allocator itself. One test only: the counters are the process's.
+//! `Plan::estimated_bytes` is an upper bound and a near one, and a thread allocates its buffers once: counted by the allocator itself. The
+//! counters are the process's, so that one test runs at a time.
 
 mod pictures;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use phalanx_image::{Limits, Output, Scratch, Size, Transform, plan, probe, process, sample_jpeg};
@@ -12,8 +14,13 @@ struct Counting;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// All that was ever asked for.
+static TOTAL: AtomicUsize = AtomicUsize::new(0);
+/// Held by the test that counts.
+static TURN: Mutex<()> = Mutex::new(());
 
 fn grow(bytes: usize) {
+    TOTAL.fetch_add(bytes, Relaxed);
     PEAK.fetch_max(NOW.fetch_add(bytes, Relaxed) + bytes, Relaxed);
 }
 
@@ -69,6 +76,7 @@ fn noise(bytes: u32) -> Vec<u8> {
 
 #[test]
 fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
+    let _turn = TURN.lock();
     let mut sources = Vec::new();
     // The last ones are extreme: one line, one column, the longest side of an output.
     for (width, height) in [(16, 16), (300, 200), (900, 700), (40, 2000), (1, 1), (4000, 1), (1, 3000), (8192, 5)] {
@@ -150,5 +158,61 @@ fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
         result.unwrap();
         assert!(peak as u64 <= plan.estimated_bytes, "{name}: {peak} of {}", plan.estimated_bytes);
         assert!(plan.estimated_bytes < u64::from(width * height) * channels / 4, "{name}: {}", plan.estimated_bytes);
+    }
+}
+
+/// Photos in the kinds that cameras and sites make: larger than their tables.
+fn photos() -> Vec<(&'static str, Vec<u8>)> {
+    let (width, height) = (1600, 1200);
+    let pixels = decoded(&sample_jpeg(width, height)).data;
+    let gray: Vec<u8> = pixels.iter().step_by(3).copied().collect();
+    vec![
+        ("baseline", sample_jpeg(width, height)),
+        ("progressive", Jpeg { progressive: true, ..Jpeg::default() }.encode(&pixels, width, height)),
+        ("turned", Jpeg { exif: Some(6), ..Jpeg::default() }.encode(&pixels, width, height)),
+        ("grey", Jpeg { color: jpeg_encoder::ColorType::Luma, ..Jpeg::default() }.encode(&gray, width, height)),
+    ]
+}
+
+#[test]
+fn the_plan_of_a_photo_says_at_most_twice_what_the_job_takes() {
+    let _turn = TURN.lock();
+    for (name, source) in photos() {
+        for transform in [
+            Transform::default(),
+            Transform::default().size(Size::cover(700, 700)),
+            Transform::default().output(as_jpeg(95)),
+        ] {
+            let plan = plan(&probe(&source).unwrap(), &transform, &Limits::default()).unwrap();
+            let (peak, result) = peak_of(|| process(&source, &plan, &mut Scratch::new(), &|| false));
+            result.unwrap();
+            println!("{name} to {} × {}: {peak} of {}", plan.width, plan.height, plan.estimated_bytes);
+            assert!(plan.estimated_bytes >= peak as u64, "{name} {transform:?}");
+            assert!(
+                plan.estimated_bytes <= peak as u64 * 2,
+                "{name} {transform:?}: {peak} of {}",
+                plan.estimated_bytes
+            );
+        }
+    }
+}
+
+/// What every job asks for anew, beside its output: tables and lists whose size does not depend on the picture. Bytes.
+const SMALL_THINGS: usize = 512 * 1024;
+
+#[test]
+fn the_second_job_of_a_thread_allocates_nothing_but_its_output() {
+    let _turn = TURN.lock();
+    for (name, source) in photos() {
+        let plan = plan(&probe(&source).unwrap(), &Transform::default(), &Limits::default()).unwrap();
+        let mut scratch = Scratch::new();
+        let first = process(&source, &plan, &mut scratch, &|| false).unwrap();
+        let before = TOTAL.load(Relaxed);
+        let second = process(&source, &plan, &mut scratch, &|| false).unwrap();
+        let asked = TOTAL.load(Relaxed) - before;
+        assert_eq!(first.bytes, second.bytes);
+        let output = second.bytes.capacity();
+        println!("{name}: {asked} bytes, of them {output} for the output");
+        assert!(asked <= output + SMALL_THINGS, "{name}: {asked} bytes were asked for, {output} for the output");
     }
 }

@@ -4,6 +4,7 @@ use super::machine::Machine;
 use super::quantise::Quantisers;
 use crate::jpeg::POSITION;
 use crate::raster::Raster;
+use crate::scratch::Buffers;
 
 /// The quantised blocks of one plane, row by row.
 pub(super) struct Blocks {
@@ -11,32 +12,38 @@ pub(super) struct Blocks {
     pub(super) across: usize,
     pub(super) down: usize,
     /// 64 coefficients a block, in the order of the file.
-    coefficients: Vec<[i16; 64]>,
+    coefficients: Vec<i16>,
     /// One bit for each coefficient that is not zero.
     nonzero: Vec<u64>,
 }
 
 impl Blocks {
     /// Transforms a plane; pixels beyond its edges repeat the last ones.
-    pub(super) fn new(plane: &Raster, quantisers: &Quantisers) -> Self {
+    pub(super) fn new(plane: &Raster, quantisers: &Quantisers, buffers: &mut Buffers) -> Self {
         let (width, height) = (plane.width as usize, plane.height as usize);
         let (across, down) = (width.div_ceil(8), height.div_ceil(8));
-        let mut coefficients = Vec::with_capacity(across * down);
-        let mut nonzero = Vec::with_capacity(across * down);
+        let mut coefficients = buffers.coefficients.take(across * down * 64);
+        let mut nonzero = buffers.maps.take(across * down);
+        let mut slots = coefficients.as_chunks_mut::<64>().0.iter_mut().zip(&mut nonzero);
         let machine = Machine::detect();
         for top in (0..height).step_by(8) {
             for left in (0..width).step_by(8) {
-                let (block, set) = machine.quantised(&load(plane, left, top), &quantisers.factors);
-                coefficients.push(block);
-                nonzero.push(set);
+                let Some((block, set)) = slots.next() else { break };
+                (*block, *set) = machine.quantised(&load(plane, left, top), &quantisers.factors);
             }
         }
         Self { across, down, coefficients, nonzero }
     }
 
+    /// Gives the buffers back.
+    pub(super) fn give_back(self, buffers: &mut Buffers) {
+        buffers.coefficients.give(self.coefficients);
+        buffers.maps.give(self.nonzero);
+    }
+
     /// All blocks, row by row, each with the set of its non-zero coefficients.
     pub(super) fn all(&self) -> impl Iterator<Item = (&[i16; 64], u64)> {
-        self.coefficients.iter().zip(self.nonzero.iter().copied())
+        self.coefficients.as_chunks::<64>().0.iter().zip(self.nonzero.iter().copied())
     }
 
     /// Changes every block; `plane` is the one that they were made of, and `change` sees the exact coefficients in steps of the quantiser,
@@ -50,7 +57,7 @@ impl Blocks {
         let mut places = (0..plane.height as usize)
             .step_by(8)
             .flat_map(|y| (0..plane.width as usize).step_by(8).map(move |x| (x, y)));
-        for (block, nonzero) in self.coefficients.iter_mut().zip(&mut self.nonzero) {
+        for (block, nonzero) in self.coefficients.as_chunks_mut::<64>().0.iter_mut().zip(&mut self.nonzero) {
             let Some((left, top)) = places.next() else { break };
             let exact = transform(&load(plane, left, top), &quantisers.factors);
             let mut ordered = [0f32; 64];
@@ -69,7 +76,7 @@ impl Blocks {
             return None;
         }
         let index = row * self.across + column;
-        self.coefficients.get(index).zip(self.nonzero.get(index).copied())
+        self.coefficients.as_chunks::<64>().0.get(index).zip(self.nonzero.get(index).copied())
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) use planar::{Chroma, Planar, planar_from_pixels};
 
 use crate::output::Effort;
 use crate::raster::Raster;
+use crate::scratch::Buffers;
 use crate::{Error, Jpeg};
 use dct::Blocks;
 use huffman::CodeTable;
@@ -40,7 +41,7 @@ struct Component {
 }
 
 /// Writes the planes as a JPEG file.
-pub(crate) fn encode(planar: &Planar, settings: Jpeg) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode(planar: &Planar, settings: Jpeg, buffers: &mut Buffers) -> Result<Vec<u8>, Error> {
     let (width, height) = (planar.luma.width, planar.luma.height);
     if !(1..=LONGEST_SIDE).contains(&width) || !(1..=LONGEST_SIDE).contains(&height) {
         return Err(Error::internal(format_args!("a JPEG of {width} × {height} pixels")));
@@ -50,8 +51,8 @@ pub(crate) fn encode(planar: &Planar, settings: Jpeg) -> Result<Vec<u8>, Error> 
         (Some(_), Chroma::Half) => 2,
         _ => 1,
     };
-    let component = |raster: &Raster, side: usize, class: usize| Component {
-        blocks: Blocks::new(raster, &tables[class]),
+    let mut component = |raster: &Raster, side: usize, class: usize| Component {
+        blocks: Blocks::new(raster, &tables[class], buffers),
         across: side,
         down: side,
         class,
@@ -61,7 +62,9 @@ pub(crate) fn encode(planar: &Planar, settings: Jpeg) -> Result<Vec<u8>, Error> 
         components.push(component(plane, 1, 1));
     }
     if settings.effort == Effort::Small {
-        return Ok(small::encode(planar, components, &tables));
+        let out = small::encode(planar, &mut components, &tables);
+        components.into_iter().for_each(|component| component.blocks.give_back(buffers));
+        return Ok(out);
     }
     let unit = 8 * factor;
     let units = ((width as usize).div_ceil(unit), (height as usize).div_ceil(unit));
@@ -87,6 +90,7 @@ pub(crate) fn encode(planar: &Planar, settings: Jpeg) -> Result<Vec<u8>, Error> 
     visit(&components, units, &mut sink);
     sink.bits.finish();
     out.extend_from_slice(&[0xFF, 0xD9]);
+    components.into_iter().for_each(|component| component.blocks.give_back(buffers));
     Ok(out)
 }
 
@@ -120,6 +124,10 @@ mod tests {
         Raster { data, width, height, channels: 1 }
     }
 
+    fn encoded(planar: &Planar, settings: Jpeg) -> Result<Vec<u8>, Error> {
+        encode(planar, settings, &mut Buffers::default())
+    }
+
     /// The independent decoder is `jpeg-decoder`.
     fn decode(file: &[u8]) -> Vec<u8> {
         jpeg_decoder::Decoder::new(file).decode().unwrap()
@@ -130,7 +138,7 @@ mod tests {
         for (width, height) in (1..20).flat_map(|w| [(w, 1), (1, w), (w, w), (w, 21 - w)]) {
             let luma = plane(width, height, |x, y| (x * 9 + y * 5) as u8);
             let original = luma.data.clone();
-            let file = encode(&Planar { luma, chroma: None, sampling: Chroma::Half }, Jpeg::quality(100)).unwrap();
+            let file = encoded(&Planar { luma, chroma: None, sampling: Chroma::Half }, Jpeg::quality(100)).unwrap();
             for (a, b) in decode(&file).iter().zip(&original) {
                 assert!(a.abs_diff(*b) <= 2, "{width} × {height}");
             }
@@ -147,7 +155,7 @@ mod tests {
                     chroma: Some([plane(w, h, |_, _| 100), plane(w, h, |_, _| 170)]),
                     sampling,
                 };
-                let file = encode(&planar, Jpeg::quality(95)).unwrap();
+                let file = encoded(&planar, Jpeg::quality(95)).unwrap();
                 for (index, pixel) in decode(&file).chunks(3).enumerate() {
                     let (x, y) = (index as u32 % width, index as u32 / width);
                     let expected = crate::color::ycc_to_rgb(90 + (x + y) as u8, 100, 170);
@@ -175,7 +183,7 @@ mod tests {
         for quality in [1, 10, 50, 90, 100] {
             let planar =
                 Planar { luma: noise(50, 35), chroma: Some([noise(25, 18), noise(25, 18)]), sampling: Chroma::Half };
-            let file = encode(&planar, Jpeg::quality(quality)).unwrap();
+            let file = encoded(&planar, Jpeg::quality(quality)).unwrap();
             assert_eq!(decode(&file).len(), 50 * 35 * 3);
         }
     }
@@ -204,8 +212,8 @@ mod tests {
             luma.zip(&original).map(|(a, &b)| (a - f64::from(b)).powi(2)).sum::<f64>() / original.len() as f64
         };
         for quality in [30, 80, 95] {
-            let quick = encode(&planar, Jpeg::quality(quality)).unwrap();
-            let small = encode(&planar, Jpeg::quality(quality).small()).unwrap();
+            let quick = encoded(&planar, Jpeg::quality(quality)).unwrap();
+            let small = encoded(&planar, Jpeg::quality(quality).small()).unwrap();
             assert!(small.len() < quick.len() * 97 / 100, "{quality}: {} of {}", small.len(), quick.len());
             assert!(error(&small) < error(&quick) * 1.6 + 1.0, "{quality}: {} {}", error(&small), error(&quick));
         }
@@ -220,7 +228,7 @@ mod tests {
             for chroma in [None, colours] {
                 let channels = if chroma.is_some() { 3 } else { 1 };
                 let planar = Planar { luma: luma(), chroma, sampling: Chroma::Half };
-                let file = encode(&planar, Jpeg::quality(80).small()).unwrap();
+                let file = encoded(&planar, Jpeg::quality(80).small()).unwrap();
                 assert_eq!(decode(&file).len(), (width * height * channels) as usize, "{width} × {height}");
             }
         }

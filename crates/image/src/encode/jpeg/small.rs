@@ -18,10 +18,10 @@ const CUTS: [&[usize]; 10] = [&[], &[2], &[5], &[8], &[13], &[20], &[2, 9], &[2,
 const WORTH: [f32; 2] = [1.1, 3.3];
 
 /// Writes the components, whose blocks are quantised plainly, as a file.
-pub(super) fn encode(planar: &Planar, mut components: Vec<Component>, tables: &[Quantisers; 2]) -> Vec<u8> {
+pub(super) fn encode(planar: &Planar, components: &mut [Component], tables: &[Quantisers; 2]) -> Vec<u8> {
     let planes: Vec<&Raster> = std::iter::once(&planar.luma).chain(planar.chroma.iter().flatten()).collect();
     let mut out = Vec::new();
-    writer::head(&mut out, Coding::Progressive, (planar.luma.width, planar.luma.height), &components, tables);
+    writer::head(&mut out, Coding::Progressive, (planar.luma.width, planar.luma.height), components, tables);
     for (index, component) in components.iter().enumerate() {
         let count = Count::of(|take| means(&component.blocks, take));
         let table = CodeTable::best(&count.symbols);
