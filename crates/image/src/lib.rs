@@ -38,7 +38,7 @@
 //! # What it promises
 //!
 //! - **In:** JPEG (baseline and progressive; grey, YCbCr, RGB, CMYK, YCCK), PNG (all kinds, 16 bits, interlaced), WebP, GIF; of an animation the
-//!   first frame. **Out:** JPEG, PNG, lossy WebP (feature `webp-encode`, on by default).
+//!   first frame. **Out:** JPEG (also a [small](Jpeg::small) one), PNG, lossy WebP (feature `webp-encode`, on by default).
 //! - The picture comes out upright (EXIF), in sRGB (ICC profiles are converted), without any metadata.
 //! - Fits are sharp's, to the pixel.
 //! - A file that is cut or lies about itself is an [`Error::Damaged`], never half a picture and never a panic: a panic of a third-party decoder

@@ -16,7 +16,7 @@ pub(crate) enum Effort {
 /// A quality that is in the middle of what people ask for: sharp's and imgproxy's default.
 pub(crate) const DEFAULT_QUALITY: u8 = 80;
 
-/// JPEG with optimised Huffman tables; 4:2:0 up to quality 90, 4:4:4 above. The default is quality 80.
+/// JPEG with optimised Huffman tables; 4:2:0 up to quality 90, 4:4:4 above. Baseline, or progressive in the [small](Jpeg::small) mode. The default is quality 80.
 ///
 /// ```
 /// use phalanx_image::Jpeg;
@@ -39,7 +39,10 @@ impl Jpeg {
         Self { quality, effort: Effort::Quick }
     }
 
-    /// Fewer bytes for more time.
+    /// Fewer bytes for more time: progressive, and each value weighed by the bits that it takes.
+    ///
+    /// Measured with five photos 700 to 960 px wide at quality 80: 10.9 to 14.6 % fewer bytes (12.7 % on average) for 0.6 to 1.6 points of
+    /// SSIMULACRA2 (0.9); a lower quality pays 2.6 points for as much. Encoding takes about twenty times as long: tens of milliseconds.
     #[must_use]
     pub const fn small(self) -> Self {
         Self { effort: Effort::Small, ..self }

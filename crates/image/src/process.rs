@@ -352,8 +352,8 @@ fn write(ready: Ready, plan: &Plan, buffers: &mut Buffers) -> Result<Vec<u8>, Er
             let planar = encode::planar_from_pixels(opaque, Chroma::for_quality(jpeg.quality), buffers);
             finish_jpeg(planar, jpeg, buffers)
         }
-        (Ready::Pixels(pixels), Output::Png(_)) => {
-            let file = encode::png(&pixels);
+        (Ready::Pixels(pixels), Output::Png(png)) => {
+            let file = encode::png(&pixels, png);
             buffers.give(pixels.data);
             file
         }

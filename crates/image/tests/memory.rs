@@ -115,7 +115,8 @@ fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
     bomb.extend_from_slice(&zeros[at + 4..zeros.len() - 16]);
     let rows: Vec<u8> = (0..20).flat_map(|_| [0; 61]).collect();
     sources.push(("png with a bomb for a profile", png_by_hand((20, 20), 8, 2, 0, &[(b"iCCP", bomb)], &rows)));
-    let outputs = [as_jpeg(80), as_jpeg(100), as_png(), as_webp(80)];
+    let small = phalanx_image::Jpeg::quality(80).small().into();
+    let outputs = [as_jpeg(80), as_jpeg(100), small, as_png(), as_webp(80)];
     for (name, source) in &sources {
         let (probing, header) = peak_of(|| probe(source).unwrap());
         assert_eq!(probing, 0, "{name}: probing allocates");

@@ -2,8 +2,9 @@
 
 use png::{DeflateCompression, Filter};
 
-use crate::Error;
+use crate::output::Effort;
 use crate::raster::Raster;
+use crate::{Error, Png};
 
 /// A file below this share of the raw pixels (one in so many) shows a drawing, not a photo.
 const DRAWING_SHARE: usize = 8;
@@ -11,14 +12,19 @@ const DRAWING_SHARE: usize = 8;
 /// The usual effort of deflate, for drawings: quick there, and a third smaller.
 const DRAWING_LEVEL: u8 = 6;
 
+/// The most effort of deflate.
+const SMALL_LEVEL: u8 = 9;
+
 /// Encodes the raster: in one fast pass, which for photos is as small as it gets (measured: more effort takes 10 to 30 times as long and saves
-/// 13 % at best, or loses 7 %), and once more with effort when it turns out to be a drawing.
-pub(crate) fn encode(raster: &Raster) -> Result<Vec<u8>, Error> {
+/// 13 % at best, or loses 7 %), and once more with effort when it turns out to be a drawing, or when the file shall be small.
+pub(crate) fn encode(raster: &Raster, settings: Png) -> Result<Vec<u8>, Error> {
     let fast = encode_with(raster, DeflateCompression::FdeflateUltraFast, raster.data.len() / 2)?;
-    if fast.len() > raster.data.len() / DRAWING_SHARE {
-        return Ok(fast);
-    }
-    let thorough = encode_with(raster, DeflateCompression::Level(DRAWING_LEVEL), fast.len())?;
+    let level = match settings.effort {
+        Effort::Quick if fast.len() > raster.data.len() / DRAWING_SHARE => return Ok(fast),
+        Effort::Quick => DRAWING_LEVEL,
+        Effort::Small => SMALL_LEVEL,
+    };
+    let thorough = encode_with(raster, DeflateCompression::Level(level), fast.len())?;
     Ok(if thorough.len() < fast.len() { thorough } else { fast })
 }
 
