@@ -14,6 +14,8 @@ use crate::{Format, Output, Plan, jpeg, pixels, png};
 
 /// What a job allocates whatever its size: tables, file headers, window and code buffers of the decoders. Bytes.
 const FIXED_BYTES: u64 = 2 * 1024 * 1024;
+/// The same for a JPEG that stays planes: the tables of both codes and of the resize.
+const FIXED_PLANAR_BYTES: u64 = 768 * 1024;
 /// Tables of a colour transform, in bytes; the profile itself is counted by its size.
 const ICC_TABLES_BYTES: u64 = 4 * 1024 * 1024;
 /// The profile as it is put together, unpacked and parsed: its size times this.
@@ -61,7 +63,11 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
     let encode = match plan.output {
         Output::Jpeg(jpeg) => {
             let padded = u64::from(plan.width.next_multiple_of(16)) * u64::from(plan.height.next_multiple_of(16));
-            let samples = if half_chroma(plan) { padded * 3 / 2 } else { padded * 3 };
+            let samples = match (channels, half_chroma(plan)) {
+                (1, _) if planar => padded,
+                (_, true) => padded * 3 / 2,
+                (_, false) => padded * 3,
+            };
             // Two bytes a coefficient and a bit, and the file: up to quality 90 steps are so long that noise needs less than a byte a sample.
             let blocks = samples * 2 + samples / 8;
             let file = if half_chroma(plan) { samples } else { samples * 3 / 2 };
@@ -74,7 +80,7 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
         Output::WebP(_) => canvas * 16,
     };
     let icc = if header.has_icc { ICC_TABLES_BYTES + header.icc_bytes.min(MOST_PROFILE_BYTES) * ICC_COPIES } else { 0 };
-    decode + rasters + coefficients + encode + icc + FIXED_BYTES
+    decode + rasters + coefficients + encode + icc + if planar { FIXED_PLANAR_BYTES } else { FIXED_BYTES }
 }
 
 /// Whether a JPEG goes from planes to planes for certain: a profile may turn out to need pixels.
