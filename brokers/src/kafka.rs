@@ -244,6 +244,8 @@ impl Kind for Node {
     }
 
     fn answers(&self) -> bool {
+        // It opens one port after the other.
         probe::answers(self.plain.address(), &QUESTION, |answer: &[u8; 10]| answer[4..] == ANSWER_END)
+            && self.guarded.as_ref().is_none_or(|guarded| probe::listens(guarded.port.address()))
     }
 }

@@ -22,3 +22,8 @@ pub(crate) fn answers<const N: usize>(
     };
     ask().is_ok_and(|answer| is_ready(&answer))
 }
+
+/// Whether somebody takes connections there.
+pub(crate) fn listens(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, PATIENCE).is_ok()
+}

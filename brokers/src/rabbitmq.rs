@@ -197,6 +197,8 @@ impl Kind for Node {
 
     fn answers(&self) -> bool {
         let is_start = |frame: &[u8; 11]| frame[0] == METHOD_FRAME && frame[7..] == [0, 10, 0, 10];
+        // It opens one port after the other.
         probe::answers(self.amqp.address(), GREETING, is_start)
+            && self.amqps.as_ref().is_none_or(|port| probe::listens(port.address()))
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{Event, Place};
+use crate::kafka::BROKER;
 use crate::kafka::window::{Arrival, Record, Window};
 use crate::{Error, Message};
 
@@ -92,7 +93,24 @@ pub(super) struct Begun {
 pub(super) struct Unrecorded {
     pub(super) offset: i64,
     pub(super) since: Instant,
+    /// A commit that says it was sent to the broker, and was not confirmed: it may be on record all the same.
+    pub(super) tried: bool,
     pub(super) done: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Unrecorded {
+    /// Whoever waits is told; nobody is told that it is not on record who cannot know.
+    fn tell(self, outcome: &Result<(), Error>) {
+        let outcome = match outcome {
+            Err(Error::Stale) if self.tried => Err(Error::unavailable(
+                BROKER,
+                "the partition was lost before a commit was confirmed; it may be on record, or come again",
+            )),
+            outcome => outcome.clone(),
+        };
+        // Whoever settled it may have gone away.
+        let _ = self.done.send(outcome);
+    }
 }
 
 /// What waits for a commit.
@@ -260,7 +278,8 @@ impl Partition {
         self.settling_until = record.mark;
         let covered = |offset: i64| offset < record.covers;
         self.sent.begun.extend(self.going.begun.extract_if(.., |begun| covered(begun.offset)));
-        self.sent.settled.extend(self.going.settled.extract_if(.., |settled| covered(settled.offset)));
+        let settled = self.going.settled.extract_if(.., |settled| covered(settled.offset));
+        self.sent.settled.extend(settled.map(|settled| Unrecorded { tried: true, ..settled }));
         self.dirty = false;
         record
     }
@@ -310,8 +329,7 @@ impl Partition {
     pub(super) fn lose(&mut self, outcome: &Result<(), Error>) {
         self.held.lost.store(true, Ordering::Release);
         for settled in self.going.settled.drain(..).chain(self.sent.settled.drain(..)) {
-            // Whoever settled it may have gone away.
-            let _ = settled.done.send(outcome.clone());
+            settled.tell(outcome);
         }
     }
 }
@@ -363,7 +381,12 @@ impl Board {
                     Some(partition) => {
                         partition.window.settle(place.offset);
                         partition.in_hands = partition.in_hands.saturating_sub(1);
-                        partition.going.settled.push(Unrecorded { offset: place.offset, since: Instant::now(), done });
+                        partition.going.settled.push(Unrecorded {
+                            offset: place.offset,
+                            since: Instant::now(),
+                            tried: false,
+                            done,
+                        });
                         partition.dirty = true;
                     }
                     // Whoever settled it may have gone away.
@@ -391,5 +414,49 @@ impl Board {
 
     pub(super) fn staying(&self) -> usize {
         self.partitions.values().map(|partition| partition.later.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A partition with one message in somebody's hands, and the ack of it.
+    fn acked() -> (Board, oneshot::Receiver<Result<(), Error>>) {
+        let mut board = Board::default();
+        let partition = board.hold(0, Window::new(0));
+        partition.came(0);
+        partition.begin(Waiting { offset: 0, message: Message::from("work"), before: 0 });
+        let place = Place { partition: 0, life: partition.life, offset: 0 };
+        let (done, told) = oneshot::channel();
+        let alive = Alive::queued(&partition.held);
+        board.settle(Event::Settled { place, alive, done });
+        (board, told)
+    }
+
+    fn lose(board: &mut Board) {
+        board.partitions.get_mut(&0).unwrap().lose(&Err(Error::Stale));
+    }
+
+    #[test]
+    fn an_ack_that_was_never_sent_to_the_broker_is_stale_when_the_partition_is_lost() {
+        let (mut board, mut told) = acked();
+        lose(&mut board);
+        assert_eq!(told.try_recv(), Ok(Err(Error::Stale)));
+    }
+
+    #[test]
+    fn nobody_is_told_that_an_ack_is_not_on_record_when_a_commit_with_it_was_under_way() {
+        for was_given_back in [false, true] {
+            let (mut board, mut told) = acked();
+            let partition = board.partitions.get_mut(&0).unwrap();
+            partition.send();
+            if was_given_back {
+                partition.unsend();
+            }
+            lose(&mut board);
+            let outcome = told.try_recv().unwrap();
+            assert!(matches!(&outcome, Err(error) if error.is_passing()), "{outcome:?}");
+        }
     }
 }
