@@ -46,10 +46,16 @@ fn help(companion: Companion) -> Result<(), AnyError> {
     }
 }
 
-/// Waits for a helper, and gives its process id.
-fn helper(cluster: &mut Running) -> u32 {
-    let line = cluster.wait_for("companion helper runs");
+/// Waits for the helper that was started as number `count`, and gives its process id.
+fn helper(cluster: &mut Running, count: usize) -> u32 {
+    let line = cluster.wait_for_count("companion helper runs", count);
     line.split(' ').nth(4).unwrap().parse().unwrap()
+}
+
+/// Waits for the helper and for both workers, in whatever order they tell of themselves; gives the helper.
+fn all_up(cluster: &mut Running) -> u32 {
+    cluster.wait_for_count("is ready", 2);
+    helper(cluster, 1)
 }
 
 fn place_of(lines: &[String], part: &str) -> usize {
@@ -58,11 +64,9 @@ fn place_of(lines: &[String], part: &str) -> usize {
 
 fn first_and_last() {
     let mut ordered = Ordered::start("-companion", "ok");
-    let pid = helper(&mut ordered.cluster);
+    let pid = all_up(&mut ordered.cluster);
     let shown = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
     assert!(shown.starts_with(b"phalanx: helper\0"), "{}", String::from_utf8_lossy(&shown));
-    ordered.cluster.wait_for("is ready");
-    ordered.cluster.wait_for("is ready");
     ordered.cluster.signal(Signal::TERM);
     let (status, stderr) = ordered.cluster.wait();
     assert!(status.success(), "{status} {stderr}");
@@ -75,12 +79,10 @@ fn first_and_last() {
 
 fn killed() {
     let mut ordered = Ordered::start("-companion", "ok");
-    let first = helper(&mut ordered.cluster);
-    ordered.cluster.wait_for("is ready");
-    ordered.cluster.wait_for("is ready");
+    let first = all_up(&mut ordered.cluster);
     let before = ordered.cluster.workers();
     send(first, Signal::KILL);
-    let second = helper(&mut ordered.cluster);
+    let second = helper(&mut ordered.cluster, 2);
     let now = ordered.cluster.settle(3);
     let mut expected: Vec<u32> = before.into_iter().filter(|pid| *pid != first).chain([second]).collect();
     expected.sort_unstable();
@@ -91,9 +93,7 @@ fn killed() {
 
 fn interrupted() {
     let mut ordered = Ordered::start("-companion", "ok");
-    let pid = helper(&mut ordered.cluster);
-    ordered.cluster.wait_for("is ready");
-    ordered.cluster.wait_for("is ready");
+    let pid = all_up(&mut ordered.cluster);
     for process in ordered.cluster.workers().into_iter().chain([ordered.cluster.primary()]) {
         send(process, Signal::INT);
     }
@@ -112,8 +112,7 @@ fn stubborn() {
     let mut cluster = Running::start_with("orders-companion", |command| {
         command.env("TEST_SETTINGS", &file).env("TEST_STUBBORN", "1");
     });
-    let pid = helper(&mut cluster);
-    cluster.wait_for("is ready");
+    let pid = all_up(&mut cluster);
     cluster.signal(Signal::TERM);
     let (status, _) = cluster.wait();
     assert!(status.success() && !lives(pid), "{status}");
@@ -121,9 +120,7 @@ fn stubborn() {
 
 fn over_a_reload() {
     let mut ordered = Ordered::start("-companion", "ok");
-    let pid = helper(&mut ordered.cluster);
-    ordered.cluster.wait_for("is ready");
-    ordered.cluster.wait_for("is ready");
+    let pid = all_up(&mut ordered.cluster);
     assert!(ordered.reload("ok, changed").contains("is done"));
     assert!(lives(pid));
     assert!(ordered.cluster.workers().contains(&pid));
@@ -131,20 +128,13 @@ fn over_a_reload() {
 
 fn over_an_upgrade() {
     let mut installed = Installed::ready("-companion");
-    let first = helper_of(installed.cluster.lines());
+    let first = all_up(&mut installed.cluster);
     install(&installed.program, "2");
     let end = installed.upgrade();
     assert!(end.contains("is done"), "{end}");
-    let second =
-        until(soon(), "another helper", || Some(helper_of(installed.cluster.lines())).filter(|pid| *pid != first));
+    let second = helper(&mut installed.cluster, 2);
     until(soon(), "the first helper to end", || (!lives(first)).then_some(()));
     assert!(lives(second) && installed.cluster.workers().contains(&second));
-}
-
-/// The helper that was started last, by what was said so far.
-fn helper_of(lines: &[String]) -> u32 {
-    let line = lines.iter().rfind(|line| line.contains("companion helper runs")).expect("a helper");
-    line.split(' ').nth(4).unwrap().parse().unwrap()
 }
 
 fn fails() {
@@ -159,8 +149,7 @@ fn fails() {
 
 fn orphaned() {
     let mut ordered = Ordered::start("-companion", "ok");
-    let pid = helper(&mut ordered.cluster);
-    ordered.cluster.wait_for("is ready");
+    let pid = all_up(&mut ordered.cluster);
     ordered.cluster.signal(Signal::KILL);
     until(soon(), "the helper to end", || (!lives(pid)).then_some(()));
 }

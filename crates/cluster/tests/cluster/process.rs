@@ -85,6 +85,16 @@ impl Running {
         }
     }
 
+    /// The line with which `count` lines, of all that were ever written, contain `part`.
+    ///
+    /// For lines of processes that write side by side: which of them is read first is chance.
+    pub(crate) fn wait_for_count(&mut self, part: &str, count: usize) -> String {
+        while self.seen.iter().filter(|line| line.contains(part)).count() < count {
+            self.wait_for(part);
+        }
+        self.seen.iter().filter(|line| line.contains(part)).nth(count - 1).unwrap().clone()
+    }
+
     /// Every line so far, without waiting for more.
     pub(crate) fn lines(&mut self) -> &[String] {
         self.seen.extend(self.lines.try_iter());
