@@ -107,10 +107,7 @@ mod tests {
 
     #[test]
     fn every_upload_is_another_valid_jpeg_of_the_announced_length() {
-        let mut jpeg = Vec::new();
-        jpeg_encoder::Encoder::new(&mut jpeg, 80)
-            .encode(&[90; 16 * 16 * 3], 16, 16, jpeg_encoder::ColorType::Rgb)
-            .unwrap();
+        let jpeg = pictures::photos::generated(16, 16, 80);
         let request = Request::upload("/upload", &jpeg, Reuse::KeepAlive);
         let sent = |(first, rest): (Bytes, Bytes)| [first, rest].concat();
         let (one, other) = (sent(request.parts()), sent(request.parts()));
