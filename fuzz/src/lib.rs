@@ -11,8 +11,12 @@
 
 pub mod bytes;
 pub mod channel;
+pub mod counting;
+pub mod decoder;
 pub mod descriptors;
+pub mod effort;
 pub mod node;
+pub mod picture;
 pub mod script;
 pub mod sealed;
 pub mod stream;

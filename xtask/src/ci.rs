@@ -4,7 +4,7 @@ use crate::step::{self, Failure};
 use crate::tools::Missing;
 use crate::{differential, features, first_minutes, fuzz, model, soak, storm, test, torture};
 
-const FUZZ_SECONDS: u64 = 30;
+const FUZZ_SECONDS: u64 = 60;
 /// For each keeper of a queue.
 const STORM_SECONDS: &str = "15";
 /// Too short for memory; every request and every blow has its turn.

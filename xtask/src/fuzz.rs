@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: hostile bytes for everything that reads from another process or a file, with AddressSanitizer.
+//! `cargo xtask fuzz`: hostile bytes for everything that reads from another process, a file or an upload, with AddressSanitizer.
 //!
 //! The targets are programs of `fuzz/`, a workspace of its own, so that no other build knows of them. They are built by the
 //! same stable compiler as everything else: what is still unstable about sanitizers is switched on for this build alone.
@@ -13,7 +13,19 @@ use crate::step::{self, Failure};
 use crate::tools::{self, Missing};
 
 /// One for each decoder.
-const TARGETS: [&str; 6] = ["channel_frames", "node_json", "node_advanced", "stream_age", "stream_gzip", "stream_zstd"];
+const TARGETS: [&str; 11] = [
+    "channel_frames",
+    "jpeg_decoder",
+    "node_json",
+    "node_advanced",
+    "picture_gif",
+    "picture_jpeg",
+    "picture_png",
+    "picture_webp",
+    "stream_age",
+    "stream_gzip",
+    "stream_zstd",
+];
 /// What a run takes when nothing else is said.
 const DEFAULT_SECONDS: u64 = 30;
 

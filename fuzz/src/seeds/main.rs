@@ -2,10 +2,13 @@
 
 mod channel;
 mod node;
+mod picture;
 mod stream;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use phalanx_image::Format;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -17,6 +20,11 @@ fn main() -> ExitCode {
         "channel_frames" => channel::seeds(),
         "node_json" => node::json(),
         "node_advanced" => node::advanced(),
+        "jpeg_decoder" => picture::for_the_decoder(),
+        "picture_gif" => picture::of(Format::Gif),
+        "picture_jpeg" => picture::of(Format::Jpeg),
+        "picture_png" => picture::of(Format::Png),
+        "picture_webp" => picture::of(Format::WebP),
         "stream_age" => stream::age_files(),
         "stream_gzip" => stream::gzip_members(),
         "stream_zstd" => stream::zstd_frames(),
