@@ -44,6 +44,39 @@ pub(crate) fn ycc_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     ]
 }
 
+/// Luma of video: black and white. Chroma: the largest difference to both sides of 128 that a colour has.
+const VIDEO_BLACK: f64 = 16.0;
+const VIDEO_WHITE: f64 = 235.0;
+const VIDEO_CHROMA: f64 = 112.0;
+/// What the steps of video are in the full range of 8 bits.
+const LUMA_STEP: f64 = 255.0 / (VIDEO_WHITE - VIDEO_BLACK);
+const CHROMA_STEP: f64 = 127.5 / VIDEO_CHROMA;
+
+/// Brings planes of luma and chroma from the range of video, in which WebP stores them, to the full range of JPEG.
+pub(crate) fn widen_range(planes: &mut [Raster]) {
+    let table = |middle: f64, step: f64, target: f64| -> [u8; 256] {
+        std::array::from_fn(|value| ((value as f64 - middle) * step + target).round().clamp(0.0, 255.0) as u8)
+    };
+    let (luma, chroma) = (table(VIDEO_BLACK, LUMA_STEP, 0.0), table(128.0, CHROMA_STEP, 128.0));
+    for (index, plane) in planes.iter_mut().enumerate() {
+        let table = if index == 0 { &luma } else { &chroma };
+        plane.data.iter_mut().for_each(|sample| *sample = table[usize::from(*sample)]);
+    }
+}
+
+/// The pixel of a luma, blue and red difference in the range of video.
+#[inline(always)]
+pub(crate) fn video_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let luma = (i32::from(y) - VIDEO_BLACK as i32) * fixed(LUMA_STEP) + HALF;
+    let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
+    let clamp = |value: i32| (value >> BITS).clamp(0, 255) as u8;
+    [
+        clamp(luma + fixed(1.402 * CHROMA_STEP) * cr),
+        clamp(luma - fixed(0.344_136_286 * CHROMA_STEP) * cb - fixed(0.714_136_286 * CHROMA_STEP) * cr),
+        clamp(luma + fixed(1.772 * CHROMA_STEP) * cb),
+    ]
+}
+
 /// Three planes of luma and chroma to interleaved RGB.
 pub(crate) fn rgb_from_ycc(planes: &[Raster], buffers: &mut Buffers) -> Raster {
     interleave::<3>(planes, buffers, |[y, cb, cr]| ycc_to_rgb(y, cb, cr))

@@ -10,7 +10,8 @@ use crate::encode::Chroma;
 use crate::jpeg::ColorModel;
 use crate::output::Effort;
 use crate::probe::{ColorKind, Detail};
-use crate::{Format, Output, Plan, jpeg, pixels, png};
+use crate::resize::Density;
+use crate::{Format, Output, Plan, jpeg, pixels, png, webp};
 
 /// What a job allocates whatever its size: tables, file headers, window and code buffers of the decoders. Bytes.
 const FIXED_BYTES: u64 = 2 * 1024 * 1024;
@@ -34,6 +35,11 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
                 jpeg::plane_bytes(&jpeg.frame, &plan.scales) + jpeg::coefficient_bytes(&jpeg.frame, &plan.scales);
             (planes, jpeg.frame.components().len() as u64)
         }
+        Detail::Lossy(_) => {
+            let half = Density::Half { mirrored: geometry.mirrored() };
+            let chroma = if stays_planar(plan) && half_chroma(plan) { half } else { Density::Full };
+            (webp::working_bytes(plan, chroma), 3)
+        }
         &Detail::Pixels { channels, lossless } => {
             let own = pixels::working_bytes(plan);
             let row = u64::from(header.width) * 8;
@@ -44,7 +50,7 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
                 Format::Gif => row + if header.progressive { pixels } else { 0 },
                 _ if lossless || header.frames > 1 => pixels * 10,
                 // Planes at 1.5 bytes a pixel, padded to macroblocks, and alpha with its own transform.
-                _ => pixels * if channels == 4 { 8 } else { 2 } + row * 32 + header.file_bytes,
+                _ => pixels * 8 + row * 32 + header.file_bytes,
             };
             (own + decoder, channels as u64)
         }
@@ -83,13 +89,16 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
     decode + rasters + coefficients + encode + icc + if planar { FIXED_PLANAR_BYTES } else { FIXED_BYTES }
 }
 
-/// Whether a JPEG goes from planes to planes for certain: a profile may turn out to need pixels.
+/// Whether luma and chroma go from planes to planes for certain: a profile may turn out to need pixels.
 fn stays_planar(plan: &Plan) -> bool {
-    let Detail::Jpeg(header) = &plan.header.detail else { return false };
-    matches!(plan.output, Output::Jpeg(_))
-        && matches!(jpeg::color_model(&header.frame, header.marks), ColorModel::Ycc | ColorModel::Grey)
-        && !plan.header.has_icc
-        && !plan.geometry.has_bars()
+    let is_luma = match &plan.header.detail {
+        Detail::Jpeg(header) => {
+            matches!(jpeg::color_model(&header.frame, header.marks), ColorModel::Ycc | ColorModel::Grey)
+        }
+        Detail::Lossy(_) => true,
+        Detail::Pixels { .. } => false,
+    };
+    matches!(plan.output, Output::Jpeg(_)) && is_luma && !plan.header.has_icc && !plan.geometry.has_bars()
 }
 
 /// Whether the output stores chroma at half the size.
@@ -105,6 +114,8 @@ mod nanoseconds {
     pub(super) const PROGRESSIVE_SOURCE_PIXEL: f64 = 1.0;
     pub(super) const PNG_PIXEL: f64 = 2.5;
     pub(super) const PNG_BYTE: f64 = 3.5;
+    pub(super) const LOSSY_PIXEL: f64 = 3.0;
+    pub(super) const LOSSY_BYTE: f64 = 60.0;
     pub(super) const WEBP_PIXEL: f64 = 16.0;
     pub(super) const WEBP_BYTE: f64 = 10.0;
     pub(super) const GIF_PIXEL: f64 = 9.0;
@@ -131,6 +142,7 @@ pub(crate) fn estimated_time(plan: &Plan) -> Duration {
             };
             (entropy + samples * ns::JPEG_SAMPLE, samples)
         }
+        Detail::Lossy(_) => (pixels * ns::LOSSY_PIXEL + bytes * ns::LOSSY_BYTE, pixels * 1.5),
         Detail::Pixels { channels, .. } => {
             let decode = match header.format {
                 Format::Png => pixels * ns::PNG_PIXEL + bytes * ns::PNG_BYTE,

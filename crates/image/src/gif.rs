@@ -115,7 +115,7 @@ pub(crate) fn decode_rows(
     bytes: &[u8],
     header: &Header,
     decoder_bytes: u64,
-    rows: &mut Rows<'_>,
+    rows: &mut Rows,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(), Error> {
     let screen = (header.width, header.height);

@@ -29,7 +29,7 @@ fn comes_in_rows(header: &Header) -> bool {
 fn job(header: &Header, plan: &Plan) -> Job {
     let channels = match header.detail {
         Detail::Pixels { channels, .. } => channels,
-        Detail::Jpeg(_) => 1,
+        Detail::Jpeg(_) | Detail::Lossy(_) => 1,
     };
     Job { whole: (header.width, header.height), channels, area: plan.geometry.area, size: plan.geometry.size }
 }
@@ -55,7 +55,7 @@ pub(crate) fn decode_and_resize(
     let header = &plan.header;
     let job = job(header, plan);
     if comes_in_rows(header) {
-        let mut rows = Rows::new(job, scratch);
+        let mut rows = Rows::new(job, &mut scratch.buffers);
         let icc = match header.format {
             Format::Png => png::decode_rows(bytes, header, plan.decoder_bytes, &mut rows, cancelled)?,
             _ => {
@@ -63,7 +63,7 @@ pub(crate) fn decode_and_resize(
                 None
             }
         };
-        let (raster, resizing) = rows.finish()?;
+        let (raster, resizing) = rows.finish(&mut scratch.buffers)?;
         return Ok(Resized { raster, icc, resizing });
     }
     let buffers = &mut scratch.buffers;

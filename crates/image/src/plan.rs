@@ -108,7 +108,7 @@ pub fn plan(header: &Header, transform: &Transform, limits: &Limits) -> Result<P
     check("output pixels before the cut", resized, limits.output_pixels)?;
     let scales = match &header.detail {
         Detail::Jpeg(jpeg) => jpeg_scales(jpeg, &geometry, transform.output),
-        Detail::Pixels { .. } => [8; 4],
+        Detail::Lossy(_) | Detail::Pixels { .. } => [8; 4],
     };
     let mut plan = Plan {
         width,

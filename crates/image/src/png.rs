@@ -134,7 +134,7 @@ pub(crate) fn decode_rows(
     bytes: &[u8],
     header: &Header,
     decoder_bytes: u64,
-    rows: &mut Rows<'_>,
+    rows: &mut Rows,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<Vec<u8>>, Error> {
     let mut reader = open(bytes, header, rows.channels(), decoder_bytes)?;

@@ -52,6 +52,8 @@ pub struct Header {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Detail {
     Jpeg(JpegHeader),
+    /// A WebP that is decoded into planes.
+    Lossy(webp::Lossy),
     /// Bytes a pixel of the decoded picture.
     Pixels {
         channels: usize,

@@ -9,9 +9,9 @@ use crate::jpeg::{self, ColorModel, JpegHeader, Plane};
 use crate::pixels::{self, Resized};
 use crate::probe::Detail;
 use crate::raster::Raster;
-use crate::resize::{Source, resize, resize_to_half};
+use crate::resize::{Density, PlaneJob, Source, resize_plane};
 use crate::scratch::Buffers;
-use crate::{Background, Error, Format, Jpeg, Output, Plan, Scratch, probe};
+use crate::{Background, Error, Format, Jpeg, Output, Plan, Scratch, probe, webp};
 
 /// A finished picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +144,16 @@ fn run(bytes: &[u8], plan: &Plan, scratch: &mut Scratch, cancelled: &dyn Fn() ->
             };
             from_planes(header, decoded.planes, profile, plan, scratch, &mut warnings)?
         }
+        Detail::Lossy(lossy) => {
+            let profile = lossy.icc(bytes).map_or(Profile::Srgb, color::judge);
+            let way = Way::of(Samples::Video, &profile, plan);
+            let webp::Planes { planes, resizing } =
+                webp::decode_planes(bytes, lossy, plan, way.chroma(plan), &mut scratch.buffers, cancelled)?;
+            timings.decode = watch.lap().saturating_sub(resizing);
+            timings.resize = resizing;
+            stop_if(cancelled)?;
+            from_resized(planes, Samples::Video, way, profile, plan, scratch, &mut warnings)?
+        }
         Detail::Pixels { .. } => {
             let header = &plan.header;
             let Resized { raster, icc, resizing } = pixels::decode_and_resize(bytes, plan, scratch, cancelled)?;
@@ -170,6 +180,44 @@ fn stop_if(cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
     if cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
+/// What the planes of a source mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Samples {
+    Jpeg(ColorModel),
+    /// Luma and chroma in the range of video.
+    Video,
+}
+
+/// What becomes of planes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// They stay planes.
+    Planes(Chroma),
+    /// They become pixels.
+    Pixels,
+}
+
+impl Way {
+    /// Luma and chroma stay what they are when the output is JPEG and nothing has to be converted.
+    fn of(samples: Samples, profile: &Profile, plan: &Plan) -> Self {
+        let is_luma = matches!(samples, Samples::Video | Samples::Jpeg(ColorModel::Ycc | ColorModel::Grey));
+        match plan.output {
+            Output::Jpeg(jpeg) if is_luma && !matches!(profile, Profile::Other(_)) && !plan.geometry.has_bars() => {
+                Self::Planes(Chroma::for_quality(jpeg.quality))
+            }
+            _ => Self::Pixels,
+        }
+    }
+
+    /// The density of the resized chroma.
+    fn chroma(self, plan: &Plan) -> Density {
+        match self {
+            Self::Planes(Chroma::Half) => Density::Half { mirrored: plan.geometry.mirrored() },
+            _ => Density::Full,
+        }
+    }
+}
+
 /// From a JPEG's planes: they are resized one by one, and stay luma and chroma when the output is JPEG.
 fn from_planes(
     header: &JpegHeader,
@@ -179,51 +227,67 @@ fn from_planes(
     scratch: &mut Scratch,
     warnings: &mut Vec<Warning>,
 ) -> Result<Ready, Error> {
-    let model = jpeg::color_model(&header.frame, header.marks);
-    if matches!(profile, Profile::Broken) {
-        warnings.push(Warning::BrokenProfile);
-    }
-    let convert = matches!(profile, Profile::Other(_));
-    let sampling = match plan.output {
-        Output::Jpeg(jpeg) => Chroma::for_quality(jpeg.quality),
-        _ => Chroma::Full,
-    };
-    let stays_planar = matches!(plan.output, Output::Jpeg(_))
-        && matches!(model, ColorModel::Ycc | ColorModel::Grey)
-        && !convert
-        && !plan.geometry.has_bars();
+    let samples = Samples::Jpeg(jpeg::color_model(&header.frame, header.marks));
+    let way = Way::of(samples, &profile, plan);
     let geometry = &plan.geometry;
     let mut resized = Vec::with_capacity(4);
     for (index, plane) in planes.into_iter().enumerate() {
         let source =
             Source { data: &plane.samples, stride: plane.stride, rows: plane.rows, extent: plane.extent, channels: 1 };
-        let whole = (plan.header.width, plan.header.height);
-        let small = if stays_planar && index > 0 && sampling == Chroma::Half {
-            resize_to_half(&source, &geometry.area, whole, geometry.size, geometry.mirrored(), scratch)?
-        } else {
-            resize(&source, &geometry.area, whole, geometry.size, scratch)?
+        let job = PlaneJob {
+            whole: (plan.header.width, plan.header.height),
+            extent: plane.extent,
+            area: geometry.area,
+            size: geometry.size,
+            density: if index > 0 { way.chroma(plan) } else { Density::Full },
         };
+        resized.push(resize_plane(&source, &job, scratch)?);
         scratch.buffers.give(plane.samples);
-        resized.push(small.turned(geometry.orientation, &mut scratch.buffers)?);
+    }
+    from_resized(resized, samples, way, profile, plan, scratch, warnings)
+}
+
+/// From planes of the planned size.
+fn from_resized(
+    planes: Vec<Raster>,
+    samples: Samples,
+    way: Way,
+    profile: Profile,
+    plan: &Plan,
+    scratch: &mut Scratch,
+    warnings: &mut Vec<Warning>,
+) -> Result<Ready, Error> {
+    if matches!(profile, Profile::Broken) {
+        warnings.push(Warning::BrokenProfile);
     }
     let buffers = &mut scratch.buffers;
-    if stays_planar {
+    let mut resized = Vec::with_capacity(4);
+    for plane in planes {
+        resized.push(plane.turned(plan.geometry.orientation, buffers)?);
+    }
+    if let Way::Planes(sampling) = way {
+        if samples == Samples::Video {
+            color::widen_range(&mut resized);
+        }
         let mut planes = resized.into_iter();
-        let luma = planes.next().ok_or_else(|| Error::internal("a JPEG picture without planes"))?;
+        let luma = planes.next().ok_or_else(|| Error::internal("a picture without planes"))?;
         let chroma = planes.next().zip(planes.next()).map(|(blue, red)| [blue, red]);
         return Ok(Ready::Planes(Planar { luma, chroma, sampling }));
     }
-    let (pixels, kind) = match model {
-        ColorModel::Grey => {
-            (resized.pop().ok_or_else(|| Error::internal("a JPEG picture without planes"))?, Kind::Colors)
+    let (pixels, kind) = match samples {
+        Samples::Video => (color::interleave::<3>(&resized, buffers, color::video_to_rgb), Kind::Colors),
+        Samples::Jpeg(ColorModel::Grey) => {
+            (resized.pop().ok_or_else(|| Error::internal("a picture without planes"))?, Kind::Colors)
         }
-        ColorModel::Ycc => (color::rgb_from_ycc(&resized, buffers), Kind::Colors),
-        ColorModel::Rgb => (color::interleave::<3>(&resized, buffers, |pixel| pixel), Kind::Colors),
-        ColorModel::Cmyk { inverted: true } => {
+        Samples::Jpeg(ColorModel::Ycc) => (color::rgb_from_ycc(&resized, buffers), Kind::Colors),
+        Samples::Jpeg(ColorModel::Rgb) => (color::interleave::<3>(&resized, buffers, |pixel| pixel), Kind::Colors),
+        Samples::Jpeg(ColorModel::Cmyk { inverted: true }) => {
             (color::interleave::<4>(&resized, buffers, |inks| inks.map(|ink| 255 - ink)), Kind::Inks)
         }
-        ColorModel::Cmyk { inverted: false } => (color::interleave::<4>(&resized, buffers, |inks| inks), Kind::Inks),
-        ColorModel::Ycck => {
+        Samples::Jpeg(ColorModel::Cmyk { inverted: false }) => {
+            (color::interleave::<4>(&resized, buffers, |inks| inks), Kind::Inks)
+        }
+        Samples::Jpeg(ColorModel::Ycck) => {
             let inks = color::interleave::<4>(&resized, buffers, |[y, cb, cr, k]| {
                 let [c, m, y] = color::ycc_to_rgb(y, cb, cr);
                 [c, m, y, 255 - k]

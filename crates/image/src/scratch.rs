@@ -87,8 +87,8 @@ pub(crate) struct Pool<T> {
     free: Vec<Vec<T>>,
 }
 
-/// Buffers that a pool holds at most; a job uses up to nine at once.
-const MOST_BUFFERS: usize = 12;
+/// Buffers that a pool holds at most; a job uses up to fifteen at once.
+const MOST_BUFFERS: usize = 20;
 
 impl<T: Copy + Default> Pool<T> {
     /// A buffer of `length` zeros: the smallest free one that is large enough, else a new one.

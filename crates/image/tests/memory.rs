@@ -149,10 +149,15 @@ fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
     // What comes row by row is never there as a whole: 27 and 36 MB of pixels, announced and taken.
     let (width, height) = (3000, 3000);
     let flat = vec![77; (width * height * 4) as usize];
-    for (name, channels, source) in [
+    let mut tall = vec![
         ("png", 4, png(&flat, width, height, png::ColorType::Rgba)),
         ("gif", 3, gif(width as u16, height as u16, 1, 0)),
-    ] {
+    ];
+    if cfg!(feature = "webp-encode") {
+        let lossy = Transform::default().size(Size::original()).output(as_webp(80));
+        tall.push(("webp lossy", 3, convert(&sample_jpeg(width, height), &lossy).unwrap().bytes));
+    }
+    for (name, channels, source) in tall {
         let plan =
             plan(&probe(&source).unwrap(), &Transform::default().size(Size::width(200)), &Limits::default()).unwrap();
         let (peak, result) = peak_of(|| process(&source, &plan, &mut Scratch::new(), &|| false));
@@ -172,6 +177,7 @@ fn photos() -> Vec<(&'static str, Vec<u8>)> {
         ("progressive", Jpeg { progressive: true, ..Jpeg::default() }.encode(&pixels, width, height)),
         ("turned", Jpeg { exif: Some(6), ..Jpeg::default() }.encode(&pixels, width, height)),
         ("grey", Jpeg { color: jpeg_encoder::ColorType::Luma, ..Jpeg::default() }.encode(&gray, width, height)),
+        ("webp", webp::Encoder::from_rgb(&pixels, width, height).encode(80.0).to_vec()),
     ]
 }
 

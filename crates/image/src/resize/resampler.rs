@@ -20,12 +20,13 @@ pub(crate) struct Job {
 impl Job {
     /// Bytes that a [`Resampler`] of this job holds, at most.
     pub(crate) fn resampler_bytes(&self) -> u64 {
-        let (width, channels) = (u64::from(self.whole.0), self.channels as u64);
-        let axes = axis_bytes(self.size.0, self.area.width, self.whole.0)
-            + axis_bytes(self.size.1, self.area.height, self.whole.1);
-        let padding = window_samples(self.area.width / f64::from(self.size.0) + 1.0, self.whole.0) as u64 + 64;
-        let references = window_samples(self.area.height / f64::from(self.size.1) + 1.0, self.whole.1) as u64 * 16;
-        axes + 2 * (width + padding) * channels + u64::from(self.size.0) * channels + references
+        let (across, down) = self.spans();
+        Resampler::bytes(&across, &down, self.whole, self.channels)
+    }
+
+    fn spans(&self) -> ([Span; 1], [Span; 1]) {
+        let span = |size, start, length| [Span { target: 0..size, start, length }];
+        (span(self.size.0, self.area.x, self.area.width), span(self.size.1, self.area.y, self.area.height))
     }
 }
 
@@ -83,11 +84,23 @@ impl Resampler {
         }
     }
 
+    /// Bytes that it holds for a source of `used` samples, at most.
+    pub(super) fn bytes(across: &[Span], down: &[Span], used: (u32, u32), channels: usize) -> u64 {
+        let (width, channels) = (u64::from(used.0), channels as u64);
+        let target = |spans: &[Span]| spans.last().map_or(0, |span| span.target.end);
+        let length = |spans: &[Span]| spans.iter().map(|span| span.length).sum::<f64>();
+        // Of two spans one may be a little coarser than both together.
+        let window = |spans: &[Span], samples| {
+            window_samples(length(spans) / f64::from(target(spans).max(1)) + 1.0, samples) as u64
+        };
+        let axes = axis_bytes(target(across), length(across), used.0) + axis_bytes(target(down), length(down), used.1);
+        let (padding, references) = (window(across, used.0) + 64, window(down, used.1) * 16);
+        axes + 2 * (width + padding) * channels + u64::from(target(across)) * channels + references
+    }
+
     /// For interleaved pixels.
     pub(super) fn for_pixels(job: &Job, buffers: &mut Buffers) -> Self {
-        let span = |size, start, length| [Span { target: 0..size, start, length }];
-        let (across, down) =
-            (span(job.size.0, job.area.x, job.area.width), span(job.size.1, job.area.y, job.area.height));
+        let (across, down) = job.spans();
         Self::new(&across, &down, job.whole, job.channels, buffers)
     }
 

@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use super::alpha::{Alpha, change_alpha, multiply};
 use super::resampler::{Job, Resampler, View};
+use super::{PlaneJob, weights};
 use crate::Error;
 use crate::raster::Raster;
-use crate::scratch::{Buffers, Scratch};
+use crate::scratch::Buffers;
 
-/// Takes the rows of a picture one by one and gives the resized picture.
-pub(crate) struct Rows<'a> {
-    job: Job,
-    buffers: &'a mut Buffers,
+/// Takes the rows of a picture, or of one of its planes, one by one and gives the resized one.
+pub(crate) struct Rows {
+    channels: usize,
+    /// Samples of a row, times the channels.
+    row_bytes: usize,
+    /// Rows that will come.
+    rows: usize,
     target: Raster,
     /// Rows that came so far.
     arrived: usize,
@@ -50,30 +54,58 @@ impl Job {
             return 0;
         }
         let scale = self.area.height / f64::from(self.size.1);
-        let ring = super::weights::window_samples(scale, self.whole.1) * self.row_bytes();
+        let ring = weights::window_samples(scale, self.whole.1) * self.row_bytes();
         ring as u64 + self.resampler_bytes()
     }
 }
 
-impl<'a> Rows<'a> {
-    pub(crate) fn new(job: Job, scratch: &'a mut Scratch) -> Self {
-        let buffers = &mut scratch.buffers;
-        let ring = (!job.is_copy()).then(|| {
-            let resampler = Resampler::for_pixels(&job, buffers);
+impl PlaneJob {
+    /// Bytes that [`Rows`] holds besides the resized plane, at most.
+    pub(crate) fn row_by_row_bytes(&self) -> u64 {
+        let (samples, rows) = self.used();
+        let (across, down) = self.spans();
+        let window = down.iter().map(|span| weights::window_samples(span.scale(), rows)).max().unwrap_or(0);
+        window as u64 * u64::from(samples) + Resampler::bytes(&across, &down, self.used(), 1)
+    }
+}
+
+impl Rows {
+    /// For pixels.
+    pub(crate) fn new(job: Job, buffers: &mut Buffers) -> Self {
+        let resampler = (!job.is_copy()).then(|| Resampler::for_pixels(&job, buffers));
+        Self::with(resampler, job.whole, job.size, job.channels, buffers)
+    }
+
+    /// For a plane.
+    pub(crate) fn of_plane(job: &PlaneJob, buffers: &mut Buffers) -> Self {
+        let (across, down) = job.spans();
+        let resampler = (!job.is_copy()).then(|| Resampler::new(&across, &down, job.used(), 1, buffers));
+        Self::with(resampler, job.used(), job.target(), 1, buffers)
+    }
+
+    fn with(
+        resampler: Option<Resampler>,
+        source: (u32, u32),
+        target: (u32, u32),
+        channels: usize,
+        buffers: &mut Buffers,
+    ) -> Self {
+        let row_bytes = source.0 as usize * channels;
+        let ring = resampler.map(|resampler| {
             let rows = resampler.rows_in_reach();
-            Ring { data: buffers.take(rows * job.row_bytes()), rows, resampler, next: 0 }
+            Ring { data: buffers.take(rows * row_bytes), rows, resampler, next: 0 }
         });
-        let target = Raster::new(buffers, job.size.0, job.size.1, job.channels);
-        Rows { job, buffers, target, arrived: 0, ring, spent: Duration::ZERO }
+        let target = Raster::new(buffers, target.0, target.1, channels);
+        Rows { channels, row_bytes, rows: source.1 as usize, target, arrived: 0, ring, spent: Duration::ZERO }
     }
 
     pub(crate) fn channels(&self) -> usize {
-        self.job.channels
+        self.channels
     }
 
     /// Where the next row is to be written; [`Rows::push`] takes it from there. The bytes that are there mean nothing.
     pub(crate) fn row(&mut self) -> Result<&mut [u8], Error> {
-        let length = self.job.row_bytes();
+        let length = self.row_bytes;
         let (data, index) = match &mut self.ring {
             Some(ring) => (&mut ring.data, self.arrived % ring.rows.max(1)),
             None => (&mut self.target.data, self.arrived),
@@ -86,14 +118,14 @@ impl<'a> Rows<'a> {
     pub(crate) fn push(&mut self) -> Result<(), Error> {
         let index = self.arrived;
         self.arrived += 1;
-        let length = self.job.row_bytes();
+        let length = self.row_bytes;
         let Some(ring) = &mut self.ring else { return Ok(()) };
         if !ring.resampler.needs_row(index) {
             return Ok(());
         }
         let start = Instant::now();
         let slot = index % ring.rows.max(1);
-        multiply(ring.data.get_mut(slot * length..(slot + 1) * length).unwrap_or_default(), self.job.channels);
+        multiply(ring.data.get_mut(slot * length..(slot + 1) * length).unwrap_or_default(), self.channels);
         let target_bytes = self.target.row_bytes();
         while ring.next < self.target.height as usize && ring.resampler.rows_of(ring.next).end <= self.arrived {
             let view = View { data: &ring.data, stride: length, rows: ring.rows };
@@ -106,14 +138,14 @@ impl<'a> Rows<'a> {
     }
 
     /// The resized picture, and the time that this took; the buffers go back.
-    pub(crate) fn finish(mut self) -> Result<(Raster, Duration), Error> {
-        if self.arrived < self.job.whole.1 as usize {
+    pub(crate) fn finish(mut self, buffers: &mut Buffers) -> Result<(Raster, Duration), Error> {
+        if self.arrived < self.rows {
             return Err(Error::internal("a decoder delivers fewer rows than the picture has"));
         }
         let start = Instant::now();
         if let Some(ring) = self.ring {
-            self.buffers.give(ring.data);
-            ring.resampler.give_back(self.buffers);
+            buffers.give(ring.data);
+            ring.resampler.give_back(buffers);
             change_alpha(&mut self.target, Alpha::Divide);
         }
         Ok((self.target, self.spent + start.elapsed()))
@@ -125,6 +157,7 @@ mod tests {
     use super::super::{Source, resize};
     use super::*;
     use crate::fit::Area;
+    use crate::scratch::Scratch;
 
     fn noise(bytes: usize) -> Vec<u8> {
         let mut seed = 5u32;
@@ -138,12 +171,12 @@ mod tests {
 
     fn by_rows(job: Job, data: &[u8], scratch: &mut Scratch) -> Raster {
         let length = job.row_bytes();
-        let mut rows = Rows::new(job, scratch);
+        let mut rows = Rows::new(job, &mut scratch.buffers);
         for row in data.chunks_exact(length) {
             rows.row().unwrap().copy_from_slice(row);
             rows.push().unwrap();
         }
-        rows.finish().unwrap().0
+        rows.finish(&mut scratch.buffers).unwrap().0
     }
 
     fn whole(job: Job, data: &[u8], scratch: &mut Scratch) -> Raster {
@@ -206,16 +239,16 @@ mod tests {
         for size in [(4, 4), (10, 10)] {
             let area = Area { x: 0.0, y: 0.0, width: 10.0, height: 10.0 };
             let job = Job { whole: (10, 10), channels: 3, area, size };
-            let mut rows = Rows::new(job, &mut scratch);
+            let mut rows = Rows::new(job, &mut scratch.buffers);
             for _ in 0..30 {
                 if rows.row().is_ok() {
                     rows.push().unwrap();
                 }
             }
-            let mut rows = Rows::new(job, &mut scratch);
+            let mut rows = Rows::new(job, &mut scratch.buffers);
             rows.row().unwrap();
             rows.push().unwrap();
-            assert!(rows.finish().is_err());
+            assert!(rows.finish(&mut scratch.buffers).is_err());
         }
     }
 }

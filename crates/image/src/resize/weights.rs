@@ -22,6 +22,13 @@ pub(crate) struct Span {
     pub(crate) length: f64,
 }
 
+impl Span {
+    /// Samples of the source for each of the target.
+    pub(crate) fn scale(&self) -> f64 {
+        self.length / f64::from(self.target.end - self.target.start)
+    }
+}
+
 /// The weights of all samples of a target axis.
 #[derive(Debug)]
 pub(crate) struct Axis {
@@ -39,9 +46,8 @@ pub(crate) struct Axis {
 impl Axis {
     /// The weights for these spans of a source of `samples` samples. The spans follow each other, and together are the target.
     pub(crate) fn new(spans: &[Span], samples: u32) -> Self {
-        let scale = |span: &Span| span.length / f64::from(span.target.end - span.target.start);
         let target: usize = spans.iter().map(|span| span.target.len()).sum();
-        let (least, most) = spans.iter().map(scale).fold((f64::MAX, 1.0), |(a, b), s| (s.min(a), s.max(b)));
+        let (least, most) = spans.iter().map(Span::scale).fold((f64::MAX, 1.0), |(a, b), s| (s.min(a), s.max(b)));
         let bits = ((f64::from(i16::MAX) / LARGEST_WEIGHT * least.max(1.0)).log2() as u32).min(MOST_BITS);
         let stride = window_samples(most, samples).next_multiple_of(GROUP);
         let mut axis =
@@ -49,7 +55,7 @@ impl Axis {
         let mut shares = Vec::with_capacity(stride);
         let mut rows = axis.weights.chunks_exact_mut(stride.max(1));
         for span in spans {
-            let scale = scale(span);
+            let scale = span.scale();
             for index in 0..span.target.len() {
                 let center = span.start + (index as f64 + 0.5) * scale;
                 let Some(row) = rows.next() else { break };

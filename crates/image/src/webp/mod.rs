@@ -1,6 +1,35 @@
-//! WebP in: the RIFF structure is read by hand, the pixels by the `image-webp` crate.
+//! WebP in. The RIFF structure is read by hand. A lossy still picture is decoded by ourselves: into planes, row by row into the resizer, without
+//! the loop filter where nobody would see it. Everything else (lossless, with transparency, animated) comes as pixels from the `image-webp`
+//! crate.
+//!
+//! ```text
+//! bytes ─ chunks ─┬─ VP8 ─ head ─┬─ modes  ─▶ prediction ─┐
+//!                 │              └─ tokens ─▶ transform ──┴▶ frame: bands of rows ─ (filter) ─▶ three resizers, one for each plane
+//!                 └─ anything else ─▶ image-webp ─▶ pixels
+//! ```
+//!
+//! # What it does not do
+//!
+//! Frames that are no key frames (no WebP has any); the scaling that a frame's head may ask a player for; a picture of what is left of a damaged
+//! file: that is an error.
+
+mod bits;
+mod filter;
+mod frame;
+mod header;
+mod modes;
+mod planes;
+mod predict;
+#[cfg(test)]
+mod reference;
+mod tables;
+mod tokens;
+mod transform;
 
 use std::io::Cursor;
+use std::ops::Range;
+
+pub(crate) use planes::{Lossy, Planes, decode as decode_planes, working_bytes};
 
 use crate::orientation::{Orientation, from_exif_block};
 use crate::probe::{ColorKind, Detail, Header};
@@ -15,17 +44,25 @@ const MOST_CHUNKS: usize = 100_000;
 /// Bytes of an `ANMF` chunk before the frame's own chunks.
 const FRAME_HEADER_BYTES: usize = 16;
 
-/// Calls `see` for each chunk (type, data possibly cut by the end of the file) until it says `false`.
-fn walk(bytes: &[u8], start: usize, mut see: impl FnMut(&[u8; 4], &[u8]) -> bool) {
+/// A chunk: its type, its data (possibly cut by the end of the file), and where this should be.
+struct Chunk<'a> {
+    kind: &'a [u8; 4],
+    data: &'a [u8],
+    place: Range<usize>,
+}
+
+/// Calls `see` for each chunk until it says `false`.
+fn walk<'a>(bytes: &'a [u8], start: usize, mut see: impl FnMut(Chunk<'a>) -> bool) {
     let mut at = start;
     for _ in 0..MOST_CHUNKS {
         let Some((kind, rest)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk::<4>) else { return };
         let Some((length, data)) = rest.split_first_chunk::<4>() else { return };
         let length = u32::from_le_bytes(*length) as usize;
-        if !see(kind, &data[..length.min(data.len())]) {
+        let place = at + 8..at + 8 + length;
+        at = place.end + length % 2;
+        if !see(Chunk { kind, data: &data[..length.min(data.len())], place }) {
             return;
         }
-        at += 8 + length + length % 2;
     }
 }
 
@@ -58,20 +95,25 @@ struct Found {
     animated: bool,
     lossless: bool,
     frames: u32,
-    icc_bytes: u64,
+    icc: Option<Range<usize>>,
+    /// The lossy bit stream of a still picture.
+    lossy: Option<Range<usize>>,
     orientation: Orientation,
     first_chunk_is_odd: bool,
 }
 
 impl Found {
-    fn note(&mut self, kind: &[u8; 4], data: &[u8]) {
+    fn note(&mut self, Chunk { kind, data, place }: Chunk<'_>) {
         match kind {
             b"VP8X" if data.len() >= 10 => {
                 self.canvas = three(data, 4).zip(three(data, 7)).map(|(w, h)| (w + 1, h + 1));
                 self.alpha = data[0] & 0x10 != 0;
                 self.animated = data[0] & 0x02 != 0;
             }
-            b"VP8 " if self.stream.is_none() => self.stream = lossy_header(data),
+            b"VP8 " if self.stream.is_none() => {
+                self.stream = lossy_header(data);
+                self.lossy = (self.frames == 0).then_some(place);
+            }
             b"VP8L" if self.stream.is_none() => {
                 if let Some((width, height, alpha)) = lossless_header(data) {
                     self.stream = Some((width, height));
@@ -85,15 +127,15 @@ impl Found {
                 self.frames += 1;
                 if self.frame.is_none() {
                     self.frame = three(data, 6).zip(three(data, 9)).map(|(w, h)| (w + 1, h + 1));
-                    walk(data, FRAME_HEADER_BYTES, |kind, inner| {
-                        if matches!(kind, b"VP8 " | b"VP8L") {
-                            self.note(kind, inner);
+                    walk(data, FRAME_HEADER_BYTES, |chunk| {
+                        if matches!(chunk.kind, b"VP8 " | b"VP8L") {
+                            self.note(chunk);
                         }
                         self.stream.is_none()
                     });
                 }
             }
-            b"ICCP" => self.icc_bytes = data.len() as u64,
+            b"ICCP" => self.icc = Some(place),
             b"EXIF" => self.orientation = from_exif_block(data),
             _ => {}
         }
@@ -103,11 +145,11 @@ impl Found {
 /// Reads the chunk structure.
 pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     let mut found = Found::default();
-    walk(bytes, RIFF_HEADER_BYTES, |kind, data| {
-        if found.canvas.is_none() && found.stream.is_none() && !matches!(kind, b"VP8X" | b"VP8 " | b"VP8L") {
+    walk(bytes, RIFF_HEADER_BYTES, |chunk| {
+        if found.canvas.is_none() && found.stream.is_none() && !matches!(chunk.kind, b"VP8X" | b"VP8 " | b"VP8L") {
             found.first_chunk_is_odd = true;
         }
-        found.note(kind, data);
+        found.note(chunk);
         // A simple file has one chunk that counts.
         !found.first_chunk_is_odd && found.canvas.is_some()
     });
@@ -121,6 +163,13 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
     if stream != expected || expected.0 > width || expected.1 > height {
         return Err(Error::damaged("the WebP file contradicts itself about its size"));
     }
+    let icc_bytes = found.icc.as_ref().map_or(0, |icc| icc.len() as u64);
+    let detail = match found.lossy {
+        Some(stream) if !found.alpha && !found.animated && !found.lossless && !found.first_chunk_is_odd => {
+            Detail::Lossy(Lossy { stream, icc: found.icc })
+        }
+        _ => Detail::Pixels { channels: if found.alpha { 4 } else { 3 }, lossless: found.lossless },
+    };
     Ok(Header {
         format: Format::WebP,
         width,
@@ -129,12 +178,12 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Header, Error> {
         frames: found.frames.max(1),
         progressive: false,
         has_alpha: found.alpha,
-        has_icc: found.icc_bytes > 0,
-        icc_bytes: found.icc_bytes,
+        has_icc: icc_bytes > 0,
+        icc_bytes,
         color: ColorKind::Rgb,
         bit_depth: 8,
         file_bytes: bytes.len() as u64,
-        detail: Detail::Pixels { channels: if found.alpha { 4 } else { 3 }, lossless: found.lossless },
+        detail,
     })
 }
 
