@@ -31,6 +31,7 @@ fn a_broken_picture_is_told_by_name_and_the_rest_goes_on() {
 fn each_fault_is_one_line() {
     let folder = Folder::new();
     folder.write("photo.jpg", jpeg(64, 48));
+    folder.write("large.jpg", jpeg(2000, 1500));
     folder.write("text.jpg", TEXT);
     folder.write("empty.jpg", "");
     for (line, says) in [
@@ -39,8 +40,8 @@ fn each_fault_is_one_line() {
         ("empty.jpg out.jpg", &["empty.jpg", "no JPEG, PNG, WebP or GIF"]),
         ("photo.jpg no/such/folder/out.jpg", &["photo.jpg", "no/such/folder"]),
         ("photo.jpg out.jpg -w 9000 --enlarge", &["photo.jpg", "output side in pixels", "8192"]),
-        ("photo.jpg out.jpg --job-memory 1MiB", &["photo.jpg", "working memory", "1048576"]),
-        ("photo.jpg out.jpg --memory 1MiB", &["photo.jpg", "1 MiB", "--memory"]),
+        ("large.jpg out.jpg --job-memory 1MiB", &["large.jpg", "working memory", "1048576"]),
+        ("large.jpg out.jpg --memory 1MiB", &["large.jpg", "1 MiB", "--memory"]),
     ] {
         run(&folder, line).is_one_line(1, says);
         assert!(!folder.path("out.jpg").exists(), "{line}");
