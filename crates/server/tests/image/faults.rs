@@ -54,7 +54,7 @@ fn what_may_not_be_read_or_written_is_named() {
         return println!("skipped: root may do everything");
     }
     let folder = album();
-    fs::set_permissions(folder.path("in/photo.JPG"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.path("in/photo.JPG"), fs::Permissions::from_mode(0o000)).unwrap();
     let ran = run(&folder, "in out");
     assert!(ran.code == 1 && ran.stderr.contains("in/photo.JPG: it cannot be read"), "{ran:?}");
 }
