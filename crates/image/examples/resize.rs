@@ -3,10 +3,12 @@
 //! ```text
 //! cargo run --release -p phalanx-image --example resize -- photo.jpg small.jpg 800
 //! cargo run --release -p phalanx-image --example resize -- photo.png small.webp 400 --rounds 20
+//! cargo run --release -p phalanx-image --example resize -- with-restarts.jpg small.jpg 800 --threads 2
 //! ```
 //!
 //! Without arguments it resizes a picture made by code and writes nothing.
 
+use std::num::NonZero;
 use std::time::{Duration, Instant};
 
 use phalanx_image::{
@@ -15,14 +17,8 @@ use phalanx_image::{
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let rounds = match arguments.iter().position(|argument| argument == "--rounds") {
-        Some(at) => {
-            let rounds = arguments.get(at + 1).ok_or("--rounds needs a number")?.parse()?;
-            arguments.drain(at..at + 2);
-            rounds
-        }
-        None => 1,
-    };
+    let rounds = number(&mut arguments, "--rounds")?.unwrap_or(NonZero::<usize>::MIN);
+    let threads = number(&mut arguments, "--threads")?.unwrap_or(NonZero::<usize>::MIN);
     let bytes = match arguments.first() {
         Some(path) => std::fs::read(path)?,
         None => sample_jpeg(4000, 3000),
@@ -37,7 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let header = probe(&bytes)?;
     println!("{header:#?}");
-    let plan = plan(&header, &Transform::default().size(Size::width(width)).output(output), &Limits::default())?;
+    let limits = Limits { threads, ..Limits::default() };
+    let plan = plan(&header, &Transform::default().size(Size::width(width)).output(output), &limits)?;
     println!(
         "{} px × {} px at {}/8, at most {:.1} MB, about {:.1} ms",
         plan.width,
@@ -49,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut scratch = Scratch::new();
     let mut best: Option<(Duration, Picture)> = None;
-    for _ in 0..rounds.max(1) {
+    for _ in 0..rounds.get() {
         let start = Instant::now();
         let picture = process(&bytes, &plan, &mut scratch, &|| false)?;
         let took = start.elapsed();
@@ -74,6 +71,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Takes `option` and the number behind it out of the arguments.
+fn number(arguments: &mut Vec<String>, option: &str) -> Result<Option<NonZero<usize>>, Box<dyn std::error::Error>> {
+    let Some(at) = arguments.iter().position(|argument| argument == option) else { return Ok(None) };
+    let number = arguments.get(at + 1).ok_or_else(|| format!("{option} needs a number"))?.parse()?;
+    arguments.drain(at..at + 2);
+    Ok(Some(number))
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -31,8 +31,10 @@ pub(crate) fn estimated_bytes(plan: &Plan) -> u64 {
     let canvas = u64::from(plan.width) * u64::from(plan.height);
     let (decode, channels) = match &header.detail {
         Detail::Jpeg(jpeg) => {
-            let planes =
-                jpeg::plane_bytes(&jpeg.frame, &plan.scales) + jpeg::coefficient_bytes(&jpeg.frame, &plan.scales);
+            let file_bytes = usize::try_from(header.file_bytes).unwrap_or(usize::MAX);
+            let planes = jpeg::plane_bytes(&jpeg.frame, &plan.scales)
+                + jpeg::coefficient_bytes(&jpeg.frame, &plan.scales)
+                + jpeg::hand_bytes(plan.threads, &jpeg.frame, file_bytes);
             (planes, jpeg.frame.components().len() as u64)
         }
         Detail::Lossy(_) => {

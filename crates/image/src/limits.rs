@@ -1,5 +1,7 @@
 //! What a picture may cost. Checked against the header, before anything is allocated.
 
+use std::num::NonZero;
+
 /// Bytes in a mebibyte.
 const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -28,6 +30,11 @@ pub struct Limits {
     pub decoder_bytes: u64,
     /// Scans of a progressive JPEG (each costs a walk over the whole picture). Default 100.
     pub jpeg_scans: u32,
+    /// Threads that may work on one picture side by side, the caller's included. Default 1: a server has other pictures for its other cores.
+    ///
+    /// More than one are used for a large baseline JPEG with restart markers; they are made for it and end with it. They change no picture.
+    /// Leave it at 1 where threads are forbidden or have no core to run on, as in a sandboxed job process.
+    pub threads: NonZero<usize>,
 }
 
 impl Default for Limits {
@@ -40,6 +47,7 @@ impl Default for Limits {
             job_bytes: 512 * MEBIBYTE,
             decoder_bytes: 64 * MEBIBYTE,
             jpeg_scans: 100,
+            threads: NonZero::<usize>::MIN,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The plan of a job, made from the header alone: exact sizes, the decode scale, what it will cost. All limits are enforced here.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use crate::encode::Chroma;
@@ -32,6 +33,7 @@ pub struct Plan {
     pub(crate) decoder_bytes: u64,
     pub(crate) jpeg_scans: u32,
     pub(crate) damage: jpeg::Damage,
+    pub(crate) threads: NonZero<usize>,
 }
 
 /// The rectangles, in the orientation that is stored in the file where not said otherwise.
@@ -125,6 +127,7 @@ pub fn plan(header: &Header, transform: &Transform, limits: &Limits) -> Result<P
         decoder_bytes: limits.decoder_bytes,
         jpeg_scans: limits.jpeg_scans,
         damage: transform.damage,
+        threads: limits.threads,
     };
     plan.estimated_bytes = cost::estimated_bytes(&plan);
     plan.estimated_cost = cost::estimated_time(&plan);

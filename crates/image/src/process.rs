@@ -54,7 +54,8 @@ pub enum Warning {
     DamagedData,
 }
 
-/// Does what the plan says. `cancelled` is asked often (every row or so, where the decoder allows it) and ends the work when it says yes.
+/// Does what the plan says. `cancelled` is asked often (every row or so, where the decoder allows it) and ends the work when it says yes. With
+/// more than one of [`Limits::threads`](crate::Limits::threads) any of them asks.
 ///
 /// The same bytes and plan give the same picture, whatever the scratch did before. A panic inside a third-party decoder ends here, as
 /// [`Error::Damaged`].
@@ -76,7 +77,7 @@ pub fn process(
     bytes: &[u8],
     plan: &Plan,
     scratch: &mut Scratch,
-    cancelled: &dyn Fn() -> bool,
+    cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<Picture, Error> {
     let result = catch_unwind(AssertUnwindSafe(|| {
         if probe(bytes)? != plan.header {
@@ -113,7 +114,12 @@ impl Stopwatch {
     }
 }
 
-fn run(bytes: &[u8], plan: &Plan, scratch: &mut Scratch, cancelled: &dyn Fn() -> bool) -> Result<Picture, Error> {
+fn run(
+    bytes: &[u8],
+    plan: &Plan,
+    scratch: &mut Scratch,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Picture, Error> {
     let mut watch = Stopwatch(Instant::now());
     let mut timings = Timings::default();
     let mut warnings = Vec::new();
@@ -130,6 +136,7 @@ fn run(bytes: &[u8], plan: &Plan, scratch: &mut Scratch, cancelled: &dyn Fn() ->
                 scan_limit: plan.jpeg_scans,
                 damage: plan.damage,
                 refinement: jpeg::Refinement::All,
+                threads: plan.threads,
             };
             let decoded = jpeg::decode(&job, &mut scratch.buffers, cancelled)?;
             timings.decode = watch.lap();

@@ -6,7 +6,7 @@
 mod counting;
 mod pictures;
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use counting::{Counting, peak_of};
@@ -207,13 +207,10 @@ fn whoever_waits_for_a_bomb_can_give_it_up() {
     let _alone = Alone::begin();
     let file = scans(SIDE as u16, SIDE as u16, 100);
     let plan = plan(&probe(&file).unwrap(), &Transform::default(), &Limits::default()).unwrap();
-    let asked = Cell::new(0u32);
-    let cancelled = || {
-        asked.set(asked.get() + 1);
-        asked.get() > 10
-    };
+    let asked = AtomicU32::new(0);
+    let cancelled = || asked.fetch_add(1, Relaxed) + 1 > 10;
     assert_eq!(process(&file, &plan, &mut Scratch::new(), &cancelled), Err(Error::Cancelled));
-    assert_eq!(asked.get(), 11, "it ended at once");
+    assert_eq!(asked.load(Relaxed), 11, "it ended at once");
 }
 
 #[test]

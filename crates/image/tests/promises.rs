@@ -2,7 +2,7 @@
 
 mod pictures;
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use phalanx_image::{
     Background, Enlarge, Error, Fit, Limits, Rotate, Scratch, Size, Transform, plan, probe, process, sample_jpeg,
@@ -128,22 +128,19 @@ fn a_cancelled_job_stops_at_the_next_question() {
     for source in sources {
         let plan =
             plan(&probe(&source).unwrap(), &Transform::default().size(Size::width(100)), &Limits::default()).unwrap();
-        let asked = Cell::new(0);
+        let asked = AtomicUsize::new(0);
         let count = || {
-            asked.set(asked.get() + 1);
+            asked.fetch_add(1, Relaxed);
             false
         };
         process(&source, &plan, &mut Scratch::new(), &count).unwrap();
-        let questions = asked.get();
+        let questions = asked.load(Relaxed);
         assert!(questions >= 3, "{:?}: {questions}", plan.header_format());
         for stop_at in 1..=questions {
-            asked.set(0);
-            let stop = || {
-                asked.set(asked.get() + 1);
-                asked.get() >= stop_at
-            };
+            asked.store(0, Relaxed);
+            let stop = || asked.fetch_add(1, Relaxed) + 1 >= stop_at;
             assert_eq!(process(&source, &plan, &mut Scratch::new(), &stop), Err(Error::Cancelled));
-            assert_eq!(asked.get(), stop_at, "nobody asks twice after a yes");
+            assert_eq!(asked.load(Relaxed), stop_at, "nobody asks twice after a yes");
         }
     }
 }

@@ -6,11 +6,12 @@
 use std::ops::Range;
 
 use super::bits::{Ahead, BitReader, Cursor};
-use super::damage::BROKEN_DATA;
+use super::damage::{BROKEN_DATA, Faults};
 use super::decode::Input;
 use super::huffman::{BlockEnd, Coefficients, HuffmanTable};
 use super::idct::{Lanes, POSITION, Transformer, last_needed};
-use super::plane::Plane;
+use super::intervals::Interval;
+use super::plane::{Lines, Plane, Strip};
 use super::scan::ScanPlace;
 use super::simd::Machine;
 use super::tables::Tables;
@@ -20,6 +21,7 @@ use crate::Error;
 const PASSING_PAYS_FROM_PIXELS: u32 = 500_000;
 
 /// What one component needs within a scan.
+#[derive(Clone)]
 struct Part<'a> {
     dc: &'a HuffmanTable,
     ac: &'a HuffmanTable,
@@ -27,11 +29,14 @@ struct Part<'a> {
     plane: usize,
     /// Samples from one unit to the next.
     unit_width: usize,
+    /// Rows of samples of a unit.
+    unit_height: usize,
     last_needed: u32,
     predictor: i32,
 }
 
 /// One block of a unit.
+#[derive(Clone)]
 struct Slot {
     /// Index into the parts.
     part: usize,
@@ -39,12 +44,11 @@ struct Slot {
     offset: usize,
 }
 
-/// Decodes the units of one scan.
+/// Decodes the units of one scan. A clone decodes other intervals of the same scan.
+#[derive(Clone)]
 pub(super) struct ScanDecoder<'a> {
     parts: Vec<Part<'a>>,
     slots: Vec<Slot>,
-    /// Rows of samples of a unit, for each part.
-    unit_heights: [usize; 4],
     units_across: u32,
     bits: BitReader<'a>,
     /// Zeros, but for the block that is being read.
@@ -72,7 +76,6 @@ impl<'a> ScanDecoder<'a> {
         let tables = &*tables;
         let alone = place.scan.parts().len() == 1;
         let (mut parts, mut slots) = (Vec::with_capacity(4), Vec::new());
-        let mut unit_heights = [0; 4];
         for (index, part) in place.scan.parts().iter().enumerate() {
             let component = &frame.components()[part.component];
             let (across, down) = if alone { (1, 1) } else { (component.across as usize, component.down as usize) };
@@ -81,7 +84,6 @@ impl<'a> ScanDecoder<'a> {
             for y in 0..down {
                 slots.extend((0..across).map(|x| Slot { part: index, offset: (y * stride + x) * side }));
             }
-            unit_heights[index] = down * side;
             parts.push(Part {
                 dc: tables.dc(part.dc_table)?,
                 ac: tables.ac(part.ac_table)?,
@@ -90,22 +92,50 @@ impl<'a> ScanDecoder<'a> {
                     .ok_or_else(|| Error::damaged("a JPEG component without its quantisation table"))?,
                 plane: part.component,
                 unit_width: across * side,
+                unit_height: down * side,
                 last_needed: last_needed(scales[part.component]),
                 predictor: 0,
             });
         }
         let (units_across, _) = place.scan.units(frame);
         let (bits, block, machine) = (BitReader::new(&[]), [0; 128], Machine::detect());
-        Ok(Self { parts, slots, unit_heights, units_across, bits, block, machine })
+        Ok(Self { parts, slots, units_across, bits, block, machine })
+    }
+
+    /// Units of a row.
+    pub(super) fn units_across(&self) -> u32 {
+        self.units_across
+    }
+
+    /// Rows of samples of a unit in each plane; 0 in those that the scan does not touch.
+    pub(super) fn unit_heights(&self) -> [usize; 4] {
+        std::array::from_fn(|plane| {
+            self.parts.iter().find(|part| part.plane == plane).map_or(0, |part| part.unit_height)
+        })
+    }
+
+    /// Decodes restart intervals into `strip`, which must hold their rows, and takes note of what is wrong with them.
+    pub(super) fn intervals(
+        &mut self,
+        input: &Input<'_>,
+        intervals: impl Iterator<Item = Interval<'a>>,
+        strip: &mut Strip<'_>,
+        faults: &mut Faults,
+    ) -> Result<(), Error> {
+        for interval in intervals {
+            let result = self.interval(input, interval.units.clone(), interval.data, strip);
+            faults.judge(&interval, result)?;
+        }
+        Ok(())
     }
 
     /// Decodes the units of one restart interval, whose bits `data` holds; gives the bytes that are left over.
-    pub(super) fn interval(
+    fn interval(
         &mut self,
         input: &Input<'_>,
         units: Range<u32>,
         data: &'a [u8],
-        planes: &mut [Plane],
+        strip: &mut Strip<'_>,
     ) -> Result<usize, Error> {
         self.bits.reset(data);
         self.parts.iter_mut().for_each(|part| part.predictor = 0);
@@ -115,11 +145,12 @@ impl<'a> ScanDecoder<'a> {
             let (row, column) = (unit / self.units_across, unit % self.units_across);
             let count = (self.units_across - column).min(units.end - unit);
             let mut starts = [0; 4];
-            for ((start, part), height) in starts.iter_mut().zip(&self.parts).zip(self.unit_heights) {
-                let stride = planes.get(part.plane).map_or(0, |plane| plane.stride);
-                *start = row as usize * height * stride + column as usize * part.unit_width;
+            let row = row.saturating_sub(strip.first_row);
+            for (start, part) in starts.iter_mut().zip(&self.parts) {
+                let stride = strip.planes.get(part.plane).map_or(0, |plane| plane.stride);
+                *start = row as usize * part.unit_height * stride + column as usize * part.unit_width;
             }
-            self.machine.decode_units(self, planes, starts, count)?;
+            self.machine.decode_units(self, &mut strip.planes, starts, count)?;
             if self.bits.is_broken() {
                 return Err(broken());
             }
@@ -133,7 +164,7 @@ impl<'a> ScanDecoder<'a> {
     #[inline(always)]
     pub(super) fn decode_units<F: Lanes<4>, E: Lanes<8>>(
         &mut self,
-        planes: &mut [Plane],
+        planes: &mut [Lines<'_>],
         mut starts: [usize; 4],
         count: u32,
     ) -> Result<(), Error> {

@@ -21,6 +21,7 @@ const ZERO_BYTES: usize = 3 * BLOCK_BYTES;
 const MOST_FILLED: usize = AHEAD_BYTES - ZERO_BYTES;
 
 /// Unstuffed bytes; any position gives a load without a check.
+#[derive(Clone)]
 pub(super) struct Ahead([u8; AHEAD_BYTES + LOAD_BYTES]);
 
 impl Ahead {
@@ -98,6 +99,7 @@ impl Cursor {
 }
 
 /// Reads bits, most significant first. After the end (or before a marker) it delivers zeros and remembers it.
+#[derive(Clone)]
 pub(super) struct BitReader<'a> {
     data: &'a [u8],
     /// Position in `data` of what is to be unstuffed next.

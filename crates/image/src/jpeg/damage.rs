@@ -47,7 +47,7 @@ const SUPERFLUOUS: &str = "JPEG picture data has bytes left over";
 const PARDONED_BYTES: usize = 4;
 
 /// Faults that are listed at most: a file can have one for each of its bytes.
-const MOST_WARNINGS: usize = 16;
+pub(super) const MOST_WARNINGS: usize = 16;
 
 /// The faults so far, and what to do about them.
 #[derive(Debug)]
@@ -74,6 +74,17 @@ impl Faults {
             self.warnings.push(Warning { what, at: at as u64 });
         }
         Ok(())
+    }
+
+    /// Faults of nothing yet, with the same answer to them: for a part of the same picture.
+    pub(super) fn of_part(&self) -> Self {
+        Self::new(self.damage)
+    }
+
+    /// Takes note of what is wrong with a later part.
+    pub(super) fn append(&mut self, later: impl IntoIterator<Item = Warning>) {
+        let room = MOST_WARNINGS - self.warnings.len();
+        self.warnings.extend(later.into_iter().take(room));
     }
 
     /// Takes note of how the decoding of an interval ended: with so many bytes left over, or with an error. What is no matter of damage stays

@@ -1,15 +1,18 @@
 //! The order of things: tables and scans as the file gives them, then the planes.
 
+use std::num::NonZero;
+
 use super::baseline::ScanDecoder;
 use super::bits::{BitReader, next_marker};
 use super::damage::{BROKEN_DATA, Damage, Faults, Warning};
 use super::header::{JpegHeader, collect_icc};
 use super::idct::Transformer;
 use super::intervals::Intervals;
-use super::plane::{Plane, extent, padded_size};
+use super::plane::{Plane, Strip, extent, padded_size};
 use super::progressive::{self, Refinement};
 use super::scan::{ScanPlace, index_scans};
 use super::segments::{Frame, segment_at};
+use super::side_by_side;
 use super::store::Store;
 use super::tables::Tables;
 use crate::Error;
@@ -28,6 +31,8 @@ pub(crate) struct Job<'a> {
     pub(crate) scan_limit: u32,
     pub(crate) damage: Damage,
     pub(crate) refinement: Refinement,
+    /// Threads that may decode side by side, this one included.
+    pub(crate) threads: NonZero<usize>,
 }
 
 /// The planes, one for each component, and the ICC profile if there is one (an error in it is not an error of the picture).
@@ -39,7 +44,11 @@ pub(crate) struct Decoded {
 }
 
 /// Decodes all components at their scales, and collects the ICC profile.
-pub(crate) fn decode(job: &Job<'_>, buffers: &mut Buffers, cancelled: &dyn Fn() -> bool) -> Result<Decoded, Error> {
+pub(crate) fn decode(
+    job: &Job<'_>,
+    buffers: &mut Buffers,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Decoded, Error> {
     let (planes, warnings) = decode_planes(job, buffers, cancelled)?;
     let icc = if job.header.icc_bytes > 0 { collect_icc(job.bytes) } else { None };
     Ok(Decoded { planes, icc, warnings })
@@ -49,7 +58,7 @@ pub(crate) fn decode(job: &Job<'_>, buffers: &mut Buffers, cancelled: &dyn Fn() 
 pub(super) fn decode_planes(
     job: &Job<'_>,
     buffers: &mut Buffers,
-    cancelled: &dyn Fn() -> bool,
+    cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<(Vec<Plane>, Vec<Warning>), Error> {
     let frame = &job.header.frame;
     let mut faults = Faults::new(job.damage);
@@ -143,7 +152,7 @@ fn fill(
     Ok(())
 }
 
-/// Decodes a scan, one restart interval after the other.
+/// Decodes a scan, one restart interval after the other or, of a baseline file, some of them side by side.
 #[expect(clippy::too_many_arguments, reason = "all of them are parts of one decoder that live for different times")]
 fn decode_scan(
     job: &Job<'_>,
@@ -168,17 +177,19 @@ fn decode_scan(
         return Ok(());
     }
     let mut decoder = ScanDecoder::new(input, place, tables, transformers, &job.scales, planes)?;
-    for interval in intervals {
-        let result = decoder.interval(input, interval.units.clone(), interval.data, planes);
-        faults.judge(&interval, result)?;
+    let mut strip = Strip::whole(planes);
+    let hands =
+        if place.first_restart.is_some() { side_by_side::hands(job.threads, input.frame, place.bytes()) } else { 1 };
+    if hands > 1 {
+        return side_by_side::decode(hands, &decoder, input, intervals, strip, faults);
     }
-    Ok(())
+    decoder.intervals(input, intervals, &mut strip, faults)
 }
 
 /// What every scan needs.
 pub(super) struct Input<'a> {
     pub(super) frame: &'a Frame,
-    cancelled: &'a dyn Fn() -> bool,
+    cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl<'a> Input<'a> {

@@ -1,5 +1,7 @@
 //! The decoder for who wants planes and not a finished picture: a thin, documented face over [`super::decode`].
 
+use std::num::NonZero;
+
 use super::damage::{Damage, Warning};
 use super::decode::{Job, decode_planes};
 use super::header::{JpegHeader, read_header};
@@ -8,6 +10,7 @@ use super::plane::{Plane, coefficient_bytes, plane_bytes};
 use super::progressive::Refinement;
 use super::scan::SCAN_BYTES;
 use super::segments::{ColorModel, color_model};
+use super::side_by_side::hand_bytes;
 use crate::{Error, Limits, Scratch};
 
 /// Tables and what else does not depend on the picture. Bytes.
@@ -120,6 +123,7 @@ pub struct Decoder<'a> {
     scan_limit: u32,
     damage: Damage,
     refinement: Refinement,
+    threads: NonZero<usize>,
 }
 
 impl<'a> Decoder<'a> {
@@ -138,6 +142,7 @@ impl<'a> Decoder<'a> {
             scan_limit: Limits::default().jpeg_scans,
             damage: Damage::Refuse,
             refinement: Refinement::All,
+            threads: NonZero::<usize>::MIN,
         })
     }
 
@@ -184,12 +189,28 @@ impl<'a> Decoder<'a> {
         self
     }
 
+    /// How many threads may decode side by side, this one included. Default 1.
+    ///
+    /// A baseline file with restart markers can be decoded in several places at once; of any other file, and of small ones, nothing changes. The
+    /// threads are made for this one picture and end with it. The outcome is the same for any number, whether samples, warnings or an error.
+    ///
+    /// Ask for as many as there are cores with nothing else to do: where every core has work, this brings nothing.
+    #[must_use]
+    pub fn threads(mut self, threads: NonZero<usize>) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// Upper bound of what [`Decoder::decode`] allocates, the planes included, in bytes; known from the header and the scales alone.
     #[must_use]
     pub fn announced_bytes(&self) -> u64 {
         let frame = &self.header.frame;
         let scans = u64::from(self.scan_limit).min(self.bytes.len() as u64 / SHORTEST_SCAN_BYTES);
-        plane_bytes(frame, &self.scales) + coefficient_bytes(frame, &self.scales) + scans * SCAN_BYTES + FIXED_BYTES
+        plane_bytes(frame, &self.scales)
+            + coefficient_bytes(frame, &self.scales)
+            + hand_bytes(self.threads, frame, self.bytes.len())
+            + scans * SCAN_BYTES
+            + FIXED_BYTES
     }
 
     /// Decodes.
@@ -200,11 +221,11 @@ impl<'a> Decoder<'a> {
         self.decode_unless(&|| false, scratch)
     }
 
-    /// Decodes; `cancelled` is asked once a row of blocks, and ends the work when it says yes.
+    /// Decodes; `cancelled` is asked once a row of blocks, by each of the [threads](Decoder::threads), and ends the work when it says yes.
     ///
     /// # Errors
     /// As [`Decoder::decode`], and [`Error::Cancelled`].
-    pub fn decode_unless(&self, cancelled: &dyn Fn() -> bool, scratch: &mut Scratch) -> Result<Planes, Error> {
+    pub fn decode_unless(&self, cancelled: &(dyn Fn() -> bool + Sync), scratch: &mut Scratch) -> Result<Planes, Error> {
         let job = Job {
             bytes: self.bytes,
             header: &self.header,
@@ -212,6 +233,7 @@ impl<'a> Decoder<'a> {
             scan_limit: self.scan_limit,
             damage: self.damage,
             refinement: self.refinement,
+            threads: self.threads,
         };
         let (planes, warnings) = decode_planes(&job, &mut scratch.buffers, cancelled)?;
         Ok(Planes { planes, warnings })

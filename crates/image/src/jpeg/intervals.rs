@@ -1,6 +1,7 @@
 //! Restart intervals: the stretches of a scan that can be decoded by themselves. They are cut at the markers before anything is decoded, so
 //! that no entropy decoder has to know of markers, and a damaged stretch costs no more than itself.
 
+use std::iter::Take;
 use std::ops::Range;
 
 use super::bits::next_marker;
@@ -19,7 +20,8 @@ pub(super) struct Interval<'a> {
     pub(super) problem: Option<&'static str>,
 }
 
-/// Walks over the intervals of a scan.
+/// Walks over the intervals of a scan. A clone walks over those that are left.
+#[derive(Clone)]
 pub(super) struct Intervals<'a> {
     /// The file up to the end of the scan.
     bytes: &'a [u8],
@@ -32,6 +34,13 @@ pub(super) struct Intervals<'a> {
     /// Number of the next restart marker, modulo 8.
     expected: u8,
     problem: Option<&'static str>,
+}
+
+/// What makes a part of a scan worth a job of its own: either of these.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Least {
+    pub(super) bytes: usize,
+    pub(super) units: u32,
 }
 
 const LOST: &str = "JPEG restart markers are missing or out of order";
@@ -49,6 +58,27 @@ impl<'a> Intervals<'a> {
             expected: 0,
             problem: None,
         }
+    }
+
+    /// Units of the whole scan.
+    pub(super) fn units(&self) -> u32 {
+        self.units
+    }
+
+    /// Passes over the next intervals that make up whole rows of `across` units, as few as hold `least`, and gives them: a part of the scan that can
+    /// be decoded beside the next one. With them comes the row behind their last one. `None` when nothing is left.
+    pub(super) fn next_rows(&mut self, across: u32, least: Least) -> Option<(Take<Self>, u32)> {
+        let (begin, first_unit) = (self.clone(), self.next_unit);
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(interval) = self.next() {
+            count += 1;
+            bytes += interval.data.len();
+            let is_enough = bytes >= least.bytes || self.next_unit - first_unit >= least.units;
+            if is_enough && self.next_unit.is_multiple_of(across) {
+                break;
+            }
+        }
+        (count > 0).then(|| (begin.take(count), self.next_unit.div_ceil(across)))
     }
 
     /// Goes behind the restart marker at [`Intervals::marker`]. As libjpeg does: a number that is ahead by one or two means that as many
@@ -109,8 +139,8 @@ mod tests {
     use super::*;
     use crate::jpeg::scan::Scan;
 
-    /// Units, first data byte and problem of each interval of a scan of 10 units, 2 an interval.
-    fn cut(data: &[u8]) -> Vec<(Range<u32>, Option<u8>, bool)> {
+    /// A scan of 10 units, 2 an interval.
+    fn of(data: &[u8]) -> Intervals<'_> {
         let place = ScanPlace {
             scan: Scan::of_nothing(),
             header: 0,
@@ -118,7 +148,12 @@ mod tests {
             end: data.len(),
             first_restart: next_marker(data, 0),
         };
-        Intervals::new(data, &place, 10, 2).map(|i| (i.units, i.data.first().copied(), i.problem.is_some())).collect()
+        Intervals::new(data, &place, 10, 2)
+    }
+
+    /// Units, first data byte and problem of each interval.
+    fn cut(data: &[u8]) -> Vec<(Range<u32>, Option<u8>, bool)> {
+        of(data).map(|i| (i.units, i.data.first().copied(), i.problem.is_some())).collect()
     }
 
     #[test]
@@ -126,6 +161,28 @@ mod tests {
         let data = [1, 0xFF, 0xD0, 2, 0xFF, 0xD1, 3, 0xFF, 0xD2, 4, 0xFF, 0xD3, 5];
         let expected = [(0..2, 1), (2..4, 2), (4..6, 3), (6..8, 4), (8..10, 5)];
         assert_eq!(cut(&data), expected.map(|(units, first)| (units, Some(first), false)));
+    }
+
+    #[test]
+    fn parts_of_whole_rows_are_what_one_walk_gives() {
+        let whole = [1, 0xFF, 0xD0, 2, 0xFF, 0xD1, 3, 0xFF, 0xD2, 4, 0xFF, 0xD3, 5];
+        let lost = [1, 0xFF, 0xD1, 3, 0xFF, 0xD2, 4, 0xFF, 0xD3, 5];
+        let ends = [1, 0xFF, 0xD0, 2];
+        for data in [whole.as_slice(), &lost, &ends] {
+            for (across, units) in [(1, 1), (2, 1), (5, 1), (10, 1), (2, 3), (5, 6), (1, 10)] {
+                let all: Vec<_> = of(data).collect();
+                let (mut left, mut parts, mut row) = (of(data), Vec::new(), 0);
+                while let Some((part, end)) = left.next_rows(across, Least { bytes: usize::MAX, units }) {
+                    for interval in part {
+                        assert!(interval.units.is_empty() || interval.units.start >= row * across);
+                        assert!(interval.units.end <= end * across);
+                        parts.push(interval);
+                    }
+                    row = end;
+                }
+                assert_eq!((parts, row), (all, 10 / across), "{data:?}, {across} across, {units} at least");
+            }
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod plane;
 mod progressive;
 mod scan;
 mod segments;
+mod side_by_side;
 mod simd;
 mod store;
 mod tables;
@@ -42,6 +43,7 @@ pub(crate) use header::{JpegHeader, read_header};
 pub(crate) use idct::{POSITION, SCALES};
 pub(crate) use plane::{coefficient_bytes, plane_bytes};
 pub(crate) use segments::color_model;
+pub(crate) use side_by_side::hand_bytes;
 
 pub use damage::{Damage, Warning};
 pub use decoder::{Component, Decoder, Info, Planes, Scale};

@@ -47,6 +47,47 @@ impl Plane {
     }
 }
 
+/// Rows of units of a scan in all planes: the whole picture, or a part of its height that nobody else writes.
+#[derive(Default)]
+pub(super) struct Strip<'p> {
+    /// The row of units with which it begins.
+    pub(super) first_row: u32,
+    pub(super) planes: [Lines<'p>; 4],
+}
+
+/// Rows of samples of one plane.
+#[derive(Default)]
+pub(super) struct Lines<'p> {
+    pub(super) samples: &'p mut [u8],
+    /// Samples from one row to the next.
+    pub(super) stride: usize,
+}
+
+impl<'p> Strip<'p> {
+    /// All of the planes.
+    pub(super) fn whole(planes: &'p mut [Plane]) -> Self {
+        let mut strip = Self::default();
+        for (lines, plane) in strip.planes.iter_mut().zip(planes) {
+            *lines = Lines { samples: &mut plane.samples, stride: plane.stride };
+        }
+        strip
+    }
+
+    /// Cuts the first `rows` rows of units off. `heights` are the rows of samples of a unit in each plane.
+    pub(super) fn split_off(&mut self, rows: u32, heights: [usize; 4]) -> Self {
+        let mut above = Self { first_row: self.first_row, ..Self::default() };
+        for ((lines, below), height) in above.planes.iter_mut().zip(&mut self.planes).zip(heights) {
+            let count = rows as usize * height * below.stride;
+            let samples = std::mem::take(&mut below.samples);
+            let (first, rest) = samples.split_at_mut(count.min(samples.len()));
+            *lines = Lines { samples: first, stride: below.stride };
+            below.samples = rest;
+        }
+        self.first_row += rows;
+        above
+    }
+}
+
 /// Stride and rows of the plane of `component` at `scale` eighths.
 pub(super) fn padded_size(frame: &Frame, component: &Component, scale: u32) -> (usize, usize) {
     let (across, down) = frame.padded_blocks(component);

@@ -107,6 +107,11 @@ pub(super) struct ScanPlace {
 pub(super) const SCAN_BYTES: u64 = 3 * size_of::<ScanPlace>() as u64;
 
 impl ScanPlace {
+    /// Bytes of its data, markers included.
+    pub(super) fn bytes(&self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
+
     /// Whether the data of the scan can be complete: no code is shorter than a bit, and each block of a scan with means has one code at least
     /// (two in a sequential file). What cannot be complete need not be begun: a small file that claims a large picture costs nothing.
     /// Scans of AC coefficients may be as short as they like: one code can end thousands of blocks.

@@ -9,7 +9,7 @@ use super::bands::{BandScan, PlainSets};
 use super::baseline::ScanDecoder;
 use super::bits::BitReader;
 use super::idct::Transformer;
-use super::plane::Plane;
+use super::plane::{Lines, Plane};
 use super::store::{Blocks, Store};
 use crate::Error;
 
@@ -43,7 +43,7 @@ impl Machine {
     pub(super) fn decode_units(
         self,
         scan: &mut ScanDecoder<'_>,
-        planes: &mut [Plane],
+        planes: &mut [Lines<'_>],
         starts: [usize; 4],
         count: u32,
     ) -> Result<(), Error> {
@@ -146,7 +146,7 @@ mod wide {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,movbe")]
     pub(super) fn decode_units(
         scan: &mut ScanDecoder<'_>,
-        planes: &mut [Plane],
+        planes: &mut [Lines<'_>],
         starts: [usize; 4],
         count: u32,
     ) -> Result<(), Error> {

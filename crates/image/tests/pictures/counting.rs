@@ -1,4 +1,4 @@
-//! An allocator that counts, for tests of what may be taken. The counters are the process's: one test for each file that uses it.
+//! An allocator that counts, for tests of what may be taken. The counters are the process's: one test at a time in each file that uses it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

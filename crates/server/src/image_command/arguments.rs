@@ -54,8 +54,8 @@ pub(crate) struct ImageArguments {
     /// Also the folders below
     #[arg(long, short, help_heading = "Folders")]
     pub(super) recursive: bool,
-    /// Pictures at once [default: the cores]
-    #[arg(long, short = 'j', value_name = "N", value_parser = value_parser!(u16).range(1..=1024), help_heading = "Folders")]
+    /// Threads at most: as many pictures at once, or parts of a large JPEG [default: the cores]
+    #[arg(long, short = 'j', value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
     /// Replace outputs that are there
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +19,7 @@ use crate::config::quantity::ByteSize;
 #[derive(Debug)]
 pub(super) struct Maker<'o> {
     wish: &'o Wish,
-    limits: &'o Limits,
+    limits: Limits,
     existing: Existing,
     room: Room,
     inputs: HashSet<Identity>,
@@ -60,9 +61,16 @@ pub(super) enum Trouble {
 }
 
 impl<'o> Maker<'o> {
-    /// None of `inputs` is ever written.
-    pub(super) fn new(order: &'o Order, inputs: HashSet<Identity>, is_given_up: &'o AtomicBool) -> Maker<'o> {
-        let Order { wish, limits, existing, memory, .. } = order;
+    /// For `hands` that make a picture each, and share the threads that there are. None of `inputs` is ever written.
+    pub(super) fn new(
+        order: &'o Order,
+        hands: NonZero<usize>,
+        inputs: HashSet<Identity>,
+        is_given_up: &'o AtomicBool,
+    ) -> Maker<'o> {
+        let Order { wish, limits, existing, memory, threads, .. } = order;
+        let limits =
+            Limits { threads: NonZero::new(threads / hands.get()).unwrap_or(NonZero::<usize>::MIN), ..limits.clone() };
         Maker { wish, limits, existing: *existing, room: Room::new(*memory), inputs, is_given_up }
     }
 
@@ -91,7 +99,7 @@ impl<'o> Maker<'o> {
             {
                 return Ok(Outcome::Kept(path.clone()));
             }
-            let plan = image::plan(&header, &transform, self.limits)?;
+            let plan = image::plan(&header, &transform, &self.limits)?;
             let needed = bytes.len() as u64 + plan.estimated_bytes;
             // Standard input cannot be read again, and nobody else is there.
             if place.grow_to(needed)? == Grown::NotNow {

@@ -6,6 +6,9 @@
 //!                                                       a line for people or machines, a bar ◀────┘ (report)
 //! ```
 //!
+//! Pictures are made side by side, one by each hand. Where there are fewer pictures than threads, each hand may use several for its picture: large
+//! JPEG files with restart markers are decoded by them.
+//!
 //! No job processes and no sandbox: who names a file trusts it as much as any viewer does. Decoders are the same as the server's.
 
 mod arguments;
@@ -19,6 +22,7 @@ pub(crate) use arguments::ImageArguments;
 
 use std::collections::HashSet;
 use std::io::{self, IsTerminal};
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -56,7 +60,7 @@ fn one(order: &Order, item: &Item, is_given_up: &AtomicBool) -> Result<(), Endin
     if matches!(item.to, Target::Standard) && io::stdout().is_terminal() {
         return Err(Ending::usage("a picture is nothing for a terminal: name OUT or redirect"));
     }
-    let maker = Maker::new(order, HashSet::new(), is_given_up);
+    let maker = Maker::new(order, NonZero::<usize>::MIN, HashSet::new(), is_given_up);
     let outcome = maker.make(item, &mut Scratch::new());
     if matches!(outcome, Err(Trouble::ReaderGone)) {
         return Err(Ending::reader_gone());
@@ -71,8 +75,8 @@ fn all(order: &Order, found: Found, is_given_up: &AtomicBool) -> Result<(), Endi
     for (path, why) in refused {
         report.failed(&path.display(), &why);
     }
-    let maker = Maker::new(order, inputs, is_given_up);
-    let hands = order.threads.min(items.len()).max(1);
+    let hands = NonZero::new(order.threads.min(items.len())).unwrap_or(NonZero::<usize>::MIN);
+    let maker = Maker::new(order, hands, inputs, is_given_up);
     let items = Mutex::new(items.into_iter());
     let hand = |scratch: &mut Scratch| {
         while !is_given_up.load(Ordering::Relaxed) {
@@ -85,11 +89,11 @@ fn all(order: &Order, found: Found, is_given_up: &AtomicBool) -> Result<(), Endi
     };
     let pool = ThreadPool::builder()
         .name("image")
-        .threads(hands)
+        .threads(hands.get())
         .build()
         .map_err(|error| Ending::failed(error.to_string()))?;
     let worked = pool.scope(|scope| {
-        for _ in 0..hands {
+        for _ in 0..hands.get() {
             scope.spawn(|cx| cx.with_scratch(hand));
         }
     });

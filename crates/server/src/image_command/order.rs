@@ -19,7 +19,7 @@ pub(super) struct Order {
     pub(super) errand: Errand,
     pub(super) wish: Wish,
     pub(super) limits: Limits,
-    /// Pictures at once.
+    /// For all pictures together; each is made by one or more of them.
     pub(super) threads: usize,
     /// Bytes for all pictures that are worked on at once.
     pub(super) memory: u64,
