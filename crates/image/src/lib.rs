@@ -52,7 +52,7 @@
 //!
 //! AVIF and HEIF ([`Error::Unsupported`]: the one AV1 decoder in Rust, `rav1d` 1.1, is reached through unsafe functions of C alone); SVG, TIFF and
 //! PDF; animations as such; lossless JPEG transforms; arithmetic-coded, lossless and 12-bit JPEG; colour management
-//! other than to sRGB. It spawns no thread: run it on a pool.
+//! other than to sRGB. It spawns no thread unless [`Limits::threads`] allows it: run it on a pool.
 
 #![deny(unsafe_code)]
 

@@ -14,6 +14,8 @@
 //! Baseline, extended sequential and progressive files with Huffman codes and 8 bits a sample; 1, 3 or 4 components with any sampling factors
 //! from 1 to 4, also those whose ratio is no whole number (libjpeg refuses these); interleaved or not; restart markers.
 //!
+//! One thread decodes, unless [`Decoder::threads`] allows more: then restart intervals of a large baseline file are decoded side by side.
+//!
 //! # What it does not do
 //!
 //! Arithmetic coding, lossless and hierarchical files, 12 bits, a height that comes only at the end (DNL): [`Error::Unsupported`](crate::Error).
