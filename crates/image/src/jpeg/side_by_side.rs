@@ -140,3 +140,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A hand that panics ends the whole decode; until then the others may go on.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jpeg::Damage;
+    use crate::jpeg::scan::{Scan, ScanPlace};
+
+    /// As many faults, at `at` and behind.
+    fn faults(at: usize, count: usize) -> Faults {
+        let mut faults = Faults::new(Damage::Keep);
+        (0..count).for_each(|i| faults.note("a fault", at + i).unwrap());
+        faults
+    }
+
+    #[test]
+    fn whichever_job_ends_first_the_first_faults_of_the_file_are_told() {
+        let place = ScanPlace { scan: Scan::of_nothing(), header: 0, start: 0, end: 0, first_restart: None };
+        let intervals = Intervals::new(&[], &place, 0, 0);
+        let mut work = Work { intervals, rest: Strip::default(), jobs: 4, warnings: Vec::new(), failure: None };
+        work.note(3, faults(300, MOST_WARNINGS), Err(Error::damaged("the last")));
+        work.note(1, faults(100, 2), Err(Error::damaged("the first")));
+        work.note(2, faults(200, 1), Err(Error::damaged("the second")));
+        work.note(0, faults(0, 3), Ok(()));
+        let told: Vec<u64> = work.warnings.iter().map(|(_, warning)| warning.at).collect();
+        assert_eq!(told[..7], [0, 1, 2, 100, 101, 200, 300]);
+        assert_eq!(told.len(), MOST_WARNINGS);
+        assert_eq!(work.failure, Some((1, Error::damaged("the first"))));
+    }
+}
