@@ -15,8 +15,8 @@
 //!  bytes ── probe ──▶ Header ── plan ──▶ Plan ── process ──▶ Picture
 //!           │                   │                 │
 //!           header only,        exact sizes,      decode ─▶ resize ─▶ turn ─▶ sRGB ─▶ encode
-//!           no allocation       memory and CPU    (a JPEG is decoded at N/8 of its size and stays
-//!                               estimate, limits   luma and chroma planes all the way)
+//!           no allocation       memory and CPU    (a JPEG is decoded at N/8 of its size; it and a lossy
+//!                               estimate, limits   WebP stay luma and chroma planes all the way)
 //! ```
 //!
 //! ```

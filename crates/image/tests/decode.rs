@@ -1,8 +1,11 @@
 //! Every kind of source gives the right pixels.
 
+#[path = "pictures/lossy.rs"]
+mod lossy;
 mod pictures;
 
 use jpeg_encoder::{ColorType, SamplingFactor};
+use lossy::webp_lossy;
 use phalanx_image::{ColorKind, Fit, Format, Orientation, Size, Transform, Warning, probe};
 use pictures::*;
 
@@ -251,6 +254,47 @@ fn webp_lossy_and_lossless_with_and_without_alpha() {
             let seen = decoded(&lossy.bytes);
             assert_eq!(seen.channels, channels);
             assert!(alike(seen.at(35, 25), decoded(&source).at(35, 25), 12));
+        }
+    }
+}
+
+#[test]
+fn a_lossy_webp_has_the_colours_that_another_decoder_sees_at_every_size() {
+    for (width, height) in [(1, 1), (2, 7), (16, 16), (61, 43), (130, 97)] {
+        let (mut pixels, size) = (Vec::new(), (width, height));
+        for y in 0..height {
+            for x in 0..width {
+                pixels.extend([
+                    60 + (x * 120 / width) as u8,
+                    60 + (y * 120 / height) as u8,
+                    (180 - x * 90 / width) as u8,
+                ]);
+            }
+        }
+        let file = webp_lossy(&pixels, width, height, 95.0);
+        let mut expected = vec![0; pixels.len()];
+        image_webp::WebPDecoder::new(std::io::Cursor::new(&file)).unwrap().read_image(&mut expected).unwrap();
+        let near = |name: &str, data: &[u8], tolerance: u8| {
+            assert_eq!(data.len(), expected.len(), "{name} {size:?}");
+            for (at, (a, b)) in data.chunks(3).zip(expected.chunks(3)).enumerate() {
+                assert!(alike(a, b, tolerance), "{name} {size:?} at {at}: {a:?} {b:?}");
+            }
+        };
+        near("pixels", &decoded(&file).data, 10);
+        for quality in [90, 100] {
+            let wish = Transform::default().size(Size::original()).output(as_jpeg(quality));
+            near("planes", &decoded(&convert(&file, &wish).unwrap().bytes).data, 14);
+        }
+        // With a profile that says sRGB, and one that does not: pixels are converted as those of a lossless file.
+        let stream = webp_stream(&file);
+        let lossless = webp_stream(&webp_lossless(&expected, width, height, false));
+        for profile in [moxcms::ColorProfile::new_srgb(), moxcms::ColorProfile::new_display_p3()] {
+            let icc = riff_chunk(b"ICCP", &profile.encode().unwrap());
+            let [a, b] = [&stream, &lossless].map(|s| decoded(&webp_extended(0x20, size, &[icc.clone(), s.clone()])));
+            for (at, (a, b)) in a.data.chunks(3).zip(b.data.chunks(3)).enumerate() {
+                // Near the edge of sRGB a step of P3 is many.
+                assert!(alike(a, b, 32), "{size:?} at {at}: {a:?} {b:?}");
+            }
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Nothing that a stranger sends does more than give an error.
 #![allow(clippy::unwrap_used)] // Also in the functions that make the files.
 
+#[path = "pictures/lossy.rs"]
+mod lossy;
 mod pictures;
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use lossy::webp_lossy;
 use phalanx_image::{Error, Limits, Scratch, Size, Transform, plan, probe, process, thumbnail};
 use pictures::zoo::zoo;
 use pictures::*;
@@ -73,6 +78,25 @@ fn a_header_of_50000_by_50000_is_refused_by_name_of_the_limit() {
             other => panic!("{name}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_lossy_webp_that_claims_more_than_it_holds_is_damaged_after_a_row() {
+    let mut file = webp_lossy(&rgb(48, 40), 48, 40, 80.0);
+    let head = file.windows(3).position(|three| three == [0x9D, 0x01, 0x2A]).unwrap() + 3;
+    for side in [head, head + 2] {
+        file[side..side + 2].copy_from_slice(&6000u16.to_le_bytes());
+    }
+    let plan = plan(&probe(&file).unwrap(), &Transform::default(), &Limits::default()).unwrap();
+    let asked = AtomicUsize::new(0);
+    let count = || {
+        asked.fetch_add(1, Relaxed);
+        false
+    };
+    let refused = process(&file, &plan, &mut Scratch::new(), &count);
+    assert!(matches!(&refused, Err(Error::Damaged { what }) if what.contains("missing")), "{refused:?}");
+    // Once before the work, then for each row of macroblocks.
+    assert!(asked.load(Relaxed) <= 3, "{asked:?}");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! `Plan::estimated_bytes` is an upper bound and a near one, and a thread allocates its buffers once: counted by the allocator itself. The
 //! counters are the process's, so that one test runs at a time.
 
+#[path = "pictures/lossy.rs"]
+mod lossy;
 mod pictures;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use lossy::webp_lossy;
 use phalanx_image::{Limits, Output, Scratch, Size, Transform, plan, probe, process, sample_jpeg};
 use pictures::*;
 
@@ -149,15 +152,11 @@ fn a_job_never_takes_more_than_its_plan_says_and_a_probe_takes_nothing() {
     // What comes row by row is never there as a whole: 27 and 36 MB of pixels, announced and taken.
     let (width, height) = (3000, 3000);
     let flat = vec![77; (width * height * 4) as usize];
-    let mut tall = vec![
+    for (name, channels, source) in [
         ("png", 4, png(&flat, width, height, png::ColorType::Rgba)),
         ("gif", 3, gif(width as u16, height as u16, 1, 0)),
-    ];
-    if cfg!(feature = "webp-encode") {
-        let lossy = Transform::default().size(Size::original()).output(as_webp(80));
-        tall.push(("webp lossy", 3, convert(&sample_jpeg(width, height), &lossy).unwrap().bytes));
-    }
-    for (name, channels, source) in tall {
+        ("webp lossy", 3, webp_lossy(&flat[..(width * height * 3) as usize], width, height, 80.0)),
+    ] {
         let plan =
             plan(&probe(&source).unwrap(), &Transform::default().size(Size::width(200)), &Limits::default()).unwrap();
         let (peak, result) = peak_of(|| process(&source, &plan, &mut Scratch::new(), &|| false));
@@ -177,7 +176,7 @@ fn photos() -> Vec<(&'static str, Vec<u8>)> {
         ("progressive", Jpeg { progressive: true, ..Jpeg::default() }.encode(&pixels, width, height)),
         ("turned", Jpeg { exif: Some(6), ..Jpeg::default() }.encode(&pixels, width, height)),
         ("grey", Jpeg { color: jpeg_encoder::ColorType::Luma, ..Jpeg::default() }.encode(&gray, width, height)),
-        ("webp", webp::Encoder::from_rgb(&pixels, width, height).encode(80.0).to_vec()),
+        ("webp", webp_lossy(&pixels, width, height, 80.0)),
     ]
 }
 

@@ -1,9 +1,12 @@
 //! Sizes, cancelling, sameness.
 
+#[path = "pictures/lossy.rs"]
+mod lossy;
 mod pictures;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use lossy::webp_lossy;
 use phalanx_image::{
     Background, Enlarge, Error, Fit, Limits, Rotate, Scratch, Size, Transform, plan, probe, process, sample_jpeg,
 };
@@ -124,6 +127,7 @@ fn a_cancelled_job_stops_at_the_next_question() {
         png(&rgb(400, 300), 400, 300, png::ColorType::Rgb),
         gif(400, 300, 1, 0),
         webp_lossless(&rgb(400, 300), 400, 300, false),
+        webp_lossy(&rgb(400, 300), 400, 300, 80.0),
     ];
     for source in sources {
         let plan =
@@ -169,6 +173,7 @@ fn the_same_input_gives_the_same_output_whatever_the_scratch_did_before() {
         png(&rgb(90, 70), 90, 70, png::ColorType::Rgb),
         gif(60, 60, 1, 9),
         webp_lossless(&rgb(80, 40), 80, 40, false),
+        webp_lossy(&rgb(80, 40), 80, 40, 80.0),
     ];
     let transforms = [
         Transform::default().size(Size::width(40)),
