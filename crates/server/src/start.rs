@@ -3,6 +3,7 @@
 use crate::config::{Config, ConfigError, Isolation, Machine, Sandboxing};
 use crate::ending::Ending;
 use crate::store::Store;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use phalanx::memory::profile;
 use phalanx::process::{Sandbox, sandbox};
 use phalanx_stream::Identities;
@@ -59,17 +60,26 @@ pub(crate) fn wrong_arguments(told: &clap::Error) -> Result<(), Failure> {
         let _ = told.print();
         return Ok(());
     }
-    let text = told.to_string();
-    let says =
-        |line: &&str| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information");
-    let lines = text.lines().map(str::trim).filter(says);
-    let pieces: Vec<&str> = lines.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect();
-    let told = pieces.join("; ");
+    let told = in_one_line(told);
     let mode = std::env::args_os().nth(1);
     match ["pipe", "image"].into_iter().find(|command| mode.as_ref().is_some_and(|mode| mode == command)) {
         Some(command) => Err(Failure::Command(command, Ending::usage(told))),
         None => Err(Failure::Setting(format!("{told}; see phalanx --help"))),
     }
+}
+
+fn in_one_line(told: &clap::Error) -> String {
+    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(names))) =
+        (told.kind(), told.get(ContextKind::InvalidArg))
+    {
+        return format!("{} must be given", names.join(" and "));
+    }
+    let text = told.to_string();
+    let says =
+        |line: &&str| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information");
+    let lines = text.lines().map(str::trim).filter(says);
+    let pieces: Vec<&str> = lines.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect();
+    pieces.join("; ")
 }
 
 /// What this machine, or container, offers.

@@ -44,10 +44,21 @@ pub(crate) struct ImageArguments {
     /// A picture, a folder of pictures, or - for standard input
     #[arg(value_name = "IN")]
     pub(super) from: PathBuf,
-    /// The picture to be made, a folder (made if IN is one), or - for standard output
+    /// The picture to be made, a folder (is made if IN is one, or if it ends in /), or - for standard output
     #[arg(value_name = "OUT")]
     pub(super) to: PathBuf,
 
+    /// Replace outputs that are there
+    #[arg(long)]
+    pub(super) force: bool,
+    /// One line of JSON for each picture on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print help
+    #[arg(long = "help", action = ArgAction::Help)]
+    _help: Option<bool>,
+
+    // All that follows is under the heading that this begins with, or its own.
     #[command(flatten)]
     pub(super) wish: WishArguments,
 
@@ -57,12 +68,6 @@ pub(crate) struct ImageArguments {
     /// Threads at most: as many pictures at once, or parts of a large JPEG [default: the cores]
     #[arg(long, short = 'j', value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
-    /// Replace outputs that are there
-    #[arg(long)]
-    pub(super) force: bool,
-    /// One line of JSON for each picture on standard output
-    #[arg(long)]
-    pub(super) json: bool,
 
     /// Memory for all pictures that are worked on at once [default: 40 % of what may be used]
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
@@ -73,10 +78,6 @@ pub(crate) struct ImageArguments {
     /// Largest source picture in megapixels [default: 50]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=268), help_heading = "Limits")]
     pub(super) max_megapixels: Option<u32>,
-
-    /// Print help
-    #[arg(long = "help", action = ArgAction::Help)]
-    _help: Option<bool>,
 }
 
 /// What is to become of each picture; the words are those of the server's query.
@@ -149,6 +150,10 @@ const TURNS: [(&str, Rotate); 4] =
 impl WishArguments {
     pub(super) fn format(&self) -> Option<Asked> {
         self.format
+    }
+
+    pub(super) fn keeps_damaged(&self) -> bool {
+        self.keep_damaged
     }
 
     /// All but the format.

@@ -8,7 +8,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use phalanx::image::{self, Format, Limits, Picture, SCRATCH_KEEPS_BYTES, Scratch, Warning};
+use phalanx::image::{self, Format, Header, Limits, Picture, SCRATCH_KEEPS_BYTES, Scratch, Warning};
 use phalanx_stream::{Chunk, FileTarget, Source, pipeline};
 
 use super::order::{Existing, Identity, Input, Item, Order, Target, Wish};
@@ -108,7 +108,7 @@ impl<'o> Maker<'o> {
             }
             let made = image::process(&bytes, &plan, scratch, &|| self.is_given_up());
             scratch.trim_to(SCRATCH_KEEPS_BYTES as u64);
-            let picture = made?;
+            let picture = made.map_err(|error| self.with_advice(error, &header))?;
             let (bytes_before, bytes_after) = (bytes.len() as u64, picture.bytes.len() as u64);
             let Picture { bytes, width, height, format, warnings, .. } = picture;
             match &to {
@@ -116,6 +116,16 @@ impl<'o> Maker<'o> {
                 None => write_out(&bytes)?,
             }
             return Ok(Outcome::Made(Made { to, format, width, height, bytes_before, bytes_after, warnings }));
+        }
+    }
+
+    /// The trouble that a failed picture is, with what could be done about it.
+    fn with_advice(&self, error: image::Error, header: &Header) -> Trouble {
+        match error {
+            image::Error::Damaged { .. } if header.format == Format::Jpeg && !self.wish.keeps_damaged() => {
+                Trouble::Picture(format!("{error}; --keep-damaged makes a picture of what there is"))
+            }
+            error => error.into(),
         }
     }
 

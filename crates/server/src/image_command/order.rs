@@ -161,6 +161,13 @@ impl Errand {
                 to.display()
             ));
         }
+        if !is_folder(to) && to.extension().is_some() && by_extension(to).is_ok() {
+            return Err(format!(
+                "{} is a folder and {} is the name of a picture; name a folder for OUT",
+                from.display(),
+                to.display()
+            ));
+        }
         if Identity::of(from).is_some_and(|folder| Identity::of(to) == Some(folder)) {
             return Err(format!("IN and OUT are the same folder, {}; name another for OUT", from.display()));
         }
@@ -174,11 +181,11 @@ impl Item {
     fn new(from: &Path, to: &Path) -> Result<Item, String> {
         let to = match (is_stream(from), is_stream(to)) {
             (_, true) => Target::Standard,
-            (false, false) if to.is_dir() => match from.file_stem() {
+            (false, false) if is_folder(to) => match from.file_stem() {
                 Some(stem) => Target::Stem(to.join(stem)),
                 None => return Err(format!("{} is no name of a file", from.display())),
             },
-            (true, false) if to.is_dir() => {
+            (true, false) if is_folder(to) => {
                 return Err(format!("{} is a folder; name the file to be written", to.display()));
             }
             _ => Target::File(to.to_owned()),
@@ -197,12 +204,22 @@ impl Wish {
         }
     }
 
+    /// Whether a damaged JPEG is made into what there is of it.
+    pub(super) fn keeps_damaged(&self) -> bool {
+        self.arguments.keeps_damaged()
+    }
+
     /// All that is to become of a picture with this header.
     pub(super) fn transform(&self, header: &Header) -> (Transform, Format) {
         let suits = if header.has_alpha { Format::Png } else { Format::Jpeg };
         let format = self.format().unwrap_or(suits);
         (self.arguments.transform().output(self.arguments.output(format)), format)
     }
+}
+
+/// Whether it is one, or is written as one.
+fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 fn is_stream(path: &Path) -> bool {

@@ -50,7 +50,7 @@ impl Report {
     /// Of so many pictures, and so many files that are none.
     pub(super) fn new(told: Told, all: usize, skipped: usize) -> Report {
         let bar = ProgressBar::with_draw_target(Some(all as u64), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{percent:>3} % [{bar:30}] {msg}");
+        let style = ProgressStyle::with_template("{percent:>3} % [{bar:30}] {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         let tally = Mutex::new(Tally { all, skipped, ..Tally::default() });
         let report = Report { told, bar, since: Instant::now(), tally };
@@ -131,7 +131,7 @@ impl Report {
         let (over, elapsed) = (tally.made + tally.failed + tally.kept, self.since.elapsed());
         let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
         let mut line = format!("{over} of {}{failed}", tally.all);
-        if tally.made > 0 && elapsed > REDRAW {
+        if tally.made > 0 && over < tally.all && elapsed > REDRAW {
             let rate = tally.made as f64 / elapsed.as_secs_f64();
             let left = Duration::from_secs_f64((tally.all - over) as f64 / rate);
             line += &format!(", {rate:.1} pictures/s, {} left", HumanDuration(left));

@@ -85,7 +85,7 @@ fn of_a_cut_picture_what_there_is_can_be_kept() {
     let folder = Folder::new();
     let whole = jpeg(640, 480);
     folder.write("cut.jpg", &whole[..whole.len() / 2]);
-    run(&folder, "cut.jpg out.jpg").is_one_line(1, &["cut.jpg", "damaged"]);
+    run(&folder, "cut.jpg out.jpg").is_one_line(1, &["cut.jpg", "damaged", "--keep-damaged"]);
     let ran = run(&folder, "cut.jpg out.jpg --keep-damaged --json -w 100");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
     assert!(String::from_utf8_lossy(&ran.stdout).contains("cut or damaged"), "{ran:?}");

@@ -107,6 +107,14 @@ fn an_output_that_is_there_is_kept_unless_forced() {
 }
 
 #[test]
+fn an_output_that_ends_in_a_slash_is_a_folder_and_is_made() {
+    let folder = Folder::new();
+    folder.write("photo.jpg", jpeg(400, 300));
+    run(&folder, "photo.jpg out/small/ --format webp").succeeded();
+    assert_eq!(names(&folder, "out/small"), ["photo.webp"]);
+}
+
+#[test]
 fn the_input_is_never_written_whatever_its_name() {
     let folder = Folder::new();
     folder.write("photo.jpg", jpeg(400, 300));

@@ -17,11 +17,11 @@ const PICTURES: usize = 40;
 fn begun() -> (Folder, Child) {
     let folder = Folder::new();
     fs::create_dir(folder.path("in")).unwrap();
-    let photo = jpeg(3000, 2000);
+    let photo = jpeg(1200, 900);
     for number in 0..PICTURES {
         folder.write(&format!("in/{number:02}.jpg"), &photo);
     }
-    let child = image(&folder, "in out --format webp -w 1500 --threads 2").spawn().unwrap();
+    let child = image(&folder, "in out --format webp --original-size --threads 2").spawn().unwrap();
     wait_until("the first picture", || !names(&folder, "out").is_empty());
     (folder, child)
 }

@@ -24,7 +24,8 @@ fn help_teaches_with_examples() {
 #[test]
 fn a_wrong_command_line_is_one_line_and_2() {
     for (line, says) in [
-        ("in", &["<OUT>"][..]),
+        ("in", &["image: <OUT> must be given;"][..]),
+        ("", &["image: <IN> and <OUT> must be given;"]),
         ("in out -w 0", &["0", "1..=16384"]),
         ("in out -h", &["--height"]),
         ("in out --fit stretch", &["stretch", "cover"]),
@@ -37,6 +38,7 @@ fn a_wrong_command_line_is_one_line_and_2() {
         ("in out --original-size -w 3", &["--original-size", "--width"]),
         ("in out --memory much", &["is not a size"]),
         ("in -", &["folder", "standard output"]),
+        ("in small.jpg", &["in is a folder", "small.jpg is the name of a picture"]),
         ("in in", &["same folder"]),
         ("in in/below/..", &["same folder"]),
         ("in in/photo.JPG", &["in/photo.JPG is a file"]),
