@@ -93,6 +93,11 @@ struct Queues;
 #[doc = include_str!("../../../docs/memory.md")]
 struct Memory;
 
+/// Those of pictures.
+#[cfg(all(doctest, feature = "image"))]
+#[doc = include_str!("../../../docs/image.md")]
+struct Pictures;
+
 /// Those of streams.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/streams.md")]
