@@ -246,6 +246,33 @@ fn a_png_that_unpacks_to_a_thousand_times_its_size_stays_within_what_is_announce
     }
 }
 
+/// The lossy stream chunk of a picture in eight partitions of which the first says that it has 16 MB.
+fn partitions_that_lie() -> Vec<u8> {
+    let mut settings = webp::WebPConfig::new().unwrap();
+    settings.partitions = 3;
+    let file = webp::Encoder::from_rgb(&rgb(48, 200), 48, 200).encode_advanced(&settings).unwrap();
+    let mut chunk = webp_stream(&file);
+    assert_eq!(&chunk[..4], b"VP8 ");
+    let tag = u32::from_le_bytes([chunk[8], chunk[9], chunk[10], 0]);
+    let lengths = 8 + 10 + (tag >> 5) as usize;
+    chunk[lengths..lengths + 3].copy_from_slice(&[0xFF; 3]);
+    chunk
+}
+
+#[test]
+fn a_webp_whose_partitions_lie_about_their_length_is_damaged_within_what_is_announced() {
+    let alone = Alone::begin();
+    let stream = partitions_that_lie();
+    let simple = riff_chunk(b"RIFF", &[&b"WEBP"[..], &stream].concat());
+    let opaque = riff_chunk(b"ALPH", &[&[0][..], &[255; 48 * 200]].concat());
+    let transparent = webp_extended(0x10, (48, 200), &[opaque, stream.clone()]);
+    let frame = [&[0, 0, 0, 0, 0, 0, 47, 0, 0, 199, 0, 0, 100, 0, 0, 2][..], &stream].concat();
+    let animated = webp_extended(0x02, (48, 200), &[riff_chunk(b"ANIM", &[0; 6]), riff_chunk(b"ANMF", &frame)]);
+    for (name, file) in [("simple", simple), ("transparent", transparent), ("animated", animated)] {
+        is_damaged(name, &alone.within_its_plan(name, &file));
+    }
+}
+
 #[test]
 fn a_large_canvas_with_a_small_frame_stays_within_what_is_announced() {
     let alone = Alone::begin();

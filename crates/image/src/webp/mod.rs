@@ -29,6 +29,7 @@ mod transform;
 use std::io::Cursor;
 use std::ops::Range;
 
+use header::Head;
 pub(crate) use planes::{Lossy, Planes, decode as decode_planes, working_bytes};
 
 use crate::orientation::{Orientation, from_exif_block};
@@ -200,6 +201,34 @@ fn check_whole(bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the partitions of a lossy stream that `image-webp` will decode are where their lengths say: it takes memory for each by its length
+/// (up to 16 MiB) before it reads it.
+fn check_partitions(bytes: &[u8]) -> Result<(), Error> {
+    let mut result = Ok(());
+    let (mut streams, mut frames) = (0, 0);
+    walk(bytes, RIFF_HEADER_BYTES, |chunk| {
+        match chunk.kind {
+            b"VP8 " if streams == 0 => {
+                streams += 1;
+                result = Head::read(chunk.data).map(drop);
+            }
+            b"ANMF" if frames == 0 => {
+                frames += 1;
+                walk(chunk.data, FRAME_HEADER_BYTES, |inner| {
+                    let is_lossy = inner.kind == b"VP8 ";
+                    if is_lossy {
+                        result = Head::read(inner.data).map(drop);
+                    }
+                    !is_lossy
+                });
+            }
+            _ => {}
+        }
+        result.is_ok()
+    });
+    result
+}
+
 /// Decodes the picture or the first frame; gives the ICC profile too.
 pub(crate) fn decode(
     bytes: &[u8],
@@ -209,6 +238,7 @@ pub(crate) fn decode(
     buffers: &mut Buffers,
 ) -> Result<(Raster, Option<Vec<u8>>), Error> {
     check_whole(bytes)?;
+    check_partitions(bytes)?;
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).map_err(error)?;
     decoder.set_memory_limit(usize::try_from(decoder_bytes).unwrap_or(usize::MAX));
     let mut raster = Raster::new(buffers, header.width, header.height, channels);
