@@ -7,6 +7,7 @@
 //! ```
 
 use std::cell::RefCell;
+use std::num::NonZero;
 
 use crate::counting::peak_of;
 use crate::effort::Effort;
@@ -25,6 +26,7 @@ pub const LIMITS: Limits = Limits {
     job_bytes: 24 << 20,
     decoder_bytes: 8 << 20,
     jpeg_scans: 40,
+    threads: NonZero::<usize>::MIN,
 };
 /// Of a wish.
 const WISH_BYTES: usize = 4;
