@@ -1,71 +1,24 @@
 //! `Plan::estimated_bytes` is an upper bound and a near one, and a thread allocates its buffers once: counted by the allocator itself. The
 //! counters are the process's, so that one test runs at a time.
 
+#[path = "pictures/counting.rs"]
+mod counting;
 #[path = "pictures/lossy.rs"]
 mod lossy;
 mod pictures;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use counting::{Counting, asked_by, peak_of};
 use lossy::webp_lossy;
 use phalanx_image::{Limits, Output, Scratch, Size, Transform, plan, probe, process, sample_jpeg};
 use pictures::*;
 
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-/// All that was ever asked for.
-static TOTAL: AtomicUsize = AtomicUsize::new(0);
 /// Held by the test that counts.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn grow(bytes: usize) {
-    TOTAL.fetch_add(bytes, Relaxed);
-    PEAK.fetch_max(NOW.fetch_add(bytes, Relaxed) + bytes, Relaxed);
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged; only counters are kept.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: as promised by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: as promised by the caller.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as promised by the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    // Both sizes at once, as the worst case of a move.
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        grow(size);
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as promised by the caller.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// The largest claim for which probing a header may allocate anything: nothing.
-fn peak_of<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let before = NOW.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    let result = work();
-    (PEAK.load(Relaxed) - before, result)
-}
 
 fn noise(bytes: u32) -> Vec<u8> {
     let mut seed = 1u32;
@@ -213,9 +166,7 @@ fn the_second_job_of_a_thread_allocates_nothing_but_its_output() {
         let plan = plan(&probe(&source).unwrap(), &Transform::default(), &Limits::default()).unwrap();
         let mut scratch = Scratch::new();
         let first = process(&source, &plan, &mut scratch, &|| false).unwrap();
-        let before = TOTAL.load(Relaxed);
-        let second = process(&source, &plan, &mut scratch, &|| false).unwrap();
-        let asked = TOTAL.load(Relaxed) - before;
+        let (asked, second) = asked_by(|| process(&source, &plan, &mut scratch, &|| false).unwrap());
         assert_eq!(first.bytes, second.bytes);
         let output = second.bytes.capacity();
         println!("{name}: {asked} bytes, of them {output} for the output");

@@ -1,7 +1,7 @@
 //! What the machine has: the hot loops are compiled twice, once for every machine of the architecture and once for those with AVX2 and the
 //! bit instructions, whose shifts by any register shorten the way from one symbol to the next.
 //!
-//! Both are the same source, so they give the same samples. This is the only module of the crate with `unsafe`: a call of a function that
+//! Both are the same source, so they give the same samples. This is the only module of the decoder with `unsafe`: a call of a function that
 //! asks for instructions is not safe before somebody has looked whether they are there.
 #![allow(unsafe_code)]
 

@@ -1,5 +1,7 @@
 //! An allocator that counts, for tests of what may be taken. The counters are the process's: one test at a time in each file that uses it.
 
+#![allow(dead_code)] // Each test file uses its own part.
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -7,8 +9,11 @@ pub(crate) struct Counting;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// All that was ever asked for.
+static TOTAL: AtomicUsize = AtomicUsize::new(0);
 
 fn grow(bytes: usize) {
+    TOTAL.fetch_add(bytes, Relaxed);
     PEAK.fetch_max(NOW.fetch_add(bytes, Relaxed) + bytes, Relaxed);
 }
 
@@ -47,4 +52,11 @@ pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (usize, T) {
     PEAK.store(before, Relaxed);
     let result = work();
     (PEAK.load(Relaxed) - before, result)
+}
+
+/// The bytes that `work` asked for altogether.
+pub(crate) fn asked_by<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = TOTAL.load(Relaxed);
+    let result = work();
+    (TOTAL.load(Relaxed) - before, result)
 }
