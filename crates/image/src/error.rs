@@ -65,7 +65,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownFormat => f.write_str("the bytes are no JPEG, PNG, WebP or GIF picture; send one of these"),
-            Self::Unsupported { what } => write!(f, "{what} is not supported; save the picture in a common variety"),
+            Self::Unsupported { what } => {
+                write!(f, "{what} is not supported; save the picture as an ordinary JPEG, PNG, WebP or GIF")
+            }
             Self::TooLarge { what, value, limit } => write!(f, "{what}: {value} is above the limit of {limit}"),
             Self::Damaged { what } => write!(f, "the picture is damaged: {what}"),
             Self::InvalidTransform { what } => write!(f, "the transform cannot be done: {what}"),

@@ -45,6 +45,17 @@ impl Format {
         }
     }
 
+    /// Its name in parameters and answers: `jpeg`, `png`, `webp`, `gif`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Gif => "gif",
+        }
+    }
+
     /// The media type for `Content-Type`.
     #[must_use]
     pub fn media_type(self) -> &'static str {

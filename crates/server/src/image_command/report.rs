@@ -183,7 +183,7 @@ fn done(item: &Item, outcome: &Outcome) -> Value {
             "outcome": "made",
             "from": from,
             "to": made.to.as_deref().map(shown),
-            "format": made.format.extension(),
+            "format": made.format.name(),
             "width": made.width,
             "height": made.height,
             "bytes_before": made.bytes_before,

@@ -264,17 +264,12 @@ fn path(id: ImageId) -> String {
     format!("/v1/images/{id}")
 }
 
-/// The name of a format in parameters and answers.
-fn name(format: Format) -> &'static str {
-    format.media_type().strip_prefix("image/").unwrap_or("unknown")
-}
-
 /// JSON about a stored picture. Paths are relative to this server, because it cannot know under which name it is reached.
 fn told(made: &Made, id: ImageId, bytes: u64, message: Option<&str>) -> Value {
     let path = path(id);
     let mut body = json!({
         "id": id.to_string(), "path": path, "url": path,
-        "width": made.width, "height": made.height, "bytes": bytes, "format": name(made.format),
+        "width": made.width, "height": made.height, "bytes": bytes, "format": made.format.name(),
     });
     if let Some(message) = message {
         body["message"] = message.into();

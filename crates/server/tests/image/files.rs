@@ -145,7 +145,9 @@ fn json_tells_what_became_of_it() {
     assert_eq!((&made["width"], &made["height"], &made["format"]), (&100.into(), &75.into(), &"webp".into()));
     assert_eq!(made["bytes_before"], folder.read("photo.jpg").len());
     assert_eq!(made["bytes_after"], folder.read("small.webp").len());
-    let failed = told("nothing.jpg small.jpg --json");
+    // The name of the format, as the server has it; not the extension.
+    assert_eq!(told("photo.jpg small.jpg -w 100 --json")["format"], "jpeg");
+    let failed = told("nothing.jpg none.jpg --json");
     assert_eq!(failed["outcome"], "failed");
     assert!(failed["error"].as_str().unwrap().contains("cannot be read"), "{failed}");
 }
