@@ -40,21 +40,25 @@ fn cell<'a>(report: &'a str, name: &str, number: usize) -> &'a str {
     row.split('|').nth(number).unwrap_or_default().trim()
 }
 
-fn assert_measured(report: &str, contenders: &[&str]) {
-    assert!(!report.contains("Not measured"), "{report}");
-    for contender in contenders {
-        let figure: f64 = cell(report, contender, 2).parse().unwrap_or(0.0);
-        assert!(figure > 0.0, "{contender} in {report}");
-    }
+/// Measures `contenders`, and once more if one gave no figures: brokers and Node starve at times beside other tests.
+fn measured(arguments: &[&str], contenders: &[&str]) -> String {
+    let report = bench(arguments);
+    let report = if is_measured(&report, contenders) { report } else { bench(arguments) };
+    assert!(is_measured(&report, contenders), "{report}");
+    report
+}
+
+fn is_measured(report: &str, contenders: &[&str]) -> bool {
+    let has_figure = |contender: &&str| cell(report, contender, 2).parse::<f64>().is_ok_and(|figure| figure > 0.0);
+    !report.contains("Not measured") && contenders.iter().all(has_figure)
 }
 
 #[test]
 fn jobs_are_measured_on_the_bare_owner_and_on_both_kinds_of_redis() {
     if can_run(&["node", "redis-server"]) {
-        let report = bench(&["--only", "bare-owner,bullmq-always,bullmq-memory"]);
         let names =
             ["bare owner + SQLite, group commit", "BullMQ, Redis, appendfsync always", "BullMQ, Redis, no file at all"];
-        assert_measured(&report, &names);
+        let report = measured(&["--only", "bare-owner,bullmq-always,bullmq-memory"], &names);
         assert!(report.contains("`fdatasync`ed a second"), "{report}");
     }
 }
@@ -62,22 +66,21 @@ fn jobs_are_measured_on_the_bare_owner_and_on_both_kinds_of_redis() {
 #[test]
 fn messages_through_rabbitmq_are_measured_by_hand_and_by_amqplib() {
     if can_run(&["node", "/usr/lib/rabbitmq/bin/rabbitmq-server"]) {
-        let report = bench(&["--only", "bare-lapin,amqplib"]);
-        assert_measured(&report, &["bare lapin", "amqplib"]);
+        measured(&["--only", "bare-lapin,amqplib"], &["bare lapin", "amqplib"]);
     }
 }
 
 #[test]
 fn messages_through_kafka_are_measured_by_hand() {
     if can_run(&["java", "mvn"]) {
-        assert_measured(&bench(&["--only", "bare-rdkafka"]), &["bare rdkafka"]);
+        measured(&["--only", "bare-rdkafka"], &["bare rdkafka"]);
     }
 }
 
 #[test]
 fn jobs_in_postgresql_are_measured_by_hand_and_by_bullmq() {
     if can_run(&["node", "pg_ctlcluster"]) {
-        let report = bench(&["--only", "bare-postgres,bullmq-postgres"]);
-        assert_measured(&report, &["bare SKIP LOCKED", "BullMQ, PostgreSQL, results unread"]);
+        let names = ["bare SKIP LOCKED", "BullMQ, PostgreSQL, results unread"];
+        measured(&["--only", "bare-postgres,bullmq-postgres"], &names);
     }
 }

@@ -103,23 +103,3 @@ pub fn give_back() {
     #[cfg(feature = "jemalloc")]
     jemalloc::give_back();
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(target_env = "gnu")]
-    fn what_is_allocated_is_counted_and_what_is_freed_is_not() {
-        // So large that what other tests allocate and free meanwhile is less than half of it.
-        const SIZE: u64 = 128 << 20;
-        let before = heap().unwrap();
-        let filled = std::hint::black_box(vec![1_u8; SIZE as usize]);
-        let with = heap().unwrap();
-        assert!(with.allocated >= before.allocated + SIZE / 2, "{before:?} {with:?}");
-        assert!(with.active >= SIZE, "{with:?}");
-        drop(filled);
-        let after = heap().unwrap();
-        assert!(after.allocated < with.allocated - SIZE / 2, "{with:?} {after:?}");
-    }
-}
