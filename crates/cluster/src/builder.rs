@@ -4,6 +4,8 @@ mod confinement;
 #[cfg(feature = "control")]
 mod operation;
 mod patience;
+#[cfg(feature = "program")]
+mod programs;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -46,6 +48,8 @@ pub struct Cluster {
     pub(crate) front: FrontSettings,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) companions: Vec<(String, CompanionCode)>,
+    /// Whether the workers are programs.
+    pub(crate) programs: bool,
 }
 
 impl Cluster {
@@ -65,6 +69,7 @@ impl Cluster {
             front: FrontSettings::default(),
             pid_file: None,
             companions: Vec::new(),
+            programs: false,
         }
     }
 

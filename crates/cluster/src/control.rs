@@ -31,6 +31,10 @@ pub(crate) mod descriptor {
     pub(crate) const GIVEN_LISTENER: &str = "given-listener";
     /// The settings of the worker's generation, sealed; only if the cluster has any.
     pub(crate) const SETTINGS: &str = "settings";
+    /// To a worker that is a program: who it is, sealed.
+    pub(crate) const BIRTH: &str = "birth";
+    /// To a program of Node: its end of Node's own channel.
+    pub(crate) const NODE_CHANNEL: &str = "node-channel";
 }
 
 /// Longest text that a worker can say of its failure, in bytes; the rest is cut.

@@ -39,6 +39,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "program")]
+mod attendant;
 mod builder;
 mod companion;
 mod control;
@@ -60,6 +62,8 @@ mod messages;
 mod metrics;
 mod passed;
 mod primary;
+#[cfg(feature = "program")]
+mod program;
 mod secret;
 mod siblings;
 pub mod supervisor;
@@ -82,6 +86,8 @@ pub use id::{Place, WorkerId};
 pub use listener::{Distribution, Listen, ListenAddress, ListenSocket, Listener};
 pub use messages::{Incoming, Member, Message, Messages, NotPassed, Passable, Reply};
 pub use passed::{Connection, Connections};
+#[cfg(feature = "program")]
+pub use program::{HealthCheck, Node, Program, Readiness, WrongHealthCheck};
 pub use worker::Worker;
 
 /// Begins the description of a cluster.

@@ -272,6 +272,13 @@ impl Command {
         for number in [STDIN, STDOUT, STDERR] {
             self.default_stdio(number, Stdio::Pipe);
         }
+        let inside = std::mem::take(&mut self.inside);
+        let (prepared, ours, ending) = self.prepare_plainly()?;
+        Ok((Launch::of(prepared, inside, ending.on_drop)?, ours, ending))
+    }
+
+    /// The same, without what has to be set inside the child.
+    pub(crate) fn prepare_plainly(mut self) -> Result<(Prepared, OurEnds, Ending), SpawnError> {
         let directory = match &self.directory {
             Some(path) => Some(c_string(path.clone().into(), || "the working directory".into())?),
             None => None,
@@ -282,7 +289,7 @@ impl Command {
         let environment = self.environment.block()?;
         let (placements, ours) = Placements::of(self.stdio.into_iter().collect())?;
         let prepared = Prepared { program, arguments, environment, directory, placements, place: self.place };
-        Ok((Launch::of(prepared, self.inside, self.ending.on_drop)?, ours, self.ending))
+        Ok((prepared, ours, self.ending))
     }
 
     fn c_arguments(&mut self) -> Result<Vec<CString>, SpawnError> {

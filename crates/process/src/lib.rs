@@ -100,6 +100,7 @@ mod error;
 mod events;
 mod exec;
 mod exec_error;
+mod execute;
 mod exit_status;
 mod fork;
 mod group;

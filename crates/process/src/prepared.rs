@@ -80,7 +80,8 @@ impl Prepared {
         }
     }
 
-    fn explain(&self, candidate: usize, error: io::Error) -> SpawnError {
+    /// Tells what is behind an error of starting `candidate`.
+    pub(crate) fn explain(&self, candidate: usize, error: io::Error) -> SpawnError {
         let numbers: Vec<RawFd> = self.placements.pairs.iter().map(|(_, target)| *target).collect();
         self.program.explain(candidate, error, numbers, self.bytes())
     }

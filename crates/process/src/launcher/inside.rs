@@ -98,20 +98,30 @@ fn execute(spec: &Spec, parent: u32) -> Report {
         (Some(candidates), Some(arguments)) => (candidates, arguments),
         _ => return Report::Exec { candidate: 0, errno: libc::EINVAL },
     };
-    let mut last = Report::Exec { candidate: 0, errno: libc::ENOENT };
+    let (candidate, error) = execute_any(&candidates, &arguments, None);
+    Report::Exec { candidate, errno: error.raw_os_error().unwrap_or(libc::EINVAL) }
+}
+
+/// Executes the first candidate that can be, with this environment or that of this process. Returns only if none could: the
+/// one whose error says most, and that error.
+pub(crate) fn execute_any(
+    candidates: &[CString],
+    arguments: &[CString],
+    environment: Option<&[CString]>,
+) -> (usize, io::Error) {
+    let mut last = (0, io::Error::from_raw_os_error(libc::ENOENT));
     for (candidate, file) in candidates.iter().enumerate() {
-        let mut error = exec(file, &arguments);
+        let mut error = exec(file, arguments, environment);
         if error.raw_os_error() == Some(libc::ENOEXEC) && Program::is_script_here(file) {
             let script: Vec<CString> =
                 [SHELL.to_owned(), file.clone()].into_iter().chain(arguments.iter().skip(1).cloned()).collect();
-            error = exec(SHELL, &script);
+            error = exec(SHELL, &script, environment);
         }
-        let errno = error.raw_os_error().unwrap_or(libc::EINVAL);
         if !Program::may_go_on(&error) {
-            return Report::Exec { candidate, errno };
+            return (candidate, error);
         }
-        if candidate == 0 || errno == libc::EACCES {
-            last = Report::Exec { candidate, errno };
+        if candidate == 0 || error.raw_os_error() == Some(libc::EACCES) {
+            last = (candidate, error);
         }
     }
     last
@@ -124,11 +134,15 @@ fn keep_at_exec(number: RawFd) -> Result<(), Errno> {
     rustix::io::fcntl_setfd(descriptor, FdFlags::empty())
 }
 
-/// Executes with the environment of this process. Returns only if it failed.
-fn exec(file: &CStr, arguments: &[CString]) -> io::Error {
+/// Executes with this environment, or that of this process. Returns only if it failed.
+fn exec(file: &CStr, arguments: &[CString], environment: Option<&[CString]>) -> io::Error {
     let argv = Pointers::to(arguments);
-    // SAFETY: the path and all arguments are NUL-terminated and live, the array ends with a null pointer.
-    unsafe { libc::execv(file.as_ptr(), argv.as_ptr().cast()) };
+    match environment.map(Pointers::to) {
+        // SAFETY: the path and all strings are NUL-terminated and live, both arrays end with a null pointer.
+        Some(envp) => unsafe { libc::execve(file.as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast()) },
+        // SAFETY: the path and all arguments are NUL-terminated and live, the array ends with a null pointer.
+        None => unsafe { libc::execv(file.as_ptr(), argv.as_ptr().cast()) },
+    };
     io::Error::last_os_error()
 }
 

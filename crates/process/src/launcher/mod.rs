@@ -29,7 +29,7 @@ use crate::prepared::Prepared;
 use crate::role::{ROLE_VARIABLE, THIS_EXECUTABLE};
 use crate::{SpawnError, init, nameless_file};
 
-pub(crate) use inside::become_program;
+pub(crate) use inside::{become_program, execute_any};
 pub(crate) use keeper::end_tree_signal;
 pub(crate) use spec::Inside;
 use spec::{MAX_REPORT, Report, Spec};

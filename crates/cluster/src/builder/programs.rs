@@ -1,0 +1,43 @@
+//! Workers that are any program.
+
+use super::{AnyError, Cluster};
+use crate::Error;
+use crate::program::Program;
+
+impl Cluster {
+    /// The workers are this program, any executable, instead of code of ours. `read` is asked at the start and at each reload,
+    /// like [`settings`](Self::settings), whose place it takes; every worker of that generation is what it said then.
+    ///
+    /// Such a cluster is run by [`run_program`](Self::run_program). Without [`listen`](Self::listen) the programs bind by themselves.
+    ///
+    /// ```no_run
+    /// use phalanx_cluster::{Program, Readiness};
+    ///
+    /// phalanx_process::init()?;
+    /// phalanx_cluster::cluster()
+    ///     .listen("127.0.0.1:8000")
+    ///     .program(|| Ok(Program::new("gunicorn").args(["--bind", "fd://{fd}", "app:app"]).ready(Readiness::Line("Booting worker".into()))))
+    ///     .run_program()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn program(mut self, mut read: impl FnMut() -> Result<Program, AnyError> + Send + 'static) -> Self {
+        self.programs = true;
+        self.settings(move || Ok(postcard::to_stdvec(&read()?)?))
+    }
+
+    /// As [`run`](Self::run), for a cluster of [programs](Self::program).
+    ///
+    /// Errors: besides those of `run`, that no program was given.
+    pub fn run_program(self) -> Result<(), Error> {
+        if let Some(role) = phalanx_process::take_role(crate::attendant::ATTENDANT_ROLE) {
+            crate::attendant::play(role)
+        }
+        if let Some(role) = phalanx_process::take_role(crate::control::WORKER_ROLE) {
+            crate::program::execute(role)
+        }
+        if !self.programs && phalanx_process::role().is_none() {
+            return Err(Error::Setting { what: "no program was given for the workers (Cluster::program)".into() });
+        }
+        self.run(|_worker| async { Err("a worker that is a program has no code of ours".into()) })
+    }
+}
