@@ -132,4 +132,8 @@ pub(crate) enum ToPrimary {
     Leaks(Leak),
     /// The profile is written, or why not.
     HeapProfiled { request: u64, result: Result<HeapFigures, String> },
+    /// A program shall get this signal, with its process group: who speaks for it may not know that it is still the same.
+    Signal(i32),
+    /// A program says this of itself, or to the primary of its own kind.
+    Said(String),
 }

@@ -73,6 +73,14 @@ pub enum Event {
         /// The message, still encoded.
         message: Message,
     },
+    /// A worker that is a [program](crate::Cluster::program) says this of itself (`STATUS=` on `NOTIFY_SOCKET`), or to the primary of
+    /// its own kind (`process.send` of Node).
+    Said {
+        /// The worker.
+        worker: WorkerId,
+        /// Its words; a message of Node as JSON.
+        text: String,
+    },
     /// The worker asks something. Dropping every clone of `reply` tells it that there will be no answer.
     Request {
         /// The worker.
@@ -238,6 +246,7 @@ impl Event {
             Event::OutOfMemory { .. } => "out-of-memory",
             Event::Hung { .. } => "hung",
             Event::Stacks { .. } => "stacks",
+            Event::Said { .. } => "said",
         }
     }
 
@@ -258,6 +267,7 @@ impl Event {
             | Event::Leak { worker, .. }
             | Event::OutOfMemory { worker, .. }
             | Event::ShortOfMemory { worker, .. }
+            | Event::Said { worker, .. }
             | Event::Hung { worker } => Some(*worker),
             _ => None,
         }
@@ -322,6 +332,7 @@ impl fmt::Display for Event {
                 write!(f, "the worker of place {place} asked not to be started again: only a reload tries it again")
             }
             Event::ReopenLogs => write!(f, "log files are opened anew"),
+            Event::Said { worker, text } => write!(f, "worker {worker} says: {text}"),
             Event::Leak { worker, leak } => write!(f, "worker {worker} seems to leak: {leak}"),
             Event::ShortOfMemory { worker, needed, free } => write!(
                 f,

@@ -96,7 +96,7 @@ impl Process {
     ///
     /// Only for a process that was started as the leader of its group. Exact even if the leader has ended, where the
     /// kernel can do it (Linux 6.9); before that, only while the leader was not waited for.
-    pub(crate) fn kill_group(&self, signal: Signal) -> Result<bool, Error> {
+    pub fn kill_group(&self, signal: Signal) -> Result<bool, Error> {
         let failed = |source| Error::system(format!("send {signal} to the process group {}", self.pid()), source);
         match self.send(signal.number(), libc::PIDFD_SIGNAL_PROCESS_GROUP) {
             Ok(sent) => Ok(sent),

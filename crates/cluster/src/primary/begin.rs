@@ -9,6 +9,7 @@ use phalanx_process::{Process, Signals};
 use phalanx_shared::{ClusterPage, Permits};
 use rustix::event::epoll;
 
+use super::attendant::Attendant;
 use super::companions::Companions;
 use super::front::Front;
 use super::generations::Generations;
@@ -119,6 +120,7 @@ impl Primary {
             gate_commands: HashMap::new(),
             front,
             companions: Companions::of(cluster.companions.into_iter().map(|(name, _)| name)),
+            attendant: cluster.programs.then(|| Attendant::new(cluster.distribution)),
             service: Service::default(),
             dumpers: HashMap::new(),
             hung_grace,

@@ -10,9 +10,15 @@
 //! | `gates.rs`, `stacks.rs` | what a worker has to prove; where a hung one stands |
 //! | `operations.rs`, `generations.rs`, `upgrade/` | what somebody asks of the whole cluster |
 //! | `companions.rs` | the processes beside the workers |
+//! | `attendant.rs`, `programs.rs` | workers that are any program, and who speaks for them |
 //! | `signals.rs`, `commands.rs`, `front.rs` | who asks |
 //! | `cluster_page.rs`, `service.rs` | what the world outside is told |
 
+#[cfg(feature = "program")]
+mod attendant;
+#[cfg(not(feature = "program"))]
+#[path = "no_attendant.rs"]
+mod attendant;
 mod begin;
 mod cluster_page;
 mod commands;
@@ -30,6 +36,8 @@ mod hard_limit;
 mod heap_profiles;
 mod memory;
 mod operations;
+#[cfg(feature = "program")]
+mod programs;
 mod service;
 mod signals;
 mod source;
@@ -57,6 +65,7 @@ use crate::supervisor::{Action, Input, Outcome, Supervisor};
 use crate::{Error, Event, Gate, HealthGate, Place, WorkerId};
 
 pub(crate) use begin::run;
+use attendant::Attendant;
 use companions::Companions;
 use front::Front;
 pub(crate) use front::FrontSettings;
@@ -108,6 +117,8 @@ struct Primary {
     gate_commands: HashMap<WorkerId, blocking::Child>,
     front: Option<Front>,
     companions: Companions,
+    /// Speaks for the workers, if they are programs.
+    attendant: Option<Attendant>,
     service: Service,
     /// Processes that write down where hung workers stand.
     dumpers: HashMap<WorkerId, Dumper>,
@@ -146,6 +157,7 @@ impl Primary {
             // Who asked for the upgrade has been answered: this may be the end of this image.
             self.look_at_check();
             self.tend_dispatcher();
+            self.tend_attendant();
             self.announce();
             self.feed_watchdog();
             let timeout = to_timespec(self.until_next_deadline());
@@ -185,6 +197,9 @@ impl Primary {
             // It is looked after in each turn.
             Source::Dispatcher => {}
             Source::DispatcherProcess => self.dispatcher_ended(),
+            // As the dispatcher.
+            Source::Attendant => {}
+            Source::AttendantProcess => self.attendant_ended(),
             Source::Companion(index) => self.reap_companion(index),
         }
     }
@@ -195,7 +210,8 @@ impl Primary {
         let front = self.front.as_ref().and_then(Front::wakes_at);
         let dispatcher = self.dispatch.as_ref().and_then(Keeper::wakes_at);
         let check = self.check.as_ref().map(Check::until);
-        let others = [check, front, dispatcher, self.companions.wakes_at(), self.service.wakes_at(), clock];
+        let attendant = self.attendant.as_ref().and_then(Attendant::wakes_at);
+        let others = [check, front, dispatcher, attendant, self.companions.wakes_at(), self.service.wakes_at(), clock];
         let next = others.into_iter().flatten().fold(self.next_tick, Instant::min);
         // An epoll time-out is cut to whole milliseconds: a hair later is better than a turn too early.
         next.saturating_duration_since(now) + Duration::from_millis(1)
@@ -259,6 +275,9 @@ impl Drop for Primary {
     /// All is over: what still runs for us ends too.
     fn drop(&mut self) {
         self.companions.finish();
+        if let Some(mut attendant) = self.attendant.take() {
+            attendant.finish();
+        }
         if let Some(front) = self.front.take() {
             front.finish();
         }

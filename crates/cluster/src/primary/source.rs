@@ -31,6 +31,10 @@ pub(super) enum Source {
     Dispatcher,
     /// The dispatcher's process ended.
     DispatcherProcess,
+    /// The attendant of the programs said something.
+    Attendant,
+    /// The attendant's process ended.
+    AttendantProcess,
     /// The process of a companion ended.
     Companion(u32),
 }
@@ -54,6 +58,8 @@ impl Source {
             Source::DispatcherProcess => (10, 0),
             Source::Dumper(worker) => (11, worker.get()),
             Source::Companion(index) => (12, index),
+            Source::Attendant => (13, 0),
+            Source::AttendantProcess => (14, 0),
         };
         epoll::EventData::new_u64(kind | u64::from(number) << KIND_BITS)
     }
@@ -74,6 +80,8 @@ impl Source {
             9 => Source::Dispatcher,
             10 => Source::DispatcherProcess,
             11 => Source::Dumper(worker),
+            13 => Source::Attendant,
+            14 => Source::AttendantProcess,
             _ => Source::Companion(number),
         }
     }
@@ -97,6 +105,8 @@ mod tests {
             Source::Leftover,
             Source::Dispatcher,
             Source::DispatcherProcess,
+            Source::Attendant,
+            Source::AttendantProcess,
             Source::Companion(0),
             Source::Companion(15),
         ];

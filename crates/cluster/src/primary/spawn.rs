@@ -8,6 +8,8 @@ use phalanx_process::{Process, Role, Signal, stack_dump};
 use phalanx_shared::Slot;
 use rustix::event::epoll;
 
+use super::front::Pipes;
+use super::hard_limit::Bound;
 use super::memory::Statm;
 use super::source::Source;
 use super::workers::{PlaceRecord, Running};
@@ -20,6 +22,13 @@ use crate::{Error, Event, WorkerId};
 
 /// Most siblings told of in one message: as many as descriptors fit.
 const SIBLINGS_A_MESSAGE: usize = phalanx_channel::MAX_DESCRIPTORS;
+
+/// A process that was started a moment ago.
+pub(super) struct Launched {
+    child: Process,
+    bound: Option<Bound>,
+    started: Instant,
+}
 
 impl Primary {
     pub(super) fn spawn(&mut self, birth: Birth) {
@@ -43,6 +52,10 @@ impl Primary {
     }
 
     fn try_spawn(&mut self, birth: Birth) -> Result<Running, Error> {
+        #[cfg(feature = "program")]
+        if self.attendant.is_some() {
+            return self.try_spawn_program(birth);
+        }
         let Birth { worker, place, page, generation, held } = birth;
         self.open_listeners(place)?;
         let index = usize::from(page.0);
@@ -104,17 +117,9 @@ impl Primary {
         };
         control.send(&welcome, &[])?;
         self.tell_of_siblings(&control, (0..self.slots.len()).filter(|other| *other != index))?;
-        let started = Instant::now();
-        let mut role = self.confinement.of(role, place);
-        let bound = self.hard_limit.bound(worker);
-        if let Some(bound) = &bound {
-            role = role.cgroup(bound.folder());
-        }
-        let child = role.spawn()?;
-        let statm = Statm::of(&child);
-        let child = self.watch_worker(worker, &control, child)?;
+        let launched = self.launch(birth, role)?;
         let pipes = pipes.map(|(pipes, _)| pipes);
-        let running = Running { birth, child, control, stacks: Some(stacks), pipes, started, statm, bound };
+        let running = self.keep_running(birth, launched, control, Some(stacks), pipes)?;
         if let (Some(dispatch), Some(desk)) = (&mut self.dispatch, desk)
             && let Err(error) = dispatch.seat(worker, place, desk, &self.slots[index])
         {
@@ -128,8 +133,34 @@ impl Primary {
         Ok(running)
     }
 
+    /// Starts the process, confined.
+    pub(super) fn launch(&self, birth: Birth, role: Role<'_>) -> Result<Launched, Error> {
+        let started = Instant::now();
+        let mut role = self.confinement.of(role, birth.place);
+        let bound = self.hard_limit.bound(birth.worker);
+        if let Some(bound) = &bound {
+            role = role.cgroup(bound.folder());
+        }
+        Ok(Launched { child: role.spawn()?, bound, started })
+    }
+
+    /// Takes a process that was started into our care.
+    pub(super) fn keep_running(
+        &mut self,
+        birth: Birth,
+        launched: Launched,
+        control: Packets,
+        stacks: Option<OwnedFd>,
+        pipes: Option<Pipes>,
+    ) -> Result<Running, Error> {
+        let Launched { child, bound, started } = launched;
+        let statm = Statm::of(&child);
+        let child = self.watch_worker(birth.worker, &control, child)?;
+        Ok(Running { birth, child, control, stacks, pipes, started, statm, bound })
+    }
+
     /// Makes the pages up to this one, and tells everybody of those that are new.
-    fn make_pages(&mut self, index: usize) -> Result<(), Error> {
+    pub(super) fn make_pages(&mut self, index: usize) -> Result<(), Error> {
         while self.slots.len() <= index {
             let new = self.slots.len();
             self.slots.push(Slot::create().map_err(Error::system("create a slot of the scoreboard"))?);

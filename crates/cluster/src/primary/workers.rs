@@ -81,6 +81,9 @@ impl Primary {
         if let Some(dispatch) = &mut self.dispatch {
             dispatch.unseat(worker);
         }
+        if let Some(attendant) = &mut self.attendant {
+            attendant.unseat(worker);
+        }
         let pid = buried.as_ref().map_or(0, |running| running.child.pid());
         if let Some(bound) = buried.and_then(|running| running.bound) {
             self.hard_limit.release(bound);
@@ -143,11 +146,19 @@ impl Primary {
                 if self.workers.get(&worker).is_some_and(|running| !running.birth.held) {
                     self.worker_accepts(worker);
                 }
+                if let Some(attendant) = &mut self.attendant {
+                    attendant.is_ready(worker);
+                }
                 // What follows from it comes after it.
                 self.emit(Event::Ready { worker, after });
                 self.feed_supervisor(Input::Ready(worker));
             }
             ToPrimary::Failed(error) => self.feed_supervisor(Input::Failed(worker, error)),
+            #[cfg(feature = "program")]
+            ToPrimary::Signal(number) => self.signal_program(worker, number),
+            #[cfg(not(feature = "program"))]
+            ToPrimary::Signal(_) => {}
+            ToPrimary::Said(text) => self.emit(Event::Said { worker, text }),
             ToPrimary::Leaves => self.worker_left(worker),
             ToPrimary::Leaks(leak) => {
                 let resource = leak.resource;
@@ -161,6 +172,10 @@ impl Primary {
 
     pub(super) fn reap(&mut self, worker: WorkerId) {
         let Some(running) = self.workers.get(&worker) else { return };
+        if self.attendant.is_some() {
+            // Nobody has its number yet: what it started in its group and left behind ends with it.
+            let _ = running.child.kill_group(Signal::Kill);
+        }
         match running.child.try_wait() {
             Ok(None) => {}
             Ok(Some(status)) => {
@@ -187,6 +202,9 @@ impl Primary {
         self.reap_leftovers();
         if let Some(dispatch) = &mut self.dispatch {
             dispatch.tick();
+        }
+        if let Some(attendant) = &mut self.attendant {
+            attendant.tick();
         }
         self.expire_dumps();
         let vitals = self

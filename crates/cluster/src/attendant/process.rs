@@ -1,0 +1,151 @@
+//! The process: from its first message to its last.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use phalanx_channel::{Packets, Received, Watched};
+use phalanx_process::{Signal, Signals, TakenRole};
+use rustix::process::{Pid, PidfdFlags};
+use tokio::task::AbortHandle;
+
+use super::link::{FromAttendant, SEAT_DESCRIPTORS, SeatCard, ToAttendant, Welcome, descriptor};
+use super::seat::Seat;
+use crate::{Error, WorkerId};
+
+/// Signals that are for the primary: it says when the attendant has to go.
+const IGNORED: &[Signal] =
+    &[Signal::Terminate, Signal::Interrupt, Signal::Quit, Signal::Hangup, Signal::User1, Signal::User2];
+
+/// For the first message of the primary, which it sends before it waits for anything.
+const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long programs may live on when the primary is gone. They got SIGTERM by its death.
+const ORPHAN_DEADLINE: Duration = Duration::from_millis(900);
+
+/// Plays the role of the attendant. Does not return: the process exits.
+pub(crate) fn play(role: TakenRole) -> ! {
+    match begin(role) {
+        Ok(()) => std::process::exit(0),
+        Err(error) => {
+            eprintln!("phalanx | the attendant of the programs fails: {error}");
+            std::process::exit(1)
+        }
+    }
+}
+
+fn begin(mut role: TakenRole) -> Result<(), Error> {
+    let _ignored = Signals::take(IGNORED)?;
+    let link = Packets::from_descriptor(role.take(descriptor::LINK)?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::system("start the attendant's runtime"))?;
+    tokio::task::LocalSet::new().block_on(&runtime, async { Attendant::new(link).await?.attend().await })
+}
+
+/// All programs.
+struct Attendant {
+    link: Packets,
+    readiness: Watched,
+    seats: RefCell<HashMap<WorkerId, Attended>>,
+}
+
+/// A program that is looked after.
+struct Attended {
+    task: AbortHandle,
+    /// Tells for sure whether its process still lives.
+    pidfd: Option<OwnedFd>,
+    pid: u32,
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Who the attendant hears last.
+enum End {
+    Dismissed,
+    Orphaned,
+}
+
+impl Attendant {
+    async fn new(link: Packets) -> Result<Attendant, Error> {
+        let watch = Error::system("watch the link to the primary");
+        let readiness = link.as_fd().try_clone_to_owned().and_then(Watched::for_reading).map_err(watch)?;
+        let attendant = Attendant { link, readiness, seats: RefCell::default() };
+        let _welcome = tokio::time::timeout(WELCOME_DEADLINE, attendant.welcome()).await.map_err(|_| Error::NoPeer)??;
+        Ok(attendant)
+    }
+
+    async fn welcome(&self) -> Result<Welcome, Error> {
+        match self.next().await? {
+            Some((ToAttendant::Welcome(welcome), _)) => Ok(welcome),
+            _ => Err(Error::NoPeer),
+        }
+    }
+
+    /// The next word of the primary; `None` when it is gone.
+    async fn next(&self) -> Result<Option<(ToAttendant, Vec<OwnedFd>)>, Error> {
+        loop {
+            let mut ready = self.readiness.readable().await.map_err(Error::system("wait for the primary"))?;
+            match self.link.receive()? {
+                Received::Message(message, descriptors) => return Ok(Some((message, descriptors))),
+                Received::Closed => return Ok(None),
+                Received::Nothing => ready.clear_ready(),
+            }
+        }
+    }
+
+    async fn attend(self) -> Result<(), Error> {
+        if let End::Orphaned = self.hear().await? {
+            // They were sent SIGTERM by the end of the primary, and Node's channels close with us.
+            tokio::time::sleep(ORPHAN_DEADLINE).await;
+            self.seats.take().values().for_each(Attended::end);
+        }
+        Ok(())
+    }
+
+    async fn hear(&self) -> Result<End, Error> {
+        loop {
+            match self.next().await? {
+                Some((ToAttendant::Seat(card), descriptors)) => self.seat(card, descriptors),
+                Some((ToAttendant::Gone(worker), _)) => drop(self.seats.borrow_mut().remove(&worker)),
+                Some((ToAttendant::Ping(number), _)) => drop(self.link.send(&FromAttendant::Pong(number), &[])),
+                Some((ToAttendant::Welcome(_), _)) => {}
+                Some((ToAttendant::Finish, _)) => return Ok(End::Dismissed),
+                None => return Ok(End::Orphaned),
+            }
+        }
+    }
+
+    fn seat(&self, card: SeatCard, descriptors: Vec<OwnedFd>) {
+        debug_assert!(descriptors.len() >= SEAT_DESCRIPTORS, "the primary sends them all");
+        let (seat, _channel) = match Seat::take(card, descriptors) {
+            Ok(taken) => taken,
+            // The primary's boot deadline ends what nobody looks after.
+            Err(error) => return tracing::error!("worker {} cannot be looked after: {error}", card.worker),
+        };
+        let worker = seat.worker();
+        let task = tokio::task::spawn_local(Rc::clone(&seat).attend(|_| async {})).abort_handle();
+        let pid = i32::try_from(card.pid).ok().and_then(Pid::from_raw);
+        let pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        self.seats.borrow_mut().insert(worker, Attended { task, pidfd, pid: card.pid });
+    }
+}
+
+impl Attended {
+    /// Ends a program that has outlived the primary, with its process group.
+    fn end(&self) {
+        let Some(pidfd) = &self.pidfd else { return };
+        if rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL).is_ok()
+            && let Some(group) = i32::try_from(self.pid).ok().and_then(Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}

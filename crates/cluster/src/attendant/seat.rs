@@ -1,0 +1,198 @@
+//! [`Seat`]: one program, as the attendant looks after it.
+
+use std::cell::Cell;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use phalanx_channel::{Packets, Received, Watched};
+use phalanx_shared::{Blob, Field, Slot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::health;
+use super::link::SeatCard;
+use super::notify::{Notifications, Said};
+use crate::control::{ToPrimary, ToWorker};
+use crate::program::{Program, Readiness};
+use crate::{Error, WorkerId};
+
+/// From one heartbeat to the next.
+const BEAT: Duration = Duration::from_secs(1);
+/// From one question to the next, until the program is healthy.
+const FIRST_QUESTIONS: Duration = Duration::from_millis(100);
+/// Most bytes of a description; the primary made it (64 MiB).
+const MAX_DESCRIPTION: usize = 64 << 20;
+
+/// One program.
+pub(super) struct Seat {
+    pub(super) card: SeatCard,
+    pub(super) program: Program,
+    control: Packets,
+    readiness: Watched,
+    page: Slot,
+    notifications: Notifications,
+    ready: Cell<bool>,
+    /// It was told to leave.
+    leaving: Cell<bool>,
+    born: Instant,
+}
+
+impl Seat {
+    /// The seat, from the descriptors that came with its card.
+    pub(super) fn take(card: SeatCard, descriptors: Vec<OwnedFd>) -> Result<(Rc<Seat>, Option<OwnedFd>), Error> {
+        let mut descriptors = descriptors.into_iter();
+        let mut next = || descriptors.next().ok_or(Error::NoPeer);
+        let (control, page, program, notify) = (next()?, next()?, next()?, next()?);
+        let look = Error::system;
+        let program = Blob::from_descriptor(program, MAX_DESCRIPTION)
+            .map_err(|source| look("read the description of a program")(std::io::Error::other(source)))?;
+        let program: Program = postcard::from_bytes(&program)
+            .map_err(|source| look("understand the description of a program")(std::io::Error::other(source)))?;
+        let readiness = control.try_clone().and_then(Watched::for_reading).map_err(look("watch a control connection"))?;
+        let seat = Seat {
+            card,
+            program,
+            control: Packets::from_descriptor(control)?,
+            readiness,
+            page: Slot::open(page).map_err(look("open the scoreboard"))?,
+            notifications: Notifications::open(notify).map_err(look("watch the notifications of a program"))?,
+            ready: Cell::new(card.ready),
+            leaving: Cell::new(false),
+            born: Instant::now().checked_sub(card.age).unwrap_or_else(Instant::now),
+        };
+        seat.write_page();
+        Ok((Rc::new(seat), descriptors.next()))
+    }
+
+    pub(super) fn worker(&self) -> WorkerId {
+        self.card.worker
+    }
+
+    fn write_page(&self) {
+        if self.card.taken_over {
+            return;
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.page.set(Field::Worker, self.card.worker.get().into());
+        self.page.set(Field::Place, u64::from(self.card.place.0) + 1);
+        self.page.set(Field::StartedAt, now);
+        self.page.set(Field::Pid, self.card.pid.into());
+    }
+
+    /// A primary that does not read will find out by its clocks.
+    pub(super) fn tell(&self, word: &ToPrimary) {
+        let _ = self.control.send(word, &[]);
+    }
+
+    /// It can serve.
+    pub(super) fn is_ready(&self) {
+        if !self.ready.replace(true) {
+            self.page.set(Field::Accepting, 1);
+            self.tell(&ToPrimary::Ready);
+        }
+    }
+
+    /// Connections that it has, and had.
+    pub(super) fn count(&self, now: u64, ever: u64) {
+        self.page.set(Field::Connections, now);
+        self.page.set(Field::Requests, ever);
+    }
+
+    /// Looks after the program until the task is dropped. `leave` does what is to be done at the word to leave, before the
+    /// signal, and returns when the signal is due.
+    pub(super) async fn attend<F: Future<Output = ()>>(self: Rc<Self>, leave: impl Fn(Duration) -> F) {
+        if self.program.node.is_none() && !self.card.taken_over {
+            self.tell(&ToPrimary::Online);
+        }
+        tokio::join!(self.hear(leave), self.listen_to_notifications(), self.await_readiness(), self.beat());
+    }
+
+    async fn hear<F: Future<Output = ()>>(&self, leave: impl Fn(Duration) -> F) {
+        loop {
+            let Ok(mut ready) = self.readiness.readable().await else { return };
+            match self.control.receive::<ToWorker>() {
+                Ok(Received::Message(ToWorker::Leave { within, .. }, _)) => {
+                    drop(ready);
+                    if !self.leaving.replace(true) {
+                        self.page.set(Field::Accepting, 0);
+                        leave(within).await;
+                        self.tell(&ToPrimary::Signal(self.program.its_stop_signal().number()));
+                    }
+                }
+                Ok(Received::Message(ToWorker::Probe { .. }, _)) => {
+                    let answer = match &self.program.health {
+                        Some(check) => health::ask(check).await,
+                        None => Ok(()),
+                    };
+                    self.tell(&ToPrimary::Probed(answer));
+                }
+                // The rest is for workers with code of ours.
+                Ok(Received::Message(..)) => {}
+                Ok(Received::Nothing) => ready.clear_ready(),
+                Ok(Received::Closed) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn listen_to_notifications(&self) {
+        while let Ok(all) = self.notifications.next(None).await {
+            for said in all {
+                match said {
+                    Said::Ready => self.is_ready(),
+                    Said::Stopping => self.tell(&ToPrimary::Leaves),
+                    Said::Alive => {}
+                    Said::Status(status) => self.tell(&ToPrimary::Said(cut(status))),
+                }
+            }
+        }
+    }
+
+    async fn await_readiness(&self) {
+        match self.program.readiness() {
+            Readiness::After(time) => {
+                tokio::time::sleep_until(self.born + time).await;
+                self.is_ready();
+            }
+            Readiness::Healthy => {
+                if let Some(check) = &self.program.health {
+                    while health::ask(check).await.is_err() {
+                        tokio::time::sleep(FIRST_QUESTIONS).await;
+                    }
+                    self.is_ready();
+                }
+            }
+            // Said by the program, by the front that reads its lines, or by Node's channel.
+            Readiness::Notify | Readiness::Line(_) | Readiness::Listening | Readiness::Message => {}
+        }
+    }
+
+    /// A program has no event loop that we could see turn: without a health check it beats as long as it lives.
+    async fn beat(&self) {
+        let mut seconds = tokio::time::interval(BEAT);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            seconds.tick().await;
+            let healthy = match &self.program.health {
+                Some(check) if self.ready.get() => health::ask(check).await.is_ok(),
+                _ => true,
+            };
+            if healthy {
+                self.page.add(Field::Heartbeat, 1);
+            }
+        }
+    }
+}
+
+/// Longest word of a program that is passed on, in bytes.
+const LONGEST_WORD: usize = 4096;
+
+/// A text of bounded length.
+pub(super) fn cut(mut text: String) -> String {
+    if text.len() > LONGEST_WORD {
+        let end = (0..=LONGEST_WORD).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+

@@ -1,0 +1,227 @@
+//! The attendant's keeper: starts it, tells it of programs, and starts another when it ends.
+//!
+//! The primary keeps a copy of what each seat consists of, so that the next attendant goes on where the last one ended.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use phalanx_channel::{Packets, Received};
+use phalanx_process::{Process, Role, Signal};
+use rustix::event::epoll;
+
+use super::{Primary, Source, system};
+use crate::attendant::link::{ATTENDANT_ROLE, FromAttendant, SeatCard, ToAttendant, Welcome, descriptor};
+use crate::{Distribution, Error, Place, WorkerId};
+
+/// An attendant that lived for less than this was started in vain: the next one waits.
+const SOUND_LIFE: Duration = Duration::from_secs(1);
+/// The first such wait; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The longest wait before an attendant is started.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Pings, one a second, that an attendant may leave unanswered.
+const UNANSWERED: u64 = 5;
+/// From one attempt to send what the link did not take to the next.
+const SEND_AGAIN: Duration = Duration::from_millis(5);
+/// What the attendant gets to go when the cluster has ended.
+const LAST_DEEDS: Duration = Duration::from_secs(1);
+
+/// The attendant, alive or about to be.
+#[derive(Debug)]
+pub(super) struct Attendant {
+    welcome: Welcome,
+    seats: BTreeMap<WorkerId, Seat>,
+    running: Option<Running>,
+    wait: Duration,
+    start_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Process,
+    link: Packets,
+    since: Instant,
+    /// What the link has not taken yet; at most what there is to tell of all workers.
+    outbox: VecDeque<(ToAttendant, Vec<OwnedFd>)>,
+    pings: u64,
+    answered: u64,
+}
+
+/// What a program's seat consists of.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) place: Place,
+    pub(super) pid: u32,
+    pub(super) since: Instant,
+    pub(super) ready: bool,
+    /// The worker's end of the control connection.
+    pub(super) control: OwnedFd,
+    /// Its page of the scoreboard, writable.
+    pub(super) page: OwnedFd,
+    /// The description of the program.
+    pub(super) program: OwnedFd,
+    /// Where it says that it is ready.
+    pub(super) notify: OwnedFd,
+    /// Our end of Node's channel.
+    pub(super) channel: Option<OwnedFd>,
+}
+
+impl Seat {
+    fn card(&self, worker: WorkerId, taken_over: bool) -> Result<(ToAttendant, Vec<OwnedFd>), Error> {
+        let card = SeatCard { worker, place: self.place, pid: self.pid, age: self.since.elapsed(), taken_over, ready: self.ready };
+        let all = [&self.control, &self.page, &self.program, &self.notify].into_iter().chain(&self.channel);
+        let copies = all.map(OwnedFd::try_clone).collect::<Result<_, _>>();
+        Ok((ToAttendant::Seat(card), copies.map_err(Error::system("copy the descriptors of a program"))?))
+    }
+}
+
+impl Attendant {
+    pub(super) fn new(distribution: Distribution) -> Attendant {
+        let welcome = Welcome { distribution };
+        let start_at = Some(Instant::now());
+        Attendant { welcome, seats: BTreeMap::new(), running: None, wait: FIRST_WAIT, start_at }
+    }
+
+    /// A program was started.
+    pub(super) fn seat(&mut self, worker: WorkerId, seat: Seat) -> Result<(), Error> {
+        if let Some(running) = &mut self.running {
+            let (word, descriptors) = seat.card(worker, false)?;
+            running.tell(word, descriptors);
+        }
+        self.seats.insert(worker, seat);
+        Ok(())
+    }
+
+    /// It was found to be ready.
+    pub(super) fn is_ready(&mut self, worker: WorkerId) {
+        if let Some(seat) = self.seats.get_mut(&worker) {
+            seat.ready = true;
+        }
+    }
+
+    /// It has ended.
+    pub(super) fn unseat(&mut self, worker: WorkerId) {
+        if self.seats.remove(&worker).is_some()
+            && let Some(running) = &mut self.running
+        {
+            running.tell(ToAttendant::Gone(worker), Vec::new());
+        }
+    }
+
+    /// When it wants to be looked after.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        let unsent = self.running.as_ref().filter(|running| !running.outbox.is_empty());
+        unsent.map(|_| Instant::now() + SEND_AGAIN).into_iter().chain(self.start_at).min()
+    }
+
+    /// A second has passed. An attendant that does not answer for some is replaced.
+    pub(super) fn tick(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        if running.pings - running.answered > UNANSWERED {
+            // Its end is reported like any other.
+            let _ = running.child.kill(Signal::Kill);
+            return;
+        }
+        running.pings += 1;
+        running.tell(ToAttendant::Ping(running.pings), Vec::new());
+    }
+
+    fn reap(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        let status = match running.child.try_wait() {
+            Ok(None) => return,
+            Ok(Some(status)) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!("the attendant of the programs ended ({status}); another one is started, the programs serve on");
+        let lived = running.since.elapsed();
+        self.running = None;
+        self.start_later(if lived >= SOUND_LIFE { FIRST_WAIT } else { self.wait * 2 });
+    }
+
+    fn start_later(&mut self, wait: Duration) {
+        self.wait = wait.min(LONGEST_WAIT);
+        self.start_at = Some(Instant::now() + self.wait);
+    }
+
+    fn start(&self) -> Result<Running, Error> {
+        let (ours, theirs) = Packets::pair()?;
+        let mut outbox = VecDeque::from([(ToAttendant::Welcome(self.welcome), Vec::new())]);
+        for (worker, seat) in &self.seats {
+            outbox.push_back(seat.card(*worker, true)?);
+        }
+        let child = Role::new(ATTENDANT_ROLE).descriptor(descriptor::LINK, theirs.as_fd()).spawn()?;
+        let mut running = Running { child, link: ours, since: Instant::now(), outbox, pings: 0, answered: 0 };
+        running.send_what_waits();
+        Ok(running)
+    }
+
+    /// The cluster has ended.
+    pub(super) fn finish(&mut self) {
+        let Some(mut running) = self.running.take() else { return };
+        running.tell(ToAttendant::Finish, Vec::new());
+        super::wait_until_readable(running.child.as_fd(), Instant::now() + LAST_DEEDS);
+        if !matches!(running.child.try_wait(), Ok(Some(_))) {
+            let _ = running.child.kill(Signal::Kill);
+            super::wait_until_readable(running.child.as_fd(), Instant::now() + LAST_DEEDS);
+            let _ = running.child.try_wait();
+        }
+    }
+}
+
+impl Running {
+    fn tell(&mut self, word: ToAttendant, descriptors: Vec<OwnedFd>) {
+        self.outbox.push_back((word, descriptors));
+        self.send_what_waits();
+    }
+
+    /// Never waits: what the link does not take now goes out at a later turn. (An attendant that is gone is reaped soon.)
+    fn send_what_waits(&mut self) {
+        while let Some((word, descriptors)) = self.outbox.front() {
+            let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+            if self.link.send(word, &borrowed).is_err() {
+                return;
+            }
+            self.outbox.pop_front();
+        }
+    }
+}
+
+impl Primary {
+    /// Does what is due for the attendant.
+    pub(super) fn tend_attendant(&mut self) {
+        let Some(attendant) = &mut self.attendant else { return };
+        if let Some(running) = &mut attendant.running {
+            running.send_what_waits();
+            while let Ok(Received::Message(FromAttendant::Pong(number), _)) = running.link.receive() {
+                running.answered = number;
+            }
+        }
+        if attendant.running.is_some() || attendant.start_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        attendant.start_at = None;
+        let started = attendant.start().and_then(|running| {
+            let watched = [(Source::Attendant, running.link.as_fd()), (Source::AttendantProcess, running.child.as_fd())];
+            for (source, descriptor) in watched {
+                epoll::add(&self.epoll, descriptor, source.data(), epoll::EventFlags::IN).map_err(system("watch the attendant"))?;
+            }
+            Ok(running)
+        });
+        match started {
+            Ok(running) => attendant.running = Some(running),
+            Err(error) => {
+                tracing::error!("the attendant of the programs cannot be started: {error}; it is tried again");
+                attendant.start_later(attendant.wait * 2);
+            }
+        }
+    }
+
+    /// Its process has ended; its descriptors leave the epoll with it.
+    pub(super) fn attendant_ended(&mut self) {
+        if let Some(attendant) = &mut self.attendant {
+            attendant.reap();
+        }
+    }
+}
