@@ -6,6 +6,7 @@ use crate::image_command::ImageArguments;
 use crate::join::WorkArguments;
 use crate::pipe::PipeArguments;
 use crate::queue_command::QueueArguments;
+use crate::run_command::RunArguments;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -54,6 +55,8 @@ pub(crate) enum Mode {
     /// Serve the image and compute API (also what a bare `phalanx` does)
     #[command(after_help = EXAMPLES)]
     Serve(Box<ServeArguments>),
+    /// Run any program as a cluster: Node, Python, Go, anything
+    Run(Box<RunArguments>),
     /// Ask a running server: status, reload, upgrade, scale, stop, logs
     Ctl(CtlArguments),
     /// Do the jobs of a queue, beside a server or on another machine

@@ -26,6 +26,7 @@ mod queue_command;
 mod receive;
 mod request;
 mod routes;
+mod run_command;
 mod serve;
 mod start;
 mod store;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let outcome = begun.map_err(|error| Failure::Other(error.to_string())).and_then(|()| {
         match Arguments::try_parse().map(Arguments::mode) {
             Ok(Mode::Serve(serve)) => serve::run(&serve),
+            Ok(Mode::Run(run)) => run_command::run(&run),
             Ok(Mode::Ctl(ctl)) => ctl::run(&ctl),
             Ok(Mode::Queue(queue)) => queue_command::run(&queue),
             Ok(Mode::Work(work)) => join::run(&work),

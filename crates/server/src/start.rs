@@ -64,6 +64,9 @@ pub(crate) fn wrong_arguments(told: &clap::Error) -> Result<(), Failure> {
     let mode = std::env::args_os().nth(1);
     match ["pipe", "image"].into_iter().find(|command| mode.as_ref().is_some_and(|mode| mode == command)) {
         Some(command) => Err(Failure::Command(command, Ending::usage(told))),
+        None if mode.as_ref().is_some_and(|mode| mode == "run") => {
+            Err(Failure::Setting(format!("{told}; see phalanx run --help")))
+        }
         None => Err(Failure::Setting(format!("{told}; see phalanx --help"))),
     }
 }
@@ -75,8 +78,9 @@ fn in_one_line(told: &clap::Error) -> String {
         return format!("{} must be given", names.join(" and "));
     }
     let text = told.to_string();
-    let says =
-        |line: &&str| !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information");
+    // The usage may have several lines, with a blank one after them.
+    let text = text.split_once("\nUsage:").map_or(&*text, |(says, _)| says);
+    let says = |line: &&str| !line.is_empty() && !line.starts_with("For more information");
     let lines = text.lines().map(str::trim).filter(says);
     let pieces: Vec<&str> = lines.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")).collect();
     pieces.join("; ")

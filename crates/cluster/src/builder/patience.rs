@@ -58,6 +58,21 @@ impl Cluster {
         self
     }
 
+    /// First wait before a worker that died before it was ready, or within a second of it, is started again; it doubles each
+    /// time, up to 30 s or this, whichever is longer. Default 100 ms. (A worker that had served is replaced at once.)
+    pub fn back_off(mut self, first: Duration) -> Self {
+        self.policy.back_off_first = first;
+        self.policy.back_off_limit = self.policy.back_off_limit.max(first);
+        self
+    }
+
+    /// Deaths before ready, within a minute, after which a place is only tried once a minute while the others serve on; at
+    /// least 1. At the very first start, the cluster ends if that happens in every place. Default 5.
+    pub fn breaker(mut self, deaths: usize) -> Self {
+        self.policy.breaker_deaths = deaths.max(1);
+        self
+    }
+
     /// Requests after which a worker is replaced, new first, ± 10 % drawn for each worker; never more than one worker of the
     /// cluster at once. Default and 0: no limit.
     pub fn max_requests(mut self, most: u64) -> Self {

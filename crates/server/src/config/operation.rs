@@ -72,7 +72,7 @@ impl Operation {
             control: control_in(settings.control.clone(), store),
             admin: settings.admin,
             pid_file: settings.pid_file.clone(),
-            log_file: log_file(settings)?,
+            log_file: LogFile::check(settings.log_file.clone(), settings.log_rotate, settings.log_keep)?,
             distribution: settings.distribution.unwrap_or(Distribution::Shared),
             health_gate: match &settings.health_gate {
                 Some(gate) => gate.clone(),
@@ -105,18 +105,27 @@ impl Operation {
     }
 }
 
-fn log_file(settings: &Settings) -> Result<Option<LogFile>, ConfigError> {
-    let Some(path) = settings.log_file.clone() else {
-        return match settings.log_rotate.is_some() || settings.log_keep.is_some() {
-            true => Err(ConfigError("log-rotate and log-keep are about a log file: name one with --log-file".into())),
-            false => Ok(None),
+impl LogFile {
+    /// `None` where no file is named.
+    pub(crate) fn check(
+        path: Option<PathBuf>,
+        rotate: Option<quantity::ByteSize>,
+        keep: Option<u32>,
+    ) -> Result<Option<LogFile>, ConfigError> {
+        let Some(path) = path else {
+            return match rotate.is_some() || keep.is_some() {
+                true => {
+                    Err(ConfigError("log-rotate and log-keep are about a log file: name one with --log-file".into()))
+                }
+                false => Ok(None),
+            };
         };
-    };
-    Ok(Some(LogFile {
-        path,
-        rotate_bytes: within("log-rotate", settings.log_rotate.map(|size| size.0), 64 * MIB, 64 * KIB..=1024 * GIB)?,
-        keep: within("log-keep", settings.log_keep, 4, 0..=1000)?,
-    }))
+        Ok(Some(LogFile {
+            path,
+            rotate_bytes: within("log-rotate", rotate.map(|size| size.0), 64 * MIB, 64 * KIB..=1024 * GIB)?,
+            keep: within("log-keep", keep, 4, 0..=1000)?,
+        }))
+    }
 }
 
 fn tls(settings: &Settings) -> Result<Option<TlsFiles>, ConfigError> {

@@ -1,0 +1,73 @@
+//! `phalanx run`: any program becomes a cluster.
+//!
+//! ```text
+//!   what was typed, or an [[app]] table ─▶ Options ─▶ App, checked ─▶ phalanx::Cluster of a Program ─▶ runs until it is stopped
+//!   (arguments, file)                      (options)  (app)           (cluster)
+//! ```
+//!
+//! Exit codes: those of `serve`.
+
+mod app;
+mod arguments;
+mod cluster;
+mod cron;
+mod file;
+mod options;
+pub(crate) mod places;
+mod program;
+mod source;
+mod values;
+mod variables;
+mod watch;
+mod wish;
+
+pub(crate) use arguments::RunArguments;
+
+use app::{App, Wrong};
+use source::Source;
+use wish::Wish;
+
+use crate::logs;
+use crate::serve::log_event;
+use crate::start::Failure;
+
+/// In which a program of this file is asked whether it can take over a primary: only that one needs to know the app.
+const CHECK_ROLE: &str = "check-state";
+
+impl From<Wrong> for Failure {
+    fn from(wrong: Wrong) -> Failure {
+        Failure::Setting(wrong.to_string())
+    }
+}
+
+/// Runs the app, or the apps. In the processes of a cluster it does not return.
+pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
+    if phalanx::process::role().is_some_and(|role| role != CHECK_ROLE) {
+        return ended(phalanx::cluster().run_program());
+    }
+    match Wish::of(arguments)? {
+        Wish::One(source) => one(source),
+        Wish::Several { .. } => Err(Failure::Setting("several apps: name one of them".into())),
+    }
+}
+
+/// Runs one app until it is stopped.
+fn one(source: Source) -> Result<(), Failure> {
+    let app = source.read()?;
+    prepare(&app)?;
+    let logs = logs::start(app.log_format, app.log_level);
+    let cluster = cluster::describe(&app, source).on_event(move |event| {
+        let _logs_until_the_end = &logs;
+        log_event(event);
+    });
+    ended(cluster.run_program())
+}
+
+/// What an app needs on this machine, before it starts.
+fn prepare(app: &App) -> Result<(), Failure> {
+    app.control.as_deref().map_or(Ok(()), places::prepare).map_err(Failure::Other)
+}
+
+fn ended(outcome: Result<(), phalanx::Error>) -> Result<(), Failure> {
+    outcome.map_err(|error| Failure::Ended(error.to_string(), error.exit_code()))
+}

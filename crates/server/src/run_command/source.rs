@@ -1,0 +1,27 @@
+//! [`Source`]: where what is known of an app comes from, so that a reload can look again.
+
+use std::path::PathBuf;
+
+use super::app::{App, Wrong};
+use super::file::File;
+use super::options::Options;
+use crate::start;
+
+/// Of one app.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The command line, typed in this folder.
+    Typed { options: Box<Options>, folder: PathBuf },
+    /// The table of this name in a file.
+    Table { file: PathBuf, name: String },
+}
+
+impl Source {
+    /// The app as it is said now.
+    pub(super) fn read(&self) -> Result<App, Wrong> {
+        match self {
+            Source::Typed { options, folder } => App::check(options, folder, start::machine().cores),
+            Source::Table { file, name } => File::read(file)?.app(name),
+        }
+    }
+}
