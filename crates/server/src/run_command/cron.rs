@@ -13,8 +13,9 @@ pub(super) struct Cron(croner::Cron);
 impl Cron {
     pub(super) fn read(text: &str) -> Result<Cron, Wrong> {
         let wrong = |why: String| {
+            let why = why.trim_end_matches('.');
             Wrong(format!(
-                "cron-restart: {text:?} is no time: {}; write minute hour day month weekday, as in \"0 4 * * *\""
+                "cron-restart: {text:?} is no time: {why}; write minute hour day month weekday, as in \"0 4 * * *\""
             ))
         };
         let cron: croner::Cron = text.parse().map_err(|error: croner::errors::CronError| wrong(error.to_string()))?;
