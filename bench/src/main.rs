@@ -20,6 +20,7 @@ use cases::image::ImageSettings;
 use cases::ipc::IpcSettings;
 use cases::memory::MemorySettings;
 use cases::queue::QueueSettings;
+use cases::run::RunSettings;
 use cases::spawn::SpawnSettings;
 use cases::stream::StreamSettings;
 use cases::task::TaskSettings;
@@ -62,6 +63,8 @@ enum Case {
     Image(ImageSettings),
     /// Allocators under uploads: throughput, peak, and what goes back; the peak beside express + multer + sharp + cluster
     Memory(MemorySettings),
+    /// Programs that know nothing of us, beside node:cluster and PM2: speed, killed workers, reloads, memory, output
+    Run(RunSettings),
 }
 
 fn main() -> ExitCode {
@@ -97,6 +100,7 @@ async fn run(case: Case) {
         Case::Stream(settings) => cases::stream::run(&settings).await,
         Case::Image(settings) => cases::image::run(&settings).await,
         Case::Memory(settings) => cases::memory::run(&settings).await,
+        Case::Run(settings) => cases::run::run(&settings).await,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::step::{self, Failure};
 use crate::tools;
 
 /// Cases that measure the program `phalanx`; the others bring a server of their own.
-const CASES_WITH_THE_BINARY: [&str; 5] = ["upload", "process", "overload", "task", "stream"];
+const CASES_WITH_THE_BINARY: [&str; 6] = ["upload", "process", "overload", "task", "stream", "run"];
 
 /// The features of the server that choose its allocator; without one of them it is the system's.
 const ALLOCATORS: [&str; 2] = ["mimalloc", "jemalloc"];

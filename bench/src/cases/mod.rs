@@ -10,6 +10,7 @@ pub(crate) mod overload;
 pub(crate) mod process;
 pub(crate) mod queue;
 mod results;
+pub(crate) mod run;
 mod sample;
 mod settings;
 pub(crate) mod spawn;

@@ -33,6 +33,11 @@ impl<K: Ord, S> Results<K, S> {
         self.of(key).iter().filter_map(figure).collect()
     }
 
+    /// Every round that was measured.
+    pub(crate) fn each(&self, key: &K) -> impl Iterator<Item = &S> {
+        self.of(key).iter()
+    }
+
     /// What `compare` says of each round of `one` and the same round of `other`.
     pub(crate) fn pairs(&self, one: &K, other: &K, compare: impl Fn(&S, &S) -> Option<f64>) -> Vec<f64> {
         self.of(one).iter().zip(self.of(other)).filter_map(|(one, other)| compare(one, other)).collect()

@@ -80,6 +80,11 @@ impl Settings {
         self.timing.duration_or_quick(default_seconds, quick_seconds)
     }
 
+    /// Of something that is counted, not timed.
+    pub(crate) fn count_or_quick(&self, default: u32, quick: u32) -> u32 {
+        self.timing.count_or_quick(default, quick)
+    }
+
     pub(crate) fn warm_up(&self) -> Duration {
         self.timing.warm_up()
     }

@@ -6,6 +6,7 @@
 pub(crate) mod closed;
 mod connection;
 pub(crate) mod open;
+pub(crate) mod oracle;
 pub(crate) mod probe;
 mod request;
 mod tally;

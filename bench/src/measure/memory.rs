@@ -61,6 +61,11 @@ pub(crate) fn level(root: i32) -> Peak {
     sum(&tree::pids(root))
 }
 
+/// What these processes hold now.
+pub(crate) fn level_of(pids: &[i32]) -> Peak {
+    sum(pids)
+}
+
 fn sum(pids: &[i32]) -> Peak {
     pids.iter().filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()).fold(
         Peak::default(),

@@ -3,8 +3,8 @@
 mod memory;
 mod tree;
 
-pub(crate) use memory::{Peak, level};
-pub(crate) use tree::{CpuTime, kill_tree};
+pub(crate) use memory::{Peak, level, level_of};
+pub(crate) use tree::{CpuTime, kill_tree, running};
 
 use std::time::{Duration, Instant};
 

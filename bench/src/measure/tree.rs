@@ -13,6 +13,8 @@ struct Process {
     group: i32,
     user: u64,
     system: u64,
+    /// Since the machine was started.
+    started: u64,
 }
 
 impl Process {
@@ -28,6 +30,7 @@ impl Process {
             // Own time and that of children which have ended and were waited for.
             user: field(14)? + field(16)?,
             system: field(15)? + field(17)?,
+            started: field(22)?,
         })
     }
 }
@@ -59,6 +62,17 @@ fn members(root: i32) -> Vec<Process> {
 /// The pids of the tree below `root`, itself included.
 pub(super) fn pids(root: i32) -> Vec<i32> {
     members(root).iter().map(|process| process.pid).collect()
+}
+
+/// The processes of the tree below `root` that are `program` by the name of its file, the oldest first.
+pub(crate) fn running(root: i32, program: &str) -> Vec<i32> {
+    let mut found = members(root);
+    found.retain(|process| {
+        let file = std::fs::read_link(format!("/proc/{}/exe", process.pid));
+        file.is_ok_and(|file| file.file_name().is_some_and(|name| name == program))
+    });
+    found.sort_by_key(|process| (process.started, process.pid));
+    found.iter().map(|process| process.pid).collect()
 }
 
 /// Ends everything below `root`, and `root`, at once.
@@ -113,7 +127,10 @@ mod tests {
     #[test]
     fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let stat = "42 (a) b (c)) S 7 40 40 0 -1 4194304 1 2 3 4 100 20 30 4 20 0 1 0 5 6 7";
-        assert_eq!(Process::parse(stat), Some(Process { pid: 42, parent: 7, group: 40, user: 130, system: 24 }));
+        assert_eq!(
+            Process::parse(stat),
+            Some(Process { pid: 42, parent: 7, group: 40, user: 130, system: 24, started: 5 })
+        );
     }
 
     #[test]

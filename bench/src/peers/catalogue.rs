@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Absent, Launch, nginx};
+use super::{Absent, Launch, Ready, nginx, programs};
 
 /// More connections from one address than any bench opens: all of them come from this machine.
 const CONNECTIONS_FROM_HERE: &str = "4096";
@@ -44,6 +44,18 @@ pub(crate) enum Contender {
     NodeHelloNone,
     /// nginx `return 200`, reuseport
     Nginx,
+    /// A plain node:http server under `phalanx run`, as it comes
+    Run,
+    /// The same; the connections are dealt out in turn
+    RunRoundRobin,
+    /// The same; the workers accept
+    RunShared,
+    /// The same server under node:cluster: in turn, ended workers are replaced
+    RunCluster,
+    /// The same server in PM2's cluster mode
+    RunPm2,
+    /// The same with what PM2's documentation asks of a program
+    RunPm2Asked,
 }
 
 impl Contender {
@@ -61,6 +73,12 @@ impl Contender {
             Self::NodeHello => "node:cluster (round robin)",
             Self::NodeHelloNone => "node:cluster (SCHED_NONE)",
             Self::Nginx => "nginx",
+            Self::Run => "phalanx run",
+            Self::RunRoundRobin => "phalanx run, round-robin",
+            Self::RunShared => "phalanx run, shared",
+            Self::RunCluster => "node:cluster",
+            Self::RunPm2 => "PM2",
+            Self::RunPm2Asked => "PM2, program as it asks",
         }
     }
 
@@ -70,7 +88,10 @@ impl Contender {
             | Self::PhalanxThreads
             | Self::PhalanxProcesses
             | Self::PhalanxHello
-            | Self::PhalanxUngated => Side::Ours,
+            | Self::PhalanxUngated
+            | Self::Run
+            | Self::RunRoundRobin
+            | Self::RunShared => Side::Ours,
             _ => Side::Rival,
         }
     }
@@ -90,6 +111,12 @@ impl Contender {
             Self::NodeHello => node("hello.js", "/", address, workers, &[("NODE_CLUSTER_SCHED_POLICY", "rr")]),
             Self::NodeHelloNone => node("hello.js", "/", address, workers, &[("NODE_CLUSTER_SCHED_POLICY", "none")]),
             Self::Nginx => nginx::launch(address, workers),
+            Self::Run => programs::phalanx_run(address, workers, &[]),
+            Self::RunRoundRobin => programs::phalanx_run(address, workers, &["--distribution", "round-robin"]),
+            Self::RunShared => programs::phalanx_run(address, workers, &["--distribution", "shared"]),
+            Self::RunCluster => node("run/cluster.js", "/", address, workers, &[]),
+            Self::RunPm2 => programs::pm2(address, workers, &["run/app.js", "--instances", &workers.to_string()]),
+            Self::RunPm2Asked => programs::pm2(address, workers, &["run/pm2.config.js"]),
         }
     }
 
@@ -99,7 +126,11 @@ impl Contender {
             Self::NodeUpload => &["express", "multer", "sharp"],
             Self::NodeThread => &["express"],
             Self::NodePiscina => &["express", "piscina"],
-            Self::NodeHello | Self::NodeHelloNone => &[],
+            Self::NodeHello | Self::NodeHelloNone | Self::RunCluster => &[],
+            Self::RunPm2 | Self::RunPm2Asked => &["pm2"],
+            Self::Run | Self::RunRoundRobin | Self::RunShared => {
+                return format!("{}, {}", phalanx_version(), node_version());
+            }
             Self::Nginx => return nginx::version(),
             Self::ByHand => return "hyper 1, axum 0.8".into(),
             _ => return phalanx_version(),
@@ -133,13 +164,8 @@ pub(crate) fn phalanx_serve_of(
     ]);
     arguments.extend(options.iter().map(OsString::from));
     let environment = ["PHALANX_MAX_CONNECTIONS_PER_IP", "PHALANX_MAX_CONNECTIONS"];
-    Ok(Launch {
-        program,
-        arguments,
-        environment: environment.map(|name| (name, CONNECTIONS_FROM_HERE.into())).into(),
-        ready_path: "/livez",
-        folder,
-    })
+    let environment = environment.map(|name| (name, CONNECTIONS_FROM_HERE.into())).into();
+    Ok(Launch::new(program, arguments, environment, Ready::Answers("/livez"), folder))
 }
 
 fn phalanx_hello(
@@ -150,13 +176,8 @@ fn phalanx_hello(
     let mut environment =
         vec![("BENCH_LISTEN", address.to_string().into()), ("BENCH_WORKERS", workers.to_string().into())];
     environment.extend(options.iter().map(|(name, value)| (*name, OsString::from(value))));
-    Ok(Launch {
-        program: built_beside_us("phalanx-bench-hello")?,
-        arguments: Vec::new(),
-        environment,
-        ready_path: "/",
-        folder: folder()?,
-    })
+    let program = built_beside_us("phalanx-bench-hello")?;
+    Ok(Launch::new(program, Vec::new(), environment, Ready::Answers("/"), folder()?))
 }
 
 fn node(
@@ -176,7 +197,7 @@ fn node(
         ("NODE_ENV", "production".into()),
     ];
     environment.extend(options.iter().map(|(name, value)| (*name, OsString::from(value))));
-    Ok(Launch { program, arguments: vec![script.into()], environment, ready_path, folder })
+    Ok(Launch::new(program, vec![script.into()], environment, Ready::Answers(ready_path), folder))
 }
 
 pub(super) fn folder() -> Result<tempfile::TempDir, Absent> {

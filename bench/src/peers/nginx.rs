@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use super::catalogue::{find_program, first_line, folder};
-use super::{Absent, Launch};
+use super::{Absent, Launch, Ready};
 
 pub(super) fn launch(address: SocketAddr, workers: usize) -> Result<Launch, Absent> {
     let program = find_program("nginx").ok_or_else(|| Absent("nginx is not installed".into()))?;
@@ -35,7 +35,7 @@ http {{
     let file = folder.path().join("nginx.conf");
     std::fs::write(&file, configuration).map_err(|error| Absent(format!("cannot write its configuration: {error}")))?;
     let arguments = vec!["-p".into(), folder.path().into(), "-e".into(), "stderr".into(), "-c".into(), file.into()];
-    Ok(Launch { program, arguments, environment: Vec::new(), ready_path: "/", folder })
+    Ok(Launch::new(program, arguments, Vec::new(), Ready::Answers("/"), folder))
 }
 
 pub(super) fn version() -> String {

@@ -1,17 +1,18 @@
-//! A server that runs: in a process group of its own, reachable, and gone when its handle is.
+//! A server that runs: in a process group of its own, ready, and gone when its handle is.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::{Absent, Contender, Launch};
-use crate::measure::kill_tree;
+use super::{Absent, Contender, Daemon, Launch, Output, Ready};
+use crate::measure::{kill_tree, running};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
@@ -22,9 +23,12 @@ const SHOWN_LOG_LINES: usize = 8;
 /// A started server.
 pub(crate) struct Running {
     process: Child,
+    daemon: Option<Daemon>,
+    program: PathBuf,
+    environment: Vec<(&'static str, OsString)>,
     pub(crate) address: SocketAddr,
     /// Holds the server's files and its log; removed after the server has ended.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Running {
@@ -39,9 +43,13 @@ impl Running {
         let launch = launch(address)?;
         let log = launch.folder.path().join("log");
         let to_log = || std::fs::File::options().create(true).append(true).open(&log);
-        let (stdout, stderr) = to_log()
-            .and_then(|stdout| Ok((stdout, to_log()?)))
-            .map_err(|error| Absent(format!("cannot open its log: {error}")))?;
+        let (stdout, stderr) = match launch.output {
+            Output::Log => to_log()
+                .and_then(|stdout| Ok((Stdio::from(stdout), Stdio::from(to_log()?))))
+                .map_err(|error| Absent(format!("cannot open its log: {error}")))?,
+            // Both ends stay open, and nobody reads.
+            Output::Unread => (Stdio::piped(), Stdio::piped()),
+        };
         let process = Command::new(&launch.program)
             .args(&launch.arguments)
             .envs(launch.environment.iter().map(|(name, value)| (*name, value)))
@@ -52,49 +60,88 @@ impl Running {
             .process_group(0)
             .spawn()
             .map_err(|error| Absent(format!("cannot start {}: {error}", launch.program.display())))?;
-        let mut running = Self { process, address, _folder: launch.folder };
-        running.wait_until_ready(launch.ready_path, &log)?;
+        let Launch { program, environment, ready, daemon, folder, .. } = launch;
+        let mut running = Self { process, daemon, program, environment, address, folder };
+        running.wait_until(ready, &log)?;
         Ok(running)
     }
 
     /// The first process of the server; all others are below it.
     pub(crate) fn root(&self) -> i32 {
-        self.process.id().cast_signed()
+        let daemon = self.daemon.as_ref().and_then(Daemon::pid);
+        daemon.unwrap_or_else(|| self.process.id().cast_signed())
     }
 
-    fn wait_until_ready(&mut self, path: &str, log: &Path) -> Result<(), Absent> {
+    /// Where the server has its files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The program that was started, to say `arguments` to the server.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (*name, value)));
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn wait_until(&mut self, ready: Ready, log: &Path) -> Result<(), Absent> {
         let started = Instant::now();
-        while !answers(self.address, path) {
-            let ended = self.process.try_wait().ok().flatten();
-            if let Some(status) = ended {
-                return Err(Absent(format!("it ended with {status} before its first answer: {}", last_lines(log))));
+        while !self.is(ready) {
+            if let Some(status) = self.ended_too_early() {
+                return Err(Absent(format!("it ended with {status} before it was ready: {}", last_lines(log))));
             }
             if started.elapsed() > START_DEADLINE {
-                return Err(Absent(format!("no answer to GET {path} within {START_DEADLINE:?}: {}", last_lines(log))));
+                return Err(Absent(format!("no {ready} within {START_DEADLINE:?}: {}", last_lines(log))));
             }
             std::thread::sleep(BETWEEN_LOOKS);
         }
         Ok(())
     }
+
+    fn is(&self, ready: Ready) -> bool {
+        match ready {
+            Ready::Answers(path) => answers(self.address, path),
+            Ready::Processes(program, count) => running(self.root(), program).len() == count,
+        }
+    }
+
+    /// The command that starts a daemon may end, if it says that all is well.
+    fn ended_too_early(&mut self) -> Option<ExitStatus> {
+        let status = self.process.try_wait().ok().flatten()?;
+        (self.daemon.is_none() || !status.success()).then_some(status)
+    }
+
+    fn end_daemon(&self, daemon: &Daemon) {
+        let root = daemon.pid();
+        let _ = self.command(daemon.end).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        // It takes its file away when it ends as it was told.
+        if root.is_some() && root == daemon.pid() {
+            kill_tree(self.root());
+        }
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let root = self.root();
-        if let Some(group) = Pid::from_raw(root) {
+        if let Some(daemon) = &self.daemon {
+            self.end_daemon(daemon);
+        }
+        let started = self.process.id().cast_signed();
+        if let Some(group) = Pid::from_raw(started) {
             let _ = rustix::process::kill_process_group(group, Signal::TERM);
         }
         let asked = Instant::now();
         while matches!(self.process.try_wait(), Ok(None)) {
             if asked.elapsed() > STOP_DEADLINE {
-                kill_tree(root);
+                kill_tree(started);
                 let _ = self.process.wait();
                 break;
             }
             std::thread::sleep(BETWEEN_LOOKS);
         }
         // Those of the group that outlived their first process.
-        if let Some(group) = Pid::from_raw(root) {
+        if let Some(group) = Pid::from_raw(started) {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
     }
