@@ -22,7 +22,9 @@ pub(super) async fn ask(check: &HealthCheck) -> Result<(), String> {
         }
     };
     let outcome = tokio::time::timeout(ANSWER_DEADLINE, asked).await;
-    outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_DEADLINE.as_secs()))).map_err(|why| format!("{check}: {why}"))
+    outcome
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_DEADLINE.as_secs())))
+        .map_err(|why| format!("{check}: {why}"))
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
@@ -31,8 +33,9 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
 
 async fn get(address: SocketAddr, path: &str) -> Result<(), String> {
     let mut stream = connect(address).await?;
-    let request =
-        format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nuser-agent: phalanx-health-check\r\nconnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nuser-agent: phalanx-health-check\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
     let mut head = Vec::with_capacity(STATUS_BYTES);
     while head.len() < STATUS_BYTES && !head.contains(&b'\n') {

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use phalanx_channel::Watched;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
+    sockopt,
 };
 
 /// Longest notification, in bytes; systemd reads as much.
@@ -104,7 +105,9 @@ mod tests {
         let (socket, name) = socket().unwrap();
         let heard = Notifications::open(socket).unwrap();
         let sender = std::os::unix::net::UnixDatagram::unbound().unwrap();
-        let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&name[1..]).unwrap();
+        let address =
+            <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&name[1..])
+                .unwrap();
         sender.send_to_addr(b"STATUS=up\nREADY=1\nX_OTHER=3\n", &address).unwrap();
         assert_eq!(heard.next(None).await.unwrap(), [Said::Status("up".into()), Said::Ready]);
     }

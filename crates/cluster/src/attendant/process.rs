@@ -78,7 +78,8 @@ impl Attendant {
         let watch = Error::system("watch the link to the primary");
         let readiness = link.as_fd().try_clone_to_owned().and_then(Watched::for_reading).map_err(watch)?;
         let attendant = Attendant { link, readiness, seats: RefCell::default() };
-        let _welcome = tokio::time::timeout(WELCOME_DEADLINE, attendant.welcome()).await.map_err(|_| Error::NoPeer)??;
+        let _welcome =
+            tokio::time::timeout(WELCOME_DEADLINE, attendant.welcome()).await.map_err(|_| Error::NoPeer)??;
         Ok(attendant)
     }
 

@@ -48,7 +48,8 @@ impl Seat {
             .map_err(|source| look("read the description of a program")(std::io::Error::other(source)))?;
         let program: Program = postcard::from_bytes(&program)
             .map_err(|source| look("understand the description of a program")(std::io::Error::other(source)))?;
-        let readiness = control.try_clone().and_then(Watched::for_reading).map_err(look("watch a control connection"))?;
+        let readiness =
+            control.try_clone().and_then(Watched::for_reading).map_err(look("watch a control connection"))?;
         let seat = Seat {
             card,
             program,
@@ -195,4 +196,3 @@ pub(super) fn cut(mut text: String) -> String {
     }
     text
 }
-

@@ -59,6 +59,11 @@ impl Feed {
         self.status_changed = true;
     }
 
+    /// Tells which line of a worker is awaited; before its pipes are given.
+    pub(crate) fn await_line(&mut self, worker: WorkerId, line: &str) {
+        self.waiting.push_back((ToFront::AwaitLine(worker, line.to_owned()), Vec::new()));
+    }
+
     /// Tells that a worker has ended.
     pub(crate) fn gone(&mut self, worker: WorkerId) {
         self.waiting.push_back((ToFront::Gone(worker), Vec::new()));

@@ -39,6 +39,8 @@ pub(crate) enum ToFront {
     Page(u16),
     /// A worker was started. With logs, the read ends of its standard output and its standard error come along, in this order.
     Worker(WorkerId),
+    /// This worker is ready when it writes a line with this text; answered by [`ToPrimary::LineSeen`].
+    AwaitLine(WorkerId, String),
     /// A worker has ended; what it wrote is still in its pipes.
     Gone(WorkerId),
     /// Something has happened.
@@ -184,6 +186,8 @@ pub(crate) enum ToPrimary {
     Command { request: u64, command: Command },
     /// So many more lines of the workers were dropped.
     LinesDropped(u64),
+    /// The worker has written the line that was awaited.
+    LineSeen(WorkerId),
 }
 
 /// What can be asked of a cluster.

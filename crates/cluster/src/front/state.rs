@@ -104,7 +104,14 @@ impl Front {
     /// Hears the primary until the end.
     pub(super) async fn hear(&self) -> Result<End, Error> {
         loop {
-            let mut ready = self.readiness.readable().await.map_err(link_error)?;
+            let mut ready = tokio::select! {
+                ready = self.readiness.readable() => ready.map_err(link_error)?,
+                worker = self.log.line_seen() => {
+                    // A primary that takes nothing now ends this front.
+                    let _ = self.link.send(&ToPrimary::LineSeen(worker), &[]);
+                    continue;
+                }
+            };
             match self.link.receive::<ToFront>()? {
                 Received::Message(ToFront::Leave, _) => return Ok(End::Dismissed),
                 Received::Message(message, descriptors) => self.heard(message, descriptors),
@@ -133,8 +140,9 @@ impl Front {
                     }
                 }
             }
+            ToFront::AwaitLine(worker, line) => self.log.await_line(worker, line),
             // What it wrote is read until its pipes end.
-            ToFront::Gone(_) => {}
+            ToFront::Gone(worker) => self.log.await_no_line(worker),
             ToFront::Event(note) => {
                 self.log.event(&note.text);
                 self.publish(&note);

@@ -55,6 +55,8 @@ pub(super) struct Seat {
     pub(super) pid: u32,
     pub(super) since: Instant,
     pub(super) ready: bool,
+    /// Whether an attendant has been told of it.
+    pub(super) told: bool,
     /// The worker's end of the control connection.
     pub(super) control: OwnedFd,
     /// Its page of the scoreboard, writable.
@@ -68,8 +70,16 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    fn card(&self, worker: WorkerId, taken_over: bool) -> Result<(ToAttendant, Vec<OwnedFd>), Error> {
-        let card = SeatCard { worker, place: self.place, pid: self.pid, age: self.since.elapsed(), taken_over, ready: self.ready };
+    fn card(&mut self, worker: WorkerId) -> Result<(ToAttendant, Vec<OwnedFd>), Error> {
+        let taken_over = std::mem::replace(&mut self.told, true);
+        let card = SeatCard {
+            worker,
+            place: self.place,
+            pid: self.pid,
+            age: self.since.elapsed(),
+            taken_over,
+            ready: self.ready,
+        };
         let all = [&self.control, &self.page, &self.program, &self.notify].into_iter().chain(&self.channel);
         let copies = all.map(OwnedFd::try_clone).collect::<Result<_, _>>();
         Ok((ToAttendant::Seat(card), copies.map_err(Error::system("copy the descriptors of a program"))?))
@@ -84,20 +94,18 @@ impl Attendant {
     }
 
     /// A program was started.
-    pub(super) fn seat(&mut self, worker: WorkerId, seat: Seat) -> Result<(), Error> {
+    pub(super) fn seat(&mut self, worker: WorkerId, mut seat: Seat) -> Result<(), Error> {
         if let Some(running) = &mut self.running {
-            let (word, descriptors) = seat.card(worker, false)?;
+            let (word, descriptors) = seat.card(worker)?;
             running.tell(word, descriptors);
         }
         self.seats.insert(worker, seat);
         Ok(())
     }
 
-    /// It was found to be ready.
-    pub(super) fn is_ready(&mut self, worker: WorkerId) {
-        if let Some(seat) = self.seats.get_mut(&worker) {
-            seat.ready = true;
-        }
+    /// It was found to be ready. False if that was known.
+    pub(super) fn is_ready(&mut self, worker: WorkerId) -> bool {
+        self.seats.get_mut(&worker).is_some_and(|seat| !std::mem::replace(&mut seat.ready, true))
     }
 
     /// It has ended.
@@ -145,11 +153,11 @@ impl Attendant {
         self.start_at = Some(Instant::now() + self.wait);
     }
 
-    fn start(&self) -> Result<Running, Error> {
+    fn start(&mut self) -> Result<Running, Error> {
         let (ours, theirs) = Packets::pair()?;
         let mut outbox = VecDeque::from([(ToAttendant::Welcome(self.welcome), Vec::new())]);
-        for (worker, seat) in &self.seats {
-            outbox.push_back(seat.card(*worker, true)?);
+        for (worker, seat) in &mut self.seats {
+            outbox.push_back(seat.card(*worker)?);
         }
         let child = Role::new(ATTENDANT_ROLE).descriptor(descriptor::LINK, theirs.as_fd()).spawn()?;
         let mut running = Running { child, link: ours, since: Instant::now(), outbox, pings: 0, answered: 0 };
@@ -203,9 +211,11 @@ impl Primary {
         }
         attendant.start_at = None;
         let started = attendant.start().and_then(|running| {
-            let watched = [(Source::Attendant, running.link.as_fd()), (Source::AttendantProcess, running.child.as_fd())];
+            let watched =
+                [(Source::Attendant, running.link.as_fd()), (Source::AttendantProcess, running.child.as_fd())];
             for (source, descriptor) in watched {
-                epoll::add(&self.epoll, descriptor, source.data(), epoll::EventFlags::IN).map_err(system("watch the attendant"))?;
+                epoll::add(&self.epoll, descriptor, source.data(), epoll::EventFlags::IN)
+                    .map_err(system("watch the attendant"))?;
             }
             Ok(running)
         });

@@ -16,6 +16,7 @@ use rustix::event::epoll;
 use super::heap_profiles::HeapProfiles;
 use super::operations::{Operation, Wish};
 use super::{Primary, Source, status, system, wait_until_readable};
+use crate::control;
 use crate::front::feed::Feed;
 use crate::front::link::{Answer, Command, FRONT_ROLE, ToPrimary, Welcome, descriptor};
 use crate::front::socket::ControlSocket;
@@ -144,6 +145,13 @@ impl Front {
         if let Some(running) = &mut self.running {
             // Without copies it goes without this worker's lines: too many files are open.
             running.feed.worker(worker, pipes.and_then(|pipes| pipes.copies().ok()).unwrap_or_default());
+        }
+    }
+
+    /// The worker is ready when it writes this.
+    pub(super) fn await_line(&mut self, worker: WorkerId, line: &str) {
+        if let Some(running) = &mut self.running {
+            running.feed.await_line(worker, line);
         }
     }
 
@@ -299,6 +307,9 @@ impl Primary {
             }
         }
         for (worker, running) in &self.workers {
+            if let Some(line) = &running.awaited_line {
+                front.await_line(*worker, line);
+            }
             front.worker(*worker, running.pipes.as_ref());
         }
         for operation in self.operations.recent() {
@@ -342,6 +353,7 @@ impl Primary {
                         front.answer(request, answer);
                     }
                 }
+                Ok(Some((ToPrimary::LineSeen(worker), _))) => self.heard(worker, control::ToPrimary::Ready),
                 Ok(Some((ToPrimary::LinesDropped(lines), _))) => self.cluster.add(ClusterField::LogLinesDropped, lines),
                 Ok(None) => return,
                 Err(_) => {

@@ -64,8 +64,8 @@ use crate::secret::ClusterSecret;
 use crate::supervisor::{Action, Input, Outcome, Supervisor};
 use crate::{Error, Event, Gate, HealthGate, Place, WorkerId};
 
-pub(crate) use begin::run;
 use attendant::Attendant;
+pub(crate) use begin::run;
 use companions::Companions;
 use front::Front;
 pub(crate) use front::FrontSettings;

@@ -22,7 +22,7 @@ impl Attendant {
         match *self {}
     }
 
-    pub(super) fn is_ready(&mut self, _: WorkerId) {
+    pub(super) fn is_ready(&mut self, _: WorkerId) -> bool {
         match *self {}
     }
 

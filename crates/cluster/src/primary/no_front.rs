@@ -45,6 +45,8 @@ impl Front {
 
     pub(super) fn worker(&mut self, _: WorkerId, _: Option<&Pipes>) {}
 
+    pub(super) fn await_line(&mut self, _: WorkerId, _: &str) {}
+
     pub(super) fn gone(&mut self, _: WorkerId) {}
 
     pub(super) fn operation(&mut self, _: &Operation) {}

@@ -14,6 +14,7 @@ use super::{Front, Primary, generations, system};
 use crate::attendant::socket_for_notifications;
 use crate::control::{WORKER_ROLE, descriptor};
 use crate::listener::Origin;
+use crate::program::{Program, Readiness};
 use crate::supervisor::Birth;
 use crate::{Error, WorkerId};
 
@@ -34,6 +35,12 @@ impl Primary {
         let Some(program) = settings.map(Blob::descriptor).transpose().map_err(generations::shared)? else {
             return Err(Error::Setting { what: "no program was given for the workers".into() });
         };
+        // Decoding a description that this process wrote is as near as the primary comes to a program.
+        let description = settings.and_then(|program| postcard::from_bytes::<Program>(program).ok());
+        let awaited_line = description.and_then(|program| match program.readiness() {
+            Readiness::Line(line) => Some(line),
+            _ => None,
+        });
         let (channel, their_channel) = node_channel()?;
         let mut role = Role::new(WORKER_ROLE)
             .descriptor(descriptor::CONTROL, theirs.as_fd())
@@ -59,9 +66,20 @@ impl Primary {
         let page = self.slots[index].descriptor().map_err(Error::system("copy a slot's descriptor"))?;
         let launched = self.launch(birth, role)?;
         let pipes = pipes.map(|(pipes, _)| pipes);
-        let running = self.keep_running(birth, launched, control, None, pipes)?;
+        let running = Running { awaited_line, ..self.keep_running(birth, launched, control, None, pipes)? };
         let pid = running.child.pid();
-        let seat = Seat { place, pid, since, ready: false, control: theirs.into(), page, program, notify, channel: Some(channel) };
+        let seat = Seat {
+            place,
+            pid,
+            since,
+            ready: false,
+            told: false,
+            control: theirs.into(),
+            page,
+            program,
+            notify,
+            channel: Some(channel),
+        };
         if let Some(attendant) = &mut self.attendant
             && let Err(error) = attendant.seat(worker, seat)
         {
@@ -85,8 +103,12 @@ impl Primary {
 
 /// Both ends of Node's own channel. (A program that is not Node gets none.)
 fn node_channel() -> Result<(OwnedFd, OwnedFd), Error> {
-    let (ours, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
-            .map_err(system("create a channel for a program"))?;
+    let (ours, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )
+    .map_err(system("create a channel for a program"))?;
     Ok((ours, theirs))
 }

@@ -42,6 +42,9 @@ impl Primary {
             Ok(running) => {
                 let pid = running.child.pid();
                 if let Some(front) = &mut self.front {
+                    if let Some(line) = &running.awaited_line {
+                        front.await_line(worker, line);
+                    }
                     front.worker(worker, running.pipes.as_ref());
                 }
                 self.workers.insert(worker, running);
@@ -156,7 +159,7 @@ impl Primary {
         let Launched { child, bound, started } = launched;
         let statm = Statm::of(&child);
         let child = self.watch_worker(birth.worker, &control, child)?;
-        Ok(Running { birth, child, control, stacks, pipes, started, statm, bound })
+        Ok(Running { birth, child, control, stacks, pipes, started, statm, bound, awaited_line: None })
     }
 
     /// Makes the pages up to this one, and tells everybody of those that are new.

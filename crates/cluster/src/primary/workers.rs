@@ -31,6 +31,8 @@ pub(super) struct Running {
     pub(super) statm: Statm,
     /// The control group that holds it below the hard limit of memory.
     pub(super) bound: Option<Bound>,
+    /// It is ready when it writes a line with this text.
+    pub(super) awaited_line: Option<String>,
 }
 
 /// What the primary remembers of a place, whoever is in it.
@@ -146,8 +148,13 @@ impl Primary {
                 if self.workers.get(&worker).is_some_and(|running| !running.birth.held) {
                     self.worker_accepts(worker);
                 }
-                if let Some(attendant) = &mut self.attendant {
-                    attendant.is_ready(worker);
+                if let Some(attendant) = &mut self.attendant
+                    && !attendant.is_ready(worker)
+                {
+                    return;
+                }
+                if let Some(running) = self.workers.get_mut(&worker) {
+                    running.awaited_line = None;
                 }
                 // What follows from it comes after it.
                 self.emit(Event::Ready { worker, after });

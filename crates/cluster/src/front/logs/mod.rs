@@ -8,6 +8,7 @@
 //!
 //! Nothing here waits for whoever reads the log: what does not fit is dropped and counted.
 
+mod awaited;
 mod file;
 mod lines;
 mod mark;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use awaited::Awaited;
 pub(crate) use pipes::log_pipe;
 use pipes::{Found, Pipe};
 use recent::Recent;
@@ -47,6 +49,7 @@ pub(super) struct LogBook {
     recent: RefCell<Recent>,
     followers: RefCell<Subscribers<Option<WorkerId>>>,
     pipes: RefCell<Vec<Rc<Pipe>>>,
+    awaited: Awaited,
     /// A pipe has ended.
     ended: Notify,
     buffer: RefCell<Vec<u8>>,
@@ -61,6 +64,7 @@ impl LogBook {
             recent: RefCell::default(),
             followers: RefCell::default(),
             pipes: RefCell::default(),
+            awaited: Awaited::default(),
             ended: Notify::new(),
             buffer: RefCell::new(vec![0; READ_BYTES]),
         })
@@ -87,6 +91,21 @@ impl LogBook {
         Ok(())
     }
 
+    /// Looks for a line of this worker that holds this text.
+    pub(super) fn await_line(&self, worker: WorkerId, text: String) {
+        self.awaited.begin(worker, text);
+    }
+
+    /// Looks for none of this worker any more.
+    pub(super) fn await_no_line(&self, worker: WorkerId) {
+        self.awaited.end(worker);
+    }
+
+    /// The next worker whose line was seen.
+    pub(super) async fn line_seen(&self) -> WorkerId {
+        self.awaited.seen().await
+    }
+
     /// A line of our own: what was asked of the cluster, and by whom.
     pub(super) fn note(&self, source: &str, text: &str) {
         for line in text.lines() {
@@ -102,6 +121,7 @@ impl LogBook {
     }
 
     fn worker_says(&self, worker: WorkerId, line: &[u8]) {
+        self.awaited.look(worker, line);
         self.add(Some(worker), mark::marked(worker, line));
     }
 

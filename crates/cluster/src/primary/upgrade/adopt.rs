@@ -137,7 +137,8 @@ impl Inheritance {
                     let started = now.checked_sub(Duration::from_millis(state.age)).unwrap_or(now);
                     let statm = Statm::of(&child);
                     let bound = limit.adopt(birth.worker);
-                    let running = Running { birth, child, control, stacks, pipes, started, statm, bound };
+                    let running =
+                        Running { birth, child, control, stacks, pipes, started, statm, bound, awaited_line: None };
                     workers.insert(birth.worker, running);
                 }
                 Err(_) => lost.push(birth.worker),

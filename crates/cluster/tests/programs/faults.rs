@@ -1,0 +1,96 @@
+//! Programs that misbehave.
+
+use rustix::process::Signal;
+
+use crate::Test;
+use crate::client::{Outcome, ask};
+use crate::process::{Running, lives, send, soon, until};
+use crate::serving::listening_on;
+
+pub(crate) const TESTS: &[Test] = &[
+    ("a_program_that_is_not_there_is_named_at_once", a_program_that_is_not_there_is_named_at_once),
+    ("a_directory_that_is_not_there_is_named", a_directory_that_is_not_there_is_named),
+    ("a_program_that_exits_at_once_fails_the_first_start", a_program_that_exits_at_once_fails_the_first_start),
+    ("a_program_that_dies_when_ready_is_backed_off", a_program_that_dies_when_ready_is_backed_off),
+    ("a_program_that_is_never_ready_is_given_up", a_program_that_is_never_ready_is_given_up),
+    ("a_program_that_ignores_sigterm_is_killed", a_program_that_ignores_sigterm_is_killed),
+    ("what_a_program_left_in_its_group_ends_with_it", what_a_program_left_in_its_group_ends_with_it),
+    ("a_chatty_program_serves_on", a_chatty_program_serves_on),
+];
+
+fn a_program_that_is_not_there_is_named_at_once() {
+    let mut running = Running::start_with("silent", |command| {
+        command.env("TEST_FILE", "no-such-program-anywhere");
+    });
+    let (status, stderr) = running.wait();
+    assert_eq!(status.code(), Some(64), "{stderr}");
+    assert!(stderr.contains("no-such-program-anywhere"), "{stderr}");
+}
+
+fn a_directory_that_is_not_there_is_named() {
+    let mut running = Running::start_with("silent", |command| {
+        command.env("TEST_CWD", "/nowhere/at/all");
+    });
+    let (status, stderr) = running.wait();
+    assert_eq!(status.code(), Some(64), "{stderr}");
+    assert!(stderr.contains("/nowhere/at/all"), "{stderr}");
+}
+
+fn a_program_that_exits_at_once_fails_the_first_start() {
+    let mut running = Running::start("exits");
+    let (status, stderr) = running.wait();
+    assert!(!status.success(), "{stderr}");
+    assert!(stderr.contains("code 3"), "{stderr}");
+}
+
+fn a_program_that_dies_when_ready_is_backed_off() {
+    let mut running = Running::start("exits-when-ready");
+    running.wait_for("starts its next worker in");
+    running.signal(Signal::TERM);
+    assert!(running.wait().0.success());
+}
+
+fn a_program_that_is_never_ready_is_given_up() {
+    let mut running = Running::start_with("never-ready", |command| {
+        command.env("TEST_BOOT_MS", "300");
+    });
+    let (status, stderr) = running.wait();
+    assert!(!status.success(), "{stderr}");
+    assert!(running.lines().iter().any(|line| line.contains("did not become ready in time")), "{:#?}", running.lines());
+}
+
+fn a_program_that_ignores_sigterm_is_killed() {
+    let mut running = Running::start_with("ignores-term", |command| {
+        command.env("TEST_DRAIN_MS", "200");
+    });
+    running.wait_for_count("is ready", 2);
+    running.signal(Signal::TERM);
+    let (status, stderr) = running.wait();
+    assert!(status.success(), "{stderr}");
+    assert!(running.lines().iter().any(|line| line.contains("did not finish in time")), "{:#?}", running.lines());
+}
+
+fn what_a_program_left_in_its_group_ends_with_it() {
+    let mut running = Running::start_with("leaves-children", |command| {
+        command.env("TEST_WORKERS", "1");
+    });
+    running.wait_for("is ready");
+    let address = until(soon(), "a listening socket", || listening_on(running.primary()));
+    let Outcome::Ok(pid) = ask(address, "/") else { panic!("no answer") };
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let children: Vec<u32> = children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    assert_eq!(children.len(), 2);
+    send(pid, Signal::KILL);
+    until(soon(), "its children to end", || children.iter().all(|pid| !lives(*pid)).then_some(()));
+}
+
+fn a_chatty_program_serves_on() {
+    let mut running = Running::start_with("chats", |command| {
+        command.env("TEST_WORKERS", "1").stderr(std::process::Stdio::null());
+    });
+    running.wait_for("is ready");
+    let address = until(soon(), "a listening socket", || listening_on(running.primary()));
+    for _ in 0..50 {
+        assert!(matches!(ask(address, "/"), Outcome::Ok(_)));
+    }
+}
