@@ -44,10 +44,8 @@ pub(crate) enum Contender {
     NodeHelloNone,
     /// nginx `return 200`, reuseport
     Nginx,
-    /// A plain node:http server under `phalanx run`, as it comes
+    /// A plain node:http server under `phalanx run`, as it comes: the connections are dealt out in turn
     Run,
-    /// The same; the connections are dealt out in turn
-    RunRoundRobin,
     /// The same; the workers accept
     RunShared,
     /// The same server under node:cluster: in turn, ended workers are replaced
@@ -74,7 +72,6 @@ impl Contender {
             Self::NodeHelloNone => "node:cluster (SCHED_NONE)",
             Self::Nginx => "nginx",
             Self::Run => "phalanx run",
-            Self::RunRoundRobin => "phalanx run, round-robin",
             Self::RunShared => "phalanx run, shared",
             Self::RunCluster => "node:cluster",
             Self::RunPm2 => "PM2",
@@ -90,7 +87,6 @@ impl Contender {
             | Self::PhalanxHello
             | Self::PhalanxUngated
             | Self::Run
-            | Self::RunRoundRobin
             | Self::RunShared => Side::Ours,
             _ => Side::Rival,
         }
@@ -112,7 +108,6 @@ impl Contender {
             Self::NodeHelloNone => node("hello.js", "/", address, workers, &[("NODE_CLUSTER_SCHED_POLICY", "none")]),
             Self::Nginx => nginx::launch(address, workers),
             Self::Run => programs::phalanx_run(address, workers, &[]),
-            Self::RunRoundRobin => programs::phalanx_run(address, workers, &["--distribution", "round-robin"]),
             Self::RunShared => programs::phalanx_run(address, workers, &["--distribution", "shared"]),
             Self::RunCluster => node("run/cluster.js", "/", address, workers, &[]),
             Self::RunPm2 => programs::pm2(address, workers, &["run/app.js", "--instances", &workers.to_string()]),
@@ -128,7 +123,7 @@ impl Contender {
             Self::NodePiscina => &["express", "piscina"],
             Self::NodeHello | Self::NodeHelloNone | Self::RunCluster => &[],
             Self::RunPm2 | Self::RunPm2Asked => &["pm2"],
-            Self::Run | Self::RunRoundRobin | Self::RunShared => {
+            Self::Run | Self::RunShared => {
                 return format!("{}, {}", phalanx_version(), node_version());
             }
             Self::Nginx => return nginx::version(),

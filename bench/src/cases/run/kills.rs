@@ -8,8 +8,7 @@ use crate::load::oracle::{Clients, Fate, Manner, Record};
 use crate::peers::{Absent, Contender, Running};
 use crate::table::{Targets, number};
 
-const CONTENDERS: [Contender; 5] =
-    [Contender::Run, Contender::RunRoundRobin, Contender::RunShared, Contender::RunCluster, Contender::RunPm2];
+const CONTENDERS: [Contender; 4] = [Contender::Run, Contender::RunShared, Contender::RunCluster, Contender::RunPm2];
 const ROUNDS: usize = 1;
 const SECONDS: f64 = 10.0;
 const QUICK_SECONDS: f64 = 3.0;

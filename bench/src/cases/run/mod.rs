@@ -50,14 +50,8 @@ impl RunSettings {
 }
 
 /// All that take part in any part.
-const CONTENDERS: [Contender; 6] = [
-    Contender::Run,
-    Contender::RunRoundRobin,
-    Contender::RunShared,
-    Contender::RunCluster,
-    Contender::RunPm2,
-    Contender::RunPm2Asked,
-];
+const CONTENDERS: [Contender; 5] =
+    [Contender::Run, Contender::RunShared, Contender::RunCluster, Contender::RunPm2, Contender::RunPm2Asked];
 
 /// Runs the parts and prints their tables and the targets.
 pub(crate) async fn run(settings: &RunSettings) {

@@ -12,8 +12,7 @@ use crate::load::oracle::{Clients, Manner, Record};
 use crate::peers::{Absent, Contender, Running, Side};
 use crate::table::{Targets, median, number};
 
-const CONTENDERS: [Contender; 4] =
-    [Contender::Run, Contender::RunRoundRobin, Contender::RunPm2, Contender::RunPm2Asked];
+const CONTENDERS: [Contender; 4] = [Contender::Run, Contender::RunShared, Contender::RunPm2, Contender::RunPm2Asked];
 const RELOADS: u32 = 20;
 const QUICK_RELOADS: u32 = 3;
 const FRESH_CLIENTS: usize = 8;

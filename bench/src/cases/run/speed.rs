@@ -8,8 +8,7 @@ use crate::load::{Request, Reuse, wrk};
 use crate::peers::{Absent, Contender, Running};
 use crate::table::{Table, Targets, median, number, spread};
 
-const CONTENDERS: [Contender; 5] =
-    [Contender::Run, Contender::RunRoundRobin, Contender::RunShared, Contender::RunCluster, Contender::RunPm2];
+const CONTENDERS: [Contender; 4] = [Contender::Run, Contender::RunShared, Contender::RunCluster, Contender::RunPm2];
 const ROUNDS: usize = 5;
 const SECONDS: f64 = 4.0;
 const KEPT_CONNECTIONS: usize = 64;
@@ -113,6 +112,6 @@ fn aim(results: &Results<Contender, Round>, targets: &mut Targets) {
     }
     for rival in [Contender::RunCluster, Contender::RunPm2] {
         let what = format!("fresh connections/s in round-robin / {}", rival.name());
-        targets.at_least(&what, 1.5, "×", ratio(Contender::RunRoundRobin, rival, fresh));
+        targets.at_least(&what, 1.5, "×", ratio(rival, fresh));
     }
 }

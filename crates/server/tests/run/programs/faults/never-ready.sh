@@ -1,0 +1,4 @@
+#!/bin/sh
+# Starts, and never says that it is ready.
+echo 'still loading'
+exec sleep 1000000

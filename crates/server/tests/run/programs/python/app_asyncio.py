@@ -1,0 +1,32 @@
+"""A server by hand over asyncio, on the socket that `phalanx run` has opened; the number of its descriptor is the argument."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+
+async def hello(reader, writer):
+    try:
+        while await reader.readuntil(b"\r\n\r\n"):
+            body = f"hello from {os.getpid()}\n".encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def main():
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    server = await asyncio.start_server(hello, sock=listener)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    print("listening", flush=True)
+    await ended.wait()
+    server.close()
+
+
+asyncio.run(main())
