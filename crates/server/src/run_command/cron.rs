@@ -1,7 +1,5 @@
 //! `--cron-restart`: times at which the workers are replaced.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Local};
 
 use super::app::Wrong;
@@ -23,9 +21,30 @@ impl Cron {
         Ok(Cron(cron))
     }
 
-    /// How long from `now` to the next time.
-    pub(super) fn wait(&self, now: DateTime<Local>) -> Option<Duration> {
-        let next = self.0.find_next_occurrence(&now, false).ok()?;
-        (next - now).to_std().ok()
+    /// The first time after `now`, if there is one.
+    pub(super) fn next(&self, now: DateTime<Local>) -> Option<DateTime<Local>> {
+        self.0.find_next_occurrence(&now, false).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+
+    #[test]
+    fn the_next_time_is_after_now() {
+        let cron = Cron::read("0 4 * * *").unwrap();
+        let at = |day, hour| Local.with_ymd_and_hms(2024, 1, day, hour, 0, 0).unwrap();
+        assert_eq!(cron.next(at(1, 3)), Some(at(1, 4)));
+        assert_eq!(cron.next(at(1, 4)), Some(at(2, 4)));
+    }
+
+    #[test]
+    fn what_is_no_time_is_said() {
+        for text in ["", "soon", "99 * * * *", "0 0 30 2 *"] {
+            let why = Cron::read(text).unwrap_err().0;
+            assert!(why.starts_with(&format!("cron-restart: {text:?} is no time: ")), "{why}");
+        }
     }
 }

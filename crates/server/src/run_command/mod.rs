@@ -15,6 +15,7 @@ mod file;
 mod options;
 pub(crate) mod places;
 mod program;
+mod reloads;
 mod source;
 mod values;
 mod variables;
@@ -24,6 +25,8 @@ mod wish;
 pub(crate) use arguments::RunArguments;
 
 use app::{App, Wrong};
+use phalanx::Event;
+use reloads::Reloads;
 use source::Source;
 use wish::Wish;
 
@@ -55,9 +58,13 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
 fn one(source: Source) -> Result<(), Failure> {
     let app = source.read()?;
     prepare(&app)?;
+    let mut reloads = Reloads::of(&app).map_err(Failure::Other)?;
     let logs = logs::start(app.log_format, app.log_level);
     let cluster = cluster::describe(&app, source).on_event(move |event| {
         let _logs_until_the_end = &logs;
+        if matches!(event, Event::Ready { .. }) {
+            reloads.take().into_iter().for_each(Reloads::begin);
+        }
         log_event(event);
     });
     ended(cluster.run_program())

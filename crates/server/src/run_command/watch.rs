@@ -1,5 +1,9 @@
 //! `--watch`: what is watched, and which changes count.
 
+mod tree;
+
+pub(super) use tree::Tree;
+
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
@@ -19,6 +23,8 @@ pub(super) struct Watch {
     ignored: Vec<Pattern>,
     /// What patterns with a slash are relative to.
     base: PathBuf,
+    /// Files of ours.
+    own: Vec<PathBuf>,
 }
 
 impl Watch {
@@ -39,11 +45,28 @@ impl Watch {
             Pattern::new(text).map_err(|error| Wrong(format!("ignore-watch: {text:?} is no pattern: {error}")))
         };
         let ignored = ignored.iter().map(pattern).collect::<Result<_, _>>()?;
-        Ok(Some(Watch { paths, ignored, base: cwd.to_owned() }))
+        Ok(Some(Watch { paths, ignored, base: cwd.to_owned(), own: Vec::new() }))
+    }
+
+    /// The same without the files that we write ourselves, rotated ones included.
+    pub(super) fn without<'a>(mut self, own: impl IntoIterator<Item = &'a Path>) -> Watch {
+        self.own = own.into_iter().map(Path::to_owned).collect();
+        self
+    }
+
+    fn is_own(&self, path: &Path) -> bool {
+        let name = |path: &Path| path.file_name().map(|name| name.as_encoded_bytes().to_owned());
+        self.own.iter().any(|own| match (name(own), name(path)) {
+            (Some(own_name), Some(name)) => path.parent() == own.parent() && name.starts_with(&own_name),
+            _ => false,
+        })
     }
 
     /// Whether a change of this file or folder counts: not if itself or a folder that it is in is ignored.
     pub(super) fn counts(&self, path: &Path) -> bool {
+        if self.is_own(path) {
+            return false;
+        }
         let below = path.strip_prefix(&self.base).unwrap_or(path);
         let mut so_far = PathBuf::new();
         !below.components().any(|component| {
@@ -90,6 +113,13 @@ mod tests {
         ] {
             assert_eq!(watch.counts(Path::new(path)), counts, "{path}");
         }
+    }
+
+    #[test]
+    fn our_own_files_do_not_count() {
+        let watch = watch(&[]).without([Path::new("/tmp/app.log")]);
+        assert!(!watch.counts(Path::new("/tmp/app.log")) && !watch.counts(Path::new("/tmp/app.log.1")));
+        assert!(watch.counts(Path::new("/tmp/src/app.log")));
     }
 
     #[test]
