@@ -81,6 +81,14 @@ pub enum Event {
         /// Its words; a message of Node as JSON.
         text: String,
     },
+    /// A worker that was a [program](crate::Cluster::program) has ended, and a process that it started lives on, away from it. It is sent
+    /// SIGTERM, and SIGKILL 5 s later.
+    LeftBehind {
+        /// The worker.
+        worker: WorkerId,
+        /// The process.
+        pid: u32,
+    },
     /// The worker asks something. Dropping every clone of `reply` tells it that there will be no answer.
     Request {
         /// The worker.
@@ -247,6 +255,7 @@ impl Event {
             Event::Hung { .. } => "hung",
             Event::Stacks { .. } => "stacks",
             Event::Said { .. } => "said",
+            Event::LeftBehind { .. } => "left-behind",
         }
     }
 
@@ -268,6 +277,7 @@ impl Event {
             | Event::OutOfMemory { worker, .. }
             | Event::ShortOfMemory { worker, .. }
             | Event::Said { worker, .. }
+            | Event::LeftBehind { worker, .. }
             | Event::Hung { worker } => Some(*worker),
             _ => None,
         }
@@ -333,6 +343,9 @@ impl fmt::Display for Event {
             }
             Event::ReopenLogs => write!(f, "log files are opened anew"),
             Event::Said { worker, text } => write!(f, "worker {worker} says: {text}"),
+            Event::LeftBehind { worker, pid } => {
+                write!(f, "worker {worker} has left process {pid} behind, which is ended")
+            }
             Event::Leak { worker, leak } => write!(f, "worker {worker} seems to leak: {leak}"),
             Event::ShortOfMemory { worker, needed, free } => write!(
                 f,

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 
-use phalanx_process::{Process, Signals};
+use phalanx_process::{Process, Signals, Strays};
 use phalanx_shared::{ClusterPage, Permits};
 use rustix::event::epoll;
 
@@ -121,6 +121,7 @@ impl Primary {
             front,
             companions: Companions::of(cluster.companions.into_iter().map(|(name, _)| name)),
             attendant: cluster.programs.then(|| Attendant::new(cluster.distribution)),
+            strays: cluster.programs.then(Strays::adopt).transpose()?,
             service: Service::default(),
             dumpers: HashMap::new(),
             hung_grace,

@@ -52,7 +52,7 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use phalanx_process::{Process, Signal, Signals, blocking};
+use phalanx_process::{Process, Signal, Signals, Strays, blocking};
 use phalanx_shared::{ClusterPage, Generation, Owner, Permits, Slot, SlotIndex};
 use rustix::event::{Timespec, epoll};
 
@@ -74,6 +74,8 @@ use hard_limit::HardLimit;
 use memory::Surroundings;
 use operations::Operations;
 pub(crate) use operations::Wish;
+#[cfg(feature = "program")]
+pub(crate) use programs::MARK;
 use service::Service;
 use source::Source;
 use stacks::Dumper;
@@ -119,6 +121,8 @@ struct Primary {
     companions: Companions,
     /// Speaks for the workers, if they are programs.
     attendant: Option<Attendant>,
+    /// What programs leave behind.
+    strays: Option<Strays>,
     service: Service,
     /// Processes that write down where hung workers stand.
     dumpers: HashMap<WorkerId, Dumper>,
@@ -277,6 +281,10 @@ impl Drop for Primary {
         self.companions.finish();
         if let Some(mut attendant) = self.attendant.take() {
             attendant.finish();
+        }
+        #[cfg(feature = "program")]
+        if let Some(mut strays) = self.strays.take() {
+            strays.end_all(MARK);
         }
         if let Some(front) = self.front.take() {
             front.finish();

@@ -138,6 +138,10 @@ impl Primary {
     ) -> Result<u64, Error> {
         let refusal = match self.operations.running() {
             _ if self.stop_requests > 0 => Some("the cluster stops".to_owned()),
+            _ if self.attendant.is_some() && matches!(wish, Wish::Upgrade | Wish::Rollback) => Some(
+                "the workers are programs, which a reload replaces; what supervises them is replaced by a restart"
+                    .to_owned(),
+            ),
             Some(running) => Some(format!("{} (operation {}) is under way", running.kind, running.number)),
             None => None,
         };

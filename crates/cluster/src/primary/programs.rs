@@ -16,7 +16,7 @@ use crate::control::{WORKER_ROLE, descriptor};
 use crate::listener::Origin;
 use crate::program::{Program, Readiness};
 use crate::supervisor::Birth;
-use crate::{Error, WorkerId};
+use crate::{Error, Event, WorkerId};
 
 impl Primary {
     /// As for other workers, but the program gets nothing of the cluster's own: that goes to the attendant.
@@ -97,6 +97,23 @@ impl Primary {
         // A program that is not one yet has no group of its own.
         if !matches!(running.child.kill_group(signal), Ok(true)) {
             let _ = running.child.kill(signal);
+        }
+    }
+}
+
+/// The variable by which everything that a program starts can be told.
+pub(crate) const MARK: &str = "PHALANX_WORKER";
+
+impl Primary {
+    /// Reaps strangers, and ends what programs that are gone have left behind.
+    pub(super) fn look_after_strays(&mut self) {
+        let Some(strays) = &mut self.strays else { return };
+        let workers = &self.workers;
+        let is_over = |mark: &str| mark.parse().is_ok_and(|number| !workers.contains_key(&WorkerId::new(number)));
+        for stray in strays.look(MARK, is_over) {
+            if let Ok(number) = stray.mark.parse() {
+                self.emit(Event::LeftBehind { worker: WorkerId::new(number), pid: stray.pid });
+            }
         }
     }
 }

@@ -213,6 +213,8 @@ impl Primary {
         if let Some(attendant) = &mut self.attendant {
             attendant.tick();
         }
+        #[cfg(feature = "program")]
+        self.look_after_strays();
         self.expire_dumps();
         let vitals = self
             .workers

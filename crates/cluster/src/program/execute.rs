@@ -11,6 +11,7 @@ use super::Program;
 use super::fill::Filling;
 use crate::control::{MAX_FAILURE_TEXT, ToPrimary, descriptor};
 use crate::listener::Listener;
+use crate::primary::MARK;
 use crate::supervisor::{BAD_SETTINGS, DO_NOT_RESTART};
 use crate::{Error, Place, WorkerId};
 
@@ -90,7 +91,7 @@ impl Birth {
         command = command
             .env("PHALANX_INSTANCE", place.0.to_string())
             .env("NODE_APP_INSTANCE", place.0.to_string())
-            .env("PHALANX_WORKER", worker.get().to_string());
+            .env(MARK, worker.get().to_string());
         for argument in &program.arguments {
             command = command.arg(filling.fill(argument)?);
         }

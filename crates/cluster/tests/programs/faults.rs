@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_program_that_is_never_ready_is_given_up", a_program_that_is_never_ready_is_given_up),
     ("a_program_that_ignores_sigterm_is_killed", a_program_that_ignores_sigterm_is_killed),
     ("what_a_program_left_in_its_group_ends_with_it", what_a_program_left_in_its_group_ends_with_it),
+    ("a_daemon_that_a_program_left_is_ended_and_told", a_daemon_that_a_program_left_is_ended_and_told),
     ("a_chatty_program_serves_on", a_chatty_program_serves_on),
 ];
 
@@ -82,6 +83,39 @@ fn what_a_program_left_in_its_group_ends_with_it() {
     assert_eq!(children.len(), 2);
     send(pid, Signal::KILL);
     until(soon(), "its children to end", || children.iter().all(|pid| !lives(*pid)).then_some(()));
+}
+
+/// Processes that carry the number of this worker, by their environment.
+fn of_worker(worker: u32) -> Vec<u32> {
+    let mark = format!("PHALANX_WORKER={worker}");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let carries = |pid: &u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+            && environment.split(|byte| *byte == 0).any(|variable| variable == b"TEST_PLAIN=forks-daemon")
+            && lives(*pid)
+    };
+    numbers.filter(carries).collect()
+}
+
+fn a_daemon_that_a_program_left_is_ended_and_told() {
+    let mut running = Running::start_with("forks-daemon", |command| {
+        command.env("TEST_WORKERS", "1");
+    });
+    running.wait_for("is ready");
+    assert!(of_worker(1).len() >= 3, "{:?}", of_worker(1));
+    let address = until(soon(), "a listening socket", || listening_on(running.primary()));
+    let Outcome::Ok(pid) = ask(address, "/") else { panic!("no answer") };
+    send(pid, Signal::KILL);
+    running.wait_for("worker 1 has left process");
+    until(soon(), "the daemons to end", || of_worker(1).is_empty().then_some(()));
+    // Those of the next one end with the cluster.
+    running.wait_for_count("is ready", 2);
+    until(soon(), "the daemons of the next one", || (of_worker(2).len() >= 3).then_some(()));
+    running.signal(Signal::TERM);
+    running.wait();
+    assert!(of_worker(2).is_empty(), "{:?}", of_worker(2));
 }
 
 fn a_chatty_program_serves_on() {

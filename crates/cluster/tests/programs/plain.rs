@@ -64,6 +64,13 @@ pub(crate) fn run(name: &str) {
             notify("READY=1");
             serve(&inherited());
         }
+        "forks-daemon" => {
+            // A shell in between, which ends: so its child is nobody's, and in a session of its own.
+            let script = "setsid sleep 1000 & setsid sh -c 'trap \"\" TERM; sleep 1000' & echo started";
+            std::process::Command::new("sh").args(["-c", script]).status().unwrap();
+            notify("READY=1");
+            serve(&inherited());
+        }
         "chats" => {
             let socket = inherited();
             notify("READY=1");
