@@ -18,7 +18,7 @@ use super::connection::{Connection, check};
 use super::error::system;
 use super::outgoing::Piece;
 use super::reading::{Content, Item};
-use super::{Error, Handle, Options, Serialization, Value, advanced, internal, json};
+use super::{Error, Fate, Form, Handle, Options, Parcel, Serialization, Value, advanced, internal, json};
 
 /// One end of a connection with Node: what `process.send` and `process.on('message')` are in JavaScript. All methods take
 /// `&self`; clones are the same end.
@@ -138,15 +138,41 @@ impl<Out: Serialize + 'static, In> NodeChannel<Out, In> {
         connection.send_handle(message, handle).await
     }
 
+    /// As [`send_internal`](NodeChannel::send_internal) without a handle and without waiting.
+    ///
+    /// Errors: as for [`try_send`](NodeChannel::try_send).
+    pub fn try_send_internal(&self, message: &Value) -> Result<(), Error> {
+        let connection = &self.owner.connection;
+        refuse_commands_of_handles(message)?;
+        let bytes = connection.encode_value(message)?;
+        let room = connection.outgoing.room_now(bytes.len())?;
+        connection.outgoing.push_quietly(connection.socket.as_fd(), Piece::new(bytes, None, Some(room)));
+        Ok(())
+    }
+
+    /// Sends a connection with a message of Node's own, without waiting: what becomes of it is told by [`Parcel::fate`],
+    /// and [`recv`](NodeChannel::recv) returns [`Error::HandleLost`] when the peer says, after some attempts, that the
+    /// connection does not arrive: the oldest parcel that is [`Fate::Sent`] was on its way then, and is [`Fate::Kept`] now.
+    ///
+    /// Errors: [`Error::Full`] if the peer does not read, [`Error::Closed`]; [`Error::Encode`] if the form is for the other
+    /// serialization. The parcel was not sent then.
+    pub fn post(&self, form: &Form, number: u32, parcel: &Parcel) -> Result<(), Error> {
+        let connection = &self.owner.connection;
+        if form.serialization() != connection.serialization {
+            return Err(Error::Encode("the form is for the other serialization".into()));
+        }
+        let bytes = form.fill(number);
+        let room = connection.outgoing.room_now(bytes.len())?;
+        parcel.set_fate(Fate::Kept);
+        connection.outgoing.push_quietly(connection.socket.as_fd(), Piece::parcel(bytes, parcel.clone(), room));
+        Ok(())
+    }
+
     /// Sends a message of Node's own (`cmd` begins with `NODE_`), for programs that speak the protocol of `node:cluster`.
     /// The commands that have to do with handles are refused: a stray one ends a Node process.
     pub async fn send_internal(&self, message: &Value, handle: Option<Handle>) -> Result<(), Error> {
         let connection = &self.owner.connection;
-        if let Some(command) = internal::command(message)
-            && (command.starts_with(internal::HANDLE) || command.starts_with("NODE_SOCKET_"))
-        {
-            return Err(Error::Reserved(command.to_owned()));
-        }
+        refuse_commands_of_handles(message)?;
         match handle {
             Some(handle) => connection.send_handle(message.clone(), handle).await,
             None => connection.send(connection.encode_value(message)?, None).await,
@@ -172,6 +198,15 @@ impl<Out, In: DeserializeOwned + 'static> NodeChannel<Out, In> {
             (Content::Decoded(value), _) => into_type(value)?,
         };
         Ok(Incoming { value, handle: item.handle })
+    }
+}
+
+fn refuse_commands_of_handles(message: &Value) -> Result<(), Error> {
+    match internal::command(message) {
+        Some(command) if command.starts_with(internal::HANDLE) || command.starts_with("NODE_SOCKET_") => {
+            Err(Error::Reserved(command.to_owned()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,8 @@ const PREFIX_IN_UTF16: &[u8] = b"N\0O\0D\0E\0_\0";
 
 pub(super) const HANDLE: &str = "NODE_HANDLE";
 pub(super) const ACK: &str = "NODE_HANDLE_ACK";
+/// [`ACK`], as Node writes it in JSON: by far the most frequent message where connections are handed out.
+pub(super) const ACK_LINE: &[u8] = br#"{"cmd":"NODE_HANDLE_ACK"}"#;
 pub(super) const NACK: &str = "NODE_HANDLE_NACK";
 pub(super) const GET_COUNT: &str = "NODE_SOCKET_GET_COUNT";
 pub(super) const NOTIFY_CLOSE: &str = "NODE_SOCKET_NOTIFY_CLOSE";

@@ -70,6 +70,7 @@ mod internal;
 pub mod json;
 mod options;
 mod outgoing;
+mod parcel;
 mod reading;
 mod unread;
 mod unsent;
@@ -80,6 +81,7 @@ pub use channel::{Incoming, NodeChannel};
 pub use error::Error;
 pub use handle::Handle;
 pub use options::{InternalMessages, Options, PeerVersion, Serialization};
+pub use parcel::{Fate, Form, Parcel};
 pub use value::{
     BigInt, ErrorClass, ErrorValue, Label, OutOfRange, RegExp, ResizableBuffer, SparseArray, Value, View, ViewKind,
 };

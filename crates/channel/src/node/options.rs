@@ -57,6 +57,7 @@ pub struct Options {
     pub(super) queued_bytes: usize,
     pub(super) send_deadline: Duration,
     pub(super) handle_deadline: Duration,
+    pub(super) parcels_in_flight: usize,
     pub(super) internal_messages: InternalMessages,
     pub(super) peer: PeerVersion,
 }
@@ -68,6 +69,7 @@ impl Default for Options {
             queued_bytes: 1024 * 1024,
             send_deadline: Duration::from_secs(30),
             handle_deadline: Duration::from_secs(30),
+            parcels_in_flight: 1,
             internal_messages: InternalMessages::Ignore,
             peer: PeerVersion::Any,
         }
@@ -104,6 +106,13 @@ impl Options {
     /// How long to wait until the peer confirms a handle (default 30 s). Until then nothing else is sent, as Node has it.
     pub fn handle_deadline(mut self, deadline: Duration) -> Options {
         self.handle_deadline = deadline;
+        self
+    }
+
+    /// Most [parcels](super::Parcel) that the peer has not confirmed (default 1, as Node has it). With more, messages and
+    /// parcels follow each other without waiting, as far as Node certainly finds the right descriptor for each.
+    pub fn parcels_in_flight(mut self, count: usize) -> Options {
+        self.parcels_in_flight = count.max(1);
         self
     }
 

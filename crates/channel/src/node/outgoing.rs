@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::error::system;
 use super::unsent::all_is_read;
-use super::{Error, Handle, Options};
+use super::{Error, Fate, Handle, Options, Parcel};
 
 /// How often a handle is sent before it is given up: once, and three times more, as Node does it.
 const HANDLE_ATTEMPTS: u32 = 4;
@@ -45,6 +45,7 @@ pub(super) struct Outgoing {
     pub(super) wake: Notify,
     drained: Notify,
     handle_deadline: Duration,
+    parcels_in_flight: usize,
     pace: Pace,
 }
 
@@ -64,7 +65,12 @@ struct State {
     queue: VecDeque<Piece>,
     /// A message of which the socket has taken a part.
     begun: Option<(Piece, usize)>,
-    unconfirmed: Option<(Piece, Instant)>,
+    /// Handles that the peer has not answered, in their order.
+    unconfirmed: VecDeque<Unconfirmed>,
+    /// Bytes that the socket has taken.
+    written: u64,
+    /// So many of them the peer has certainly read, if a handle was ever confirmed.
+    confirmed: u64,
     /// Answers that may still come for handles that were given up.
     late_answers: u32,
     /// The task that waits for the socket will go on.
@@ -76,10 +82,25 @@ struct State {
     abandoned: bool,
 }
 
+/// A handle on its way.
+struct Unconfirmed {
+    piece: Piece,
+    /// When it is given up. A parcel is not: its sender still has it.
+    deadline: Option<Instant>,
+    /// Where it ends in the stream.
+    end: u64,
+}
+
+/// What travels with a message.
+enum Carried {
+    Handle(Handle),
+    Parcel(Parcel),
+}
+
 pub(super) struct Piece {
     bytes: Vec<u8>,
     rank: Rank,
-    handle: Option<Handle>,
+    carried: Option<Carried>,
     attempts: u32,
     done: Option<Done>,
     _room: Option<OwnedSemaphorePermit>,
@@ -112,12 +133,24 @@ pub(super) enum Answer {
 
 impl Piece {
     pub(super) fn new(bytes: Vec<u8>, handle: Option<Handle>, room: Option<OwnedSemaphorePermit>) -> Piece {
-        Piece { bytes, rank: Rank::Message, handle, attempts: 0, done: None, _room: room }
+        let carried = handle.map(Carried::Handle);
+        Piece { bytes, rank: Rank::Message, carried, attempts: 0, done: None, _room: room }
+    }
+
+    /// A message with a connection that its sender keeps.
+    pub(super) fn parcel(bytes: Vec<u8>, parcel: Parcel, room: OwnedSemaphorePermit) -> Piece {
+        Piece { carried: Some(Carried::Parcel(parcel)), ..Piece::new(bytes, None, Some(room)) }
     }
 
     /// The answer to a handle.
     pub(super) fn answer(bytes: Vec<u8>, room: OwnedSemaphorePermit) -> Piece {
         Piece { rank: Rank::Answer, ..Piece::new(bytes, None, Some(room)) }
+    }
+
+    fn set_fate(&self, fate: Fate) {
+        if let Some(Carried::Parcel(parcel)) = &self.carried {
+            parcel.set_fate(fate);
+        }
     }
 
     fn finish(self, result: Result<(), Error>) {
@@ -138,6 +171,7 @@ impl Outgoing {
             wake: Notify::new(),
             drained: Notify::new(),
             handle_deadline: options.handle_deadline,
+            parcels_in_flight: options.parcels_in_flight,
             pace,
         }
     }
@@ -201,24 +235,32 @@ impl Outgoing {
         }
     }
 
-    /// The peer has answered to the oldest handle.
-    pub(super) fn answered(&self, socket: BorrowedFd<'_>, answer: Answer) {
+    /// The peer has answered to the oldest handle. An error is for whoever receives: the sender of a parcel does not wait.
+    pub(super) fn answered(&self, socket: BorrowedFd<'_>, answer: Answer) -> Option<Error> {
         let mut state = self.state();
         if state.late_answers > 0 {
             state.late_answers -= 1;
-            return;
+            return None;
         }
         // Without a handle that waits for it, an answer means nothing. (Node ends on one; we need not.)
-        let Some((piece, _)) = state.unconfirmed.take() else { return };
+        let Unconfirmed { piece, end, .. } = state.unconfirmed.pop_front()?;
+        state.confirmed = end;
+        let mut lost = None;
         match answer {
-            Answer::Arrived => piece.finish(Ok(())),
+            Answer::Arrived => {
+                piece.set_fate(Fate::Arrived);
+                piece.finish(Ok(()));
+            }
             Answer::Missing if piece.attempts < HANDLE_ATTEMPTS => state.queue.push_front(piece),
             Answer::Missing => {
                 let attempts = piece.attempts;
+                piece.set_fate(Fate::Kept);
+                lost = matches!(piece.carried, Some(Carried::Parcel(_))).then_some(Error::HandleLost { attempts });
                 piece.finish(Err(Error::HandleLost { attempts }));
             }
         }
         self.write_some(state, socket);
+        lost
     }
 
     /// Writes what the socket takes, and leaves the rest to the task that waits for it.
@@ -227,7 +269,7 @@ impl Outgoing {
             return;
         }
         let stopped = self.write_locked(&mut state, socket);
-        let waits = state.unconfirmed.is_some();
+        let waits = state.deadline().is_some();
         drop(state);
         if waits || stopped != Stopped::Idle {
             self.wake.notify_one();
@@ -237,16 +279,14 @@ impl Outgoing {
     /// Writes as much as the socket takes. Also: until when the confirmation of a handle may take.
     pub(super) fn write(&self, socket: BorrowedFd<'_>) -> (Stopped, Option<Instant>) {
         let mut state = self.state();
-        if let Some((piece, deadline)) = state.unconfirmed.take() {
-            if deadline > Instant::now() && !state.abandoned {
-                state.unconfirmed = Some((piece, deadline));
-            } else {
+        if state.abandoned || state.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+            for Unconfirmed { piece, .. } in std::mem::take(&mut state.unconfirmed) {
                 state.late_answers += 1;
                 piece.finish(Err(Error::NotAcknowledged { waited: self.handle_deadline }));
             }
         }
         let stopped = self.write_locked(&mut state, socket);
-        let deadline = state.unconfirmed.as_ref().map(|(_, deadline)| *deadline);
+        let deadline = state.deadline();
         (stopped, deadline)
     }
 
@@ -256,7 +296,7 @@ impl Outgoing {
             let (mut batch, written) = match state.begun.take() {
                 Some((piece, written)) => (vec![piece], written),
                 None => {
-                    let batch = state.next_batch();
+                    let batch = state.next_batch(self.parcels_in_flight);
                     if batch.is_empty() {
                         self.note_drained(state);
                         return Stopped::Idle;
@@ -300,9 +340,14 @@ impl Outgoing {
                 return state.resume(vec![piece], written);
             }
             written -= piece.bytes.len();
-            if piece.handle.is_some() && !state.abandoned {
+            state.written += piece.bytes.len() as u64;
+            piece.set_fate(Fate::Sent);
+            if piece.carried.is_some() && !state.abandoned {
                 piece.attempts += 1;
-                state.unconfirmed = Some((piece, Instant::now() + self.handle_deadline));
+                let kept = matches!(piece.carried, Some(Carried::Parcel(_)));
+                let deadline = (!kept).then(|| Instant::now() + self.handle_deadline);
+                let end = state.written;
+                state.unconfirmed.push_back(Unconfirmed { piece, deadline, end });
             } else {
                 piece.finish(Ok(()));
             }
@@ -354,7 +399,7 @@ impl Outgoing {
         state.lost |= !state.ended && !state.is_empty();
         state.ended = true;
         let begun = state.begun.take().map(|(piece, _)| piece);
-        let unconfirmed = state.unconfirmed.take().map(|(piece, _)| piece);
+        let unconfirmed = std::mem::take(&mut state.unconfirmed).into_iter().map(|unconfirmed| unconfirmed.piece);
         let rest = std::mem::take(&mut state.queue);
         state.urgent.clear();
         for piece in begun.into_iter().chain(unconfirmed).chain(rest) {
@@ -368,15 +413,15 @@ impl Outgoing {
 
 impl State {
     /// What may be written now: some messages, or one with a handle.
-    fn next_batch(&mut self) -> Vec<Piece> {
+    fn next_batch(&mut self, parcels_in_flight: usize) -> Vec<Piece> {
         let mut batch: Vec<Piece> = Vec::new();
         let mut bytes = 0;
         while batch.len() < BATCH_MESSAGES
-            && let Some(next) = self.peek()
-            && (batch.is_empty() || (next.handle.is_none() && bytes + next.bytes.len() <= BATCH_BYTES))
+            && let Some(next) = self.peek(parcels_in_flight)
+            && (batch.is_empty() || (next.carried.is_none() && bytes + next.bytes.len() <= BATCH_BYTES))
         {
             bytes += next.bytes.len();
-            let alone = next.handle.is_some();
+            let alone = next.carried.is_some();
             batch.extend(if self.urgent.is_empty() { self.queue.pop_front() } else { self.urgent.pop_front() });
             if alone {
                 break;
@@ -385,8 +430,29 @@ impl State {
         batch
     }
 
-    fn peek(&self) -> Option<&Piece> {
-        self.urgent.front().or_else(|| if self.unconfirmed.is_none() { self.queue.front() } else { None })
+    fn peek(&self, parcels_in_flight: usize) -> Option<&Piece> {
+        let next = || self.queue.front().filter(|next| self.may_follow(next, parcels_in_flight));
+        self.urgent.front().or_else(next)
+    }
+
+    /// Whether a message may go while handles are on their way. Node keeps one descriptor between two of its reads, so the
+    /// message to which it belongs must not end in a read that brings another: which cannot be as long as what is unread
+    /// fits into one read, and each message was written in one piece.
+    fn may_follow(&self, next: &Piece, parcels_in_flight: usize) -> bool {
+        let unread = self.written.saturating_sub(self.confirmed) as usize;
+        self.unconfirmed.is_empty()
+            || (parcels_in_flight > 1
+                && unread + next.bytes.len() <= BATCH_BYTES
+                && match next.carried {
+                    None => true,
+                    Some(Carried::Parcel(_)) => self.unconfirmed.len() < parcels_in_flight,
+                    Some(Carried::Handle(_)) => false,
+                })
+    }
+
+    /// When the first handle is given up that can be.
+    fn deadline(&self) -> Option<Instant> {
+        self.unconfirmed.iter().find_map(|unconfirmed| unconfirmed.deadline)
     }
 
     /// They were taken too early.
@@ -408,7 +474,16 @@ impl State {
     }
 
     fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.queue.is_empty() && self.begun.is_none() && self.unconfirmed.is_none()
+        self.urgent.is_empty() && self.queue.is_empty() && self.begun.is_none() && self.unconfirmed.is_empty()
+    }
+}
+
+impl AsFd for Carried {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Carried::Handle(handle) => handle.as_fd(),
+            Carried::Parcel(parcel) => parcel.as_fd(),
+        }
     }
 }
 
@@ -416,7 +491,7 @@ impl State {
 fn send(socket: BorrowedFd<'_>, batch: &[Piece], written: usize) -> Result<usize, Errno> {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     let [first, rest @ ..] = batch else { return Ok(0) };
-    let handle = first.handle.as_ref().filter(|_| written == 0);
+    let handle = first.carried.as_ref().filter(|_| written == 0);
     let first = &first.bytes[written..];
     if rest.is_empty() && handle.is_none() {
         return rustix::net::send(socket, first, flags);

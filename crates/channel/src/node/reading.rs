@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::error::system;
 use super::incoming::{Descriptors, Framer, READ_BYTES, Read, read};
 use super::outgoing::{Answer, Piece};
-use super::{Error, Handle, InternalMessages, Value, internal};
+use super::{Error, Handle, InternalMessages, Serialization, Value, internal};
 
 /// What a received message takes beside its bytes, in bytes: so that very many empty ones are not for nothing.
 const BYTES_BESIDE_A_MESSAGE: usize = 128;
@@ -76,6 +76,11 @@ impl<'a> Reading<'a> {
                     self.descriptors.note(descriptor);
                     self.framer.push(&bytes[..count]);
                     while let Some(frame) = self.framer.take()? {
+                        if self.connection.serialization == Serialization::Json && frame == internal::ACK_LINE {
+                            self.descriptors.pass();
+                            self.connection.outgoing.answered(self.connection.socket.as_fd(), Answer::Arrived);
+                            continue;
+                        }
                         let message = match internal::parse(self.connection.serialization, frame) {
                             Some(message) => Content::Decoded(message),
                             None => Content::Bytes(frame.to_vec()),
@@ -102,8 +107,8 @@ impl<'a> Reading<'a> {
         let connection = self.connection;
         let key = message.get("key").and_then(Value::as_str).unwrap_or_default();
         match command {
-            internal::ACK => connection.outgoing.answered(connection.socket.as_fd(), Answer::Arrived),
-            internal::NACK => connection.outgoing.answered(connection.socket.as_fd(), Answer::Missing),
+            internal::ACK => self.answered(Answer::Arrived),
+            internal::NACK => self.answered(Answer::Missing),
             internal::GET_COUNT => {
                 let room = connection.outgoing.room_for_answer().await?;
                 connection.push_quietly(&self.accounts.count(key), Some(room));
@@ -120,6 +125,13 @@ impl<'a> Reading<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The peer has answered to the oldest handle.
+    fn answered(&self, answer: Answer) {
+        if let Some(why) = self.connection.outgoing.answered(self.connection.socket.as_fd(), answer) {
+            let _ = self.deliver.send(Err(why)); // nobody receives any more
+        }
     }
 
     /// Answers before the program sees the message, as Node does: one answer for each message on the wire.
