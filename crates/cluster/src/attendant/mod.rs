@@ -21,6 +21,7 @@
 
 mod health;
 pub(crate) mod link;
+pub(crate) mod node;
 mod notify;
 mod process;
 mod seat;

@@ -6,16 +6,16 @@ use crate::{Distribution, Place};
 
 /// A worker that could take one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) place: Place,
+pub(crate) struct Candidate {
+    pub(crate) place: Place,
     /// Connections that it has and that were offered to it.
-    pub(super) connections: u64,
+    pub(crate) connections: u64,
     /// Requests and jobs that keep it busy.
-    pub(super) busy: u64,
+    pub(crate) busy: u64,
 }
 
 /// Chooses one of `candidates` (in the order of their places) by its index. `last` is the place that was chosen before.
-pub(super) fn choose(
+pub(crate) fn choose(
     distribution: Distribution,
     candidates: &[Candidate],
     peer: Option<IpAddr>,

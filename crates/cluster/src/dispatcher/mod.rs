@@ -28,6 +28,8 @@ mod keeper;
 mod link;
 mod process;
 
+#[cfg(feature = "program")]
+pub(crate) use choice::{Candidate, choose};
 pub(crate) use intake::Intake;
 pub(crate) use keeper::{Keeper, NewDesk, Started};
 pub(crate) use link::{DISPATCHER_ROLE, descriptor};
