@@ -21,6 +21,18 @@ use crate::primary::{CHECK_ROLE, FrontSettings};
 use crate::supervisor::Policy;
 use crate::{Error, Event, Gate, HealthGate, Worker};
 
+/// What a cluster whose workers are programs does with them.
+#[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(not(feature = "program"), allow(dead_code, reason = "only that feature changes it"))]
+pub(crate) struct Programs {
+    /// Whether the workers are programs.
+    pub(crate) are_workers: bool,
+    /// One that exits with 0 has done its work, and is not started again.
+    pub(crate) finish: bool,
+    /// They inherit blocking sockets.
+    pub(crate) blocking_listeners: bool,
+}
+
 pub use confinement::Affinity;
 pub(crate) use confinement::Confinement;
 
@@ -48,8 +60,7 @@ pub struct Cluster {
     pub(crate) front: FrontSettings,
     pub(crate) pid_file: Option<PathBuf>,
     pub(crate) companions: Vec<(String, CompanionCode)>,
-    /// Whether the workers are programs.
-    pub(crate) programs: bool,
+    pub(crate) programs: Programs,
 }
 
 impl Cluster {
@@ -69,7 +80,7 @@ impl Cluster {
             front: FrontSettings::default(),
             pid_file: None,
             companions: Vec::new(),
-            programs: false,
+            programs: Programs::default(),
         }
     }
 

@@ -21,8 +21,22 @@ impl Cluster {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn program(mut self, mut read: impl FnMut() -> Result<Program, AnyError> + Send + 'static) -> Self {
-        self.programs = true;
+        self.programs.are_workers = true;
         self.settings(move || Ok(postcard::to_stdvec(&read()?)?))
+    }
+
+    /// Whether a program that exits with 0 has done its work: it is not started again, and the cluster ends with the last one. Default:
+    /// no, it is started again whatever its exit code is, as something that serves.
+    pub fn finishing(mut self, finishes: bool) -> Self {
+        self.programs.finish = finishes;
+        self
+    }
+
+    /// Whether programs inherit sockets that block in `accept`, as some expect of theirs. The flag belongs to the socket itself: all
+    /// who have it see the same, also those who gave it to us. Default: no.
+    pub fn blocking_listeners(mut self, blocking: bool) -> Self {
+        self.programs.blocking_listeners = blocking;
+        self
     }
 
     /// As [`run`](Self::run), for a cluster of [programs](Self::program).
@@ -35,7 +49,7 @@ impl Cluster {
         if let Some(role) = phalanx_process::take_role(crate::control::WORKER_ROLE) {
             crate::program::execute(role)
         }
-        if !self.programs && phalanx_process::role().is_none() {
+        if !self.programs.are_workers && phalanx_process::role().is_none() {
             return Err(Error::Setting { what: "no program was given for the workers (Cluster::program)".into() });
         }
         self.run(|_worker| async { Err("a worker that is a program has no code of ours".into()) })

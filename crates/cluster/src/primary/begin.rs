@@ -19,7 +19,6 @@ use super::operations::Operations;
 use super::service::Service;
 use super::upgrade::{Images, Inheritance};
 use super::{Primary, Source, TICK, cluster_page, signals, system};
-use crate::Error;
 use crate::builder::Cluster;
 use crate::control::ToWorker;
 use crate::dispatcher::Keeper;
@@ -27,6 +26,7 @@ use crate::hub::{Commands, Feed};
 use crate::listener::{Listeners, Loans};
 use crate::secret::ClusterSecret;
 use crate::supervisor::{Input, Policy, Purpose, Stage, Supervisor};
+use crate::{Distribution, Error};
 
 /// Runs the cluster until it is over.
 pub(crate) fn run(mut cluster: Cluster) -> Result<(), Error> {
@@ -79,11 +79,20 @@ impl Primary {
             Some(inheritance) => inheritance.take_up_generations(&mut generations)?,
             None => drop(generations.begin()?),
         }
-        let policy = match cluster.listen.is_empty() {
-            true => cluster.policy,
-            false => Policy { purpose: Purpose::Serve, ..cluster.policy },
+        let serves = match cluster.programs.are_workers {
+            true => !cluster.programs.finish,
+            false => !cluster.listen.is_empty(),
         };
-        let listeners = Listeners::open(&cluster.listen, cluster.distribution, cluster.workers, parts.listeners)?;
+        let policy = match serves {
+            true => Policy { purpose: Purpose::Serve, ..cluster.policy },
+            false => cluster.policy,
+        };
+        // What programs inherit they accept from by themselves.
+        let distribution = match cluster.distribution {
+            dispatched if cluster.programs.are_workers && dispatched.is_dispatched() => Distribution::Shared,
+            other => other,
+        };
+        let listeners = Listeners::open(&cluster.listen, distribution, cluster.workers, parts.listeners)?;
         if let Some(feed) = &feed {
             feed.listening(listeners.addresses());
         }
@@ -120,8 +129,9 @@ impl Primary {
             gate_commands: HashMap::new(),
             front,
             companions: Companions::of(cluster.companions.into_iter().map(|(name, _)| name)),
-            attendant: cluster.programs.then(|| Attendant::new(cluster.distribution)),
-            strays: cluster.programs.then(Strays::adopt).transpose()?,
+            attendant: cluster.programs.are_workers.then(|| Attendant::new(cluster.distribution)),
+            programs: cluster.programs,
+            strays: cluster.programs.are_workers.then(Strays::adopt).transpose()?,
             service: Service::default(),
             dumpers: HashMap::new(),
             hung_grace,

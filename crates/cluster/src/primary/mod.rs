@@ -56,7 +56,7 @@ use phalanx_process::{Process, Signal, Signals, Strays, blocking};
 use phalanx_shared::{ClusterPage, Generation, Owner, Permits, Slot, SlotIndex};
 use rustix::event::{Timespec, epoll};
 
-use crate::builder::{Confinement, EventCallback};
+use crate::builder::{Confinement, EventCallback, Programs};
 use crate::dispatcher::Keeper;
 use crate::hub::{Commands, Feed};
 use crate::listener::{Listeners, Loans};
@@ -121,6 +121,8 @@ struct Primary {
     companions: Companions,
     /// Speaks for the workers, if they are programs.
     attendant: Option<Attendant>,
+    #[cfg_attr(not(feature = "program"), allow(dead_code, reason = "only that feature looks at it"))]
+    programs: Programs,
     /// What programs leave behind.
     strays: Option<Strays>,
     service: Service,

@@ -52,6 +52,9 @@ impl Primary {
                 Origin::Ours => descriptor::LISTENER,
                 Origin::Given => descriptor::GIVEN_LISTENER,
             };
+            if self.programs.blocking_listeners {
+                rustix::io::ioctl_fionbio(listener, false).map_err(system("make a listener blocking"))?;
+            }
             role = role.descriptor(name, listener);
         }
         let pipes = self.front.as_ref().map(Front::pipes).transpose()?.flatten();

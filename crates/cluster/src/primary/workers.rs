@@ -156,6 +156,10 @@ impl Primary {
                 if let Some(running) = self.workers.get_mut(&worker) {
                     running.awaited_line = None;
                 }
+                if self.programs.are_workers && !self.programs.finish {
+                    // Whatever it exits with, it is started again.
+                    self.feed_supervisor(Input::Listening(worker));
+                }
                 // What follows from it comes after it.
                 self.emit(Event::Ready { worker, after });
                 self.feed_supervisor(Input::Ready(worker));
