@@ -18,10 +18,12 @@
 //! | `notify.rs` | `READY=1` and its like |
 //! | `health.rs` | asks a health check |
 //! | `node/` | Node's cluster, as its primary |
+//! | `nodes.rs` | what happens there, in the words of our own cluster |
 
 mod health;
 pub(crate) mod link;
 pub(crate) mod node;
+mod nodes;
 mod notify;
 mod process;
 mod seat;

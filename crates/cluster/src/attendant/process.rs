@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags};
 use tokio::task::AbortHandle;
 
 use super::link::{FromAttendant, SEAT_DESCRIPTORS, SeatCard, ToAttendant, Welcome, descriptor};
+use super::nodes::Nodes;
 use super::seat::Seat;
 use crate::{Error, WorkerId};
 
@@ -51,6 +52,7 @@ struct Attendant {
     link: Packets,
     readiness: Watched,
     seats: RefCell<HashMap<WorkerId, Attended>>,
+    nodes: Nodes,
 }
 
 /// A program that is looked after.
@@ -77,29 +79,12 @@ impl Attendant {
     async fn new(link: Packets) -> Result<Attendant, Error> {
         let watch = Error::system("watch the link to the primary");
         let readiness = link.as_fd().try_clone_to_owned().and_then(Watched::for_reading).map_err(watch)?;
-        let attendant = Attendant { link, readiness, seats: RefCell::default() };
-        let _welcome =
-            tokio::time::timeout(WELCOME_DEADLINE, attendant.welcome()).await.map_err(|_| Error::NoPeer)??;
-        Ok(attendant)
-    }
-
-    async fn welcome(&self) -> Result<Welcome, Error> {
-        match self.next().await? {
-            Some((ToAttendant::Welcome(welcome), _)) => Ok(welcome),
-            _ => Err(Error::NoPeer),
-        }
-    }
-
-    /// The next word of the primary; `None` when it is gone.
-    async fn next(&self) -> Result<Option<(ToAttendant, Vec<OwnedFd>)>, Error> {
-        loop {
-            let mut ready = self.readiness.readable().await.map_err(Error::system("wait for the primary"))?;
-            match self.link.receive()? {
-                Received::Message(message, descriptors) => return Ok(Some((message, descriptors))),
-                Received::Closed => return Ok(None),
-                Received::Nothing => ready.clear_ready(),
-            }
-        }
+        let welcome = tokio::time::timeout(WELCOME_DEADLINE, next(&link, &readiness)).await;
+        let welcome = welcome.map_err(|_| Error::NoPeer)??;
+        let Some((ToAttendant::Welcome(Welcome { distribution }), listeners)) = welcome else {
+            return Err(Error::NoPeer);
+        };
+        Ok(Attendant { link, readiness, seats: RefCell::default(), nodes: Nodes::new(distribution, listeners) })
     }
 
     async fn attend(self) -> Result<(), Error> {
@@ -113,9 +98,12 @@ impl Attendant {
 
     async fn hear(&self) -> Result<End, Error> {
         loop {
-            match self.next().await? {
+            match next(&self.link, &self.readiness).await? {
                 Some((ToAttendant::Seat(card), descriptors)) => self.seat(card, descriptors),
-                Some((ToAttendant::Gone(worker), _)) => drop(self.seats.borrow_mut().remove(&worker)),
+                Some((ToAttendant::Gone(worker), _)) => {
+                    self.nodes.gone(worker);
+                    self.seats.borrow_mut().remove(&worker);
+                }
                 Some((ToAttendant::Ping(number), _)) => drop(self.link.send(&FromAttendant::Pong(number), &[])),
                 Some((ToAttendant::Welcome(_), _)) => {}
                 Some((ToAttendant::Finish, _)) => return Ok(End::Dismissed),
@@ -126,16 +114,29 @@ impl Attendant {
 
     fn seat(&self, card: SeatCard, descriptors: Vec<OwnedFd>) {
         debug_assert!(descriptors.len() >= SEAT_DESCRIPTORS, "the primary sends them all");
-        let (seat, _channel) = match Seat::take(card, descriptors) {
+        let (seat, channel) = match Seat::take(card, descriptors) {
             Ok(taken) => taken,
             // The primary's boot deadline ends what nobody looks after.
             Err(error) => return tracing::error!("worker {} cannot be looked after: {error}", card.worker),
         };
         let worker = seat.worker();
-        let task = tokio::task::spawn_local(Rc::clone(&seat).attend(|_| async {})).abort_handle();
+        let node = channel.and_then(|channel| self.nodes.seat(&seat, channel));
+        let task = tokio::task::spawn_local(Rc::clone(&seat).attend(node)).abort_handle();
         let pid = i32::try_from(card.pid).ok().and_then(Pid::from_raw);
         let pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
         self.seats.borrow_mut().insert(worker, Attended { task, pidfd, pid: card.pid });
+    }
+}
+
+/// The next word of the primary; `None` when it is gone.
+async fn next(link: &Packets, readiness: &Watched) -> Result<Option<(ToAttendant, Vec<OwnedFd>)>, Error> {
+    loop {
+        let mut ready = readiness.readable().await.map_err(Error::system("wait for the primary"))?;
+        match link.receive()? {
+            Received::Message(message, descriptors) => return Ok(Some((message, descriptors))),
+            Received::Closed => return Ok(None),
+            Received::Nothing => ready.clear_ready(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::health;
 use super::link::SeatCard;
+use super::nodes::NodeSeat;
 use super::notify::{Notifications, Said};
 use crate::control::{ToPrimary, ToWorker};
 use crate::program::{Program, Readiness};
@@ -93,34 +94,27 @@ impl Seat {
         }
     }
 
-    /// Connections that it has, and had.
-    pub(super) fn count(&self, now: u64, ever: u64) {
-        self.page.set(Field::Connections, now);
-        self.page.set(Field::Requests, ever);
-    }
-
-    /// Looks after the program until the task is dropped. `leave` does what is to be done at the word to leave, before the
-    /// signal, and returns when the signal is due.
-    pub(super) async fn attend<F: Future<Output = ()>>(self: Rc<Self>, leave: impl Fn(Duration) -> F) {
-        if self.program.node.is_none() && !self.card.taken_over {
+    /// Looks after the program until the task is dropped.
+    pub(super) async fn attend(self: Rc<Self>, node: Option<NodeSeat>) {
+        if node.is_none() && !self.card.taken_over {
             self.tell(&ToPrimary::Online);
         }
-        tokio::join!(self.hear(leave), self.listen_to_notifications(), self.await_readiness(), self.beat());
+        let node = node.as_ref();
+        tokio::join!(self.hear(node), self.listen_to_notifications(), self.await_readiness(), self.beat(node));
     }
 
-    async fn hear<F: Future<Output = ()>>(&self, leave: impl Fn(Duration) -> F) {
+    async fn hear(&self, node: Option<&NodeSeat>) {
         loop {
             let Ok(mut ready) = self.readiness.readable().await else { return };
             match self.control.receive::<ToWorker>() {
                 Ok(Received::Message(ToWorker::Leave { within, .. }, _)) => {
                     drop(ready);
                     if !self.leaving.replace(true) {
-                        self.page.set(Field::Accepting, 0);
-                        leave(within).await;
-                        self.tell(&ToPrimary::Signal(self.program.its_stop_signal().number()));
+                        self.leave(within, node).await;
                     }
                 }
                 Ok(Received::Message(ToWorker::Probe { .. }, _)) => {
+                    drop(ready);
                     let answer = match &self.program.health {
                         Some(check) => health::ask(check).await,
                         None => Ok(()),
@@ -133,6 +127,21 @@ impl Seat {
                 Ok(Received::Closed) | Err(_) => return,
             }
         }
+    }
+
+    /// The ladder: Node is asked over its channel to finish what it has, then comes the signal; the primary has SIGKILL.
+    async fn leave(&self, within: Duration, node: Option<&NodeSeat>) {
+        self.page.set(Field::Accepting, 0);
+        if let Some(node) = node {
+            node.disconnect();
+            tokio::time::sleep(within * 2 / 3).await;
+        }
+        self.tell(&ToPrimary::Signal(self.program.its_stop_signal().number()));
+    }
+
+    /// Whether it was told to leave.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.get()
     }
 
     async fn listen_to_notifications(&self) {
@@ -168,11 +177,16 @@ impl Seat {
     }
 
     /// A program has no event loop that we could see turn: without a health check it beats as long as it lives.
-    async fn beat(&self) {
+    async fn beat(&self, node: Option<&NodeSeat>) {
         let mut seconds = tokio::time::interval(BEAT);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             seconds.tick().await;
+            if let Some(node) = node {
+                let (unanswered, taken) = node.connections();
+                self.page.set(Field::Connections, unanswered);
+                self.page.set(Field::Requests, taken);
+            }
             let healthy = match &self.program.health {
                 Some(check) if self.ready.get() => health::ask(check).await.is_ok(),
                 _ => true,

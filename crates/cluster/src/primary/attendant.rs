@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use phalanx_channel::{Packets, Received};
+use phalanx_channel::{MAX_DESCRIPTORS, Packets, Received};
 use phalanx_process::{Process, Role, Signal};
 use rustix::event::epoll;
 
@@ -80,9 +80,12 @@ impl Seat {
             taken_over,
             ready: self.ready,
         };
-        let all = [&self.control, &self.page, &self.program, &self.notify].into_iter().chain(&self.channel);
-        let copies = all.map(OwnedFd::try_clone).collect::<Result<_, _>>();
-        Ok((ToAttendant::Seat(card), copies.map_err(Error::system("copy the descriptors of a program"))?))
+        let all = [&self.control, &self.page, &self.program, &self.notify];
+        let copies = all.into_iter().map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
+        let mut descriptors = copies.map_err(Error::system("copy the descriptors of a program"))?;
+        // Its only owner from now on: if the attendant ends, so does what Node's cluster knows, and the program with it.
+        descriptors.extend(self.channel.take());
+        Ok((ToAttendant::Seat(card), descriptors))
     }
 }
 
@@ -153,9 +156,9 @@ impl Attendant {
         self.start_at = Some(Instant::now() + self.wait);
     }
 
-    fn start(&mut self) -> Result<Running, Error> {
+    fn start(&mut self, listeners: Vec<OwnedFd>) -> Result<Running, Error> {
         let (ours, theirs) = Packets::pair()?;
-        let mut outbox = VecDeque::from([(ToAttendant::Welcome(self.welcome), Vec::new())]);
+        let mut outbox = VecDeque::from([(ToAttendant::Welcome(self.welcome), listeners)]);
         for (worker, seat) in &mut self.seats {
             outbox.push_back(seat.card(*worker)?);
         }
@@ -210,7 +213,13 @@ impl Primary {
             return;
         }
         attendant.start_at = None;
-        let started = attendant.start().and_then(|running| {
+        // Node programs may ask for what the others inherit.
+        let inherited = self.listeners.of_place(Place(0)).take(MAX_DESCRIPTORS);
+        let listeners = match self.programs.blocking_listeners {
+            true => Vec::new(),
+            false => inherited.filter_map(|(socket, _)| socket.try_clone_to_owned().ok()).collect(),
+        };
+        let started = attendant.start(listeners).and_then(|running| {
             let watched =
                 [(Source::Attendant, running.link.as_fd()), (Source::AttendantProcess, running.child.as_fd())];
             for (source, descriptor) in watched {

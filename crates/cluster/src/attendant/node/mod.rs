@@ -33,7 +33,6 @@ mod tests;
 mod unix_file;
 mod words;
 
-#[allow(unused_imports, reason = "for the attendant")]
-pub(crate) use hall::{Counts, Hall};
-pub(crate) use options::{Options, Unanswered};
+pub(crate) use hall::Hall;
+pub(crate) use options::Options;
 pub(crate) use said::{Address, Said};

@@ -1,0 +1,150 @@
+//! [`Nodes`]: the programs of Node, and what their cluster says in the words of ours.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use phalanx_process::Signal;
+use tokio::sync::mpsc;
+
+use super::node::{Address, Hall, Options, Said};
+use super::seat::{Seat, cut};
+use crate::control::ToPrimary;
+use crate::program::Readiness;
+use crate::{Distribution, ListenAddress, WorkerId};
+
+/// Number of the first inherited socket, as systemd has it.
+const FIRST_SOCKET: i32 = 3;
+/// What a program whose channel is closed gets to end by itself, before it is told to.
+const CHANNEL_GRACE: Duration = Duration::from_secs(2);
+/// From that word to SIGKILL.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// The programs by their numbers, as long as they are looked after.
+type Seats = Rc<RefCell<HashMap<WorkerId, Weak<Seat>>>>;
+
+/// The programs of Node.
+pub(super) struct Nodes {
+    hall: Rc<Hall>,
+    seats: Seats,
+}
+
+/// One of them, for its seat.
+pub(super) struct NodeSeat {
+    hall: Rc<Hall>,
+    worker: WorkerId,
+}
+
+impl Nodes {
+    /// None yet. Must be called inside a `LocalSet`.
+    pub(super) fn new(distribution: Distribution, listeners: Vec<OwnedFd>) -> Nodes {
+        let (hall, heard) = Hall::new(Options::new(distribution));
+        for (number, socket) in (FIRST_SOCKET..).zip(listeners) {
+            if let Err(error) = hall.inherit(number, socket) {
+                tracing::warn!("programs of Node go without an inherited socket: {error}");
+            }
+        }
+        let seats = Seats::default();
+        tokio::task::spawn_local(hear(heard, Rc::clone(&seats)));
+        Nodes { hall, seats }
+    }
+
+    /// A program has begun, with this end of its channel. Nothing if it is no program of Node.
+    pub(super) fn seat(&self, seat: &Rc<Seat>, channel: OwnedFd) -> Option<NodeSeat> {
+        let node = seat.program.node?;
+        let (worker, hall) = (seat.worker(), Rc::clone(&self.hall));
+        self.seats.borrow_mut().insert(worker, Rc::downgrade(seat));
+        match hall.seat(worker, seat.card.place, seat.card.pid, channel, node.serialization()) {
+            Ok(()) => Some(NodeSeat { hall, worker }),
+            Err(error) => {
+                seat.tell(&ToPrimary::Failed(format!("its channel cannot be used: {error}")));
+                None
+            }
+        }
+    }
+
+    /// Its process has ended.
+    pub(super) fn gone(&self, worker: WorkerId) {
+        if self.seats.borrow_mut().remove(&worker).is_some() {
+            self.hall.gone(worker);
+        }
+    }
+}
+
+impl NodeSeat {
+    /// It shall close its servers, and go when their connections have ended.
+    pub(super) fn disconnect(&self) {
+        self.hall.disconnect(self.worker);
+    }
+
+    /// Connections that it has not answered for yet, and those that it has taken.
+    pub(super) fn connections(&self) -> (u64, u64) {
+        let counts = self.hall.connections(self.worker);
+        (counts.unanswered as u64, counts.taken)
+    }
+}
+
+async fn hear(mut heard: mpsc::Receiver<(WorkerId, Said)>, seats: Seats) {
+    while let Some((worker, said)) = heard.recv().await {
+        let seat = seats.borrow().get(&worker).and_then(Weak::upgrade);
+        if let Some(seat) = seat {
+            told(&seat, said);
+        }
+    }
+}
+
+fn told(seat: &Rc<Seat>, said: Said) {
+    match said {
+        Said::Online => seat.tell(&ToPrimary::Online),
+        Said::Listening(address) => {
+            if let Some(address) = listen_address(&address) {
+                seat.tell(&ToPrimary::Listening(address));
+            }
+            if seat.program.readiness() == Readiness::Listening {
+                seat.is_ready();
+            }
+        }
+        Said::Ready if seat.program.readiness() == Readiness::Message => seat.is_ready(),
+        Said::Ready => {}
+        Said::Message(message) => {
+            let text = serde_json::to_string(&message);
+            let text = text.unwrap_or_else(|error| format!("(a message that is no JSON: {error})"));
+            seat.tell(&ToPrimary::Said(cut(text)));
+        }
+        Said::Leaves => seat.tell(&ToPrimary::Leaves),
+        Said::Misbehaves(how) => seat.tell(&ToPrimary::Said(cut(format!("(it breaks Node's protocol: {how})")))),
+        Said::Disconnected { voluntary: true } => {}
+        Said::Disconnected { voluntary: false } => {
+            tokio::task::spawn_local(end_without_channel(Rc::downgrade(seat)));
+        }
+    }
+}
+
+/// Without a channel it gets no connections: unless it ends by itself, it is told to, so that another takes its place.
+async fn end_without_channel(seat: Weak<Seat>) {
+    tokio::time::sleep(CHANNEL_GRACE).await;
+    let Some(living) = seat.upgrade() else { return };
+    if living.is_leaving() {
+        return;
+    }
+    living.tell(&ToPrimary::Failed("it closed its channel, by which its connections come".to_owned()));
+    living.tell(&ToPrimary::Signal(living.program.its_stop_signal().number()));
+    drop(living);
+    tokio::time::sleep(STOP_GRACE).await;
+    if let Some(living) = seat.upgrade() {
+        living.tell(&ToPrimary::Signal(Signal::Kill.number()));
+    }
+}
+
+fn listen_address(address: &Address) -> Option<ListenAddress> {
+    match address {
+        Address::Tcp(address) => Some(ListenAddress::Tcp(*address)),
+        Address::Unix(path) => Some(match path.strip_prefix('@') {
+            Some(name) => ListenAddress::Abstract(name.into()),
+            None => ListenAddress::Unix(path.into()),
+        }),
+        Address::Udp(_) => None,
+    }
+}
