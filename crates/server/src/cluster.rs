@@ -31,7 +31,7 @@ pub(crate) fn describe(arguments: &ServeArguments) -> Result<Cluster, Failure> {
             if matches!(event, Event::Ready { .. }) {
                 memory.take().iter().for_each(MemoryLines::tell);
             }
-            log_event(event);
+            log_event("", event);
         });
     let cluster = if config.queueing.embedded_folder().is_some() { owner::beside(cluster) } else { cluster };
     let log_format = config.log_format.resolved();

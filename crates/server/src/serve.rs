@@ -118,10 +118,10 @@ impl Banner {
     }
 }
 
-/// What happens to workers belongs into the log: all of it, at the level that it deserves.
-pub(crate) fn log_event(event: &Event) {
+/// What happens to workers belongs into the log: all of it, at the level that it deserves; after a label, if there is one.
+pub(crate) fn log_event(label: &str, event: &Event) {
     match event {
-        Event::Exit { reason, .. } if !reason.voluntary => tracing::error!("{event}"),
+        Event::Exit { reason, .. } if !reason.voluntary => tracing::error!("{label}{event}"),
         Event::BackOff { .. }
         | Event::BreakerOpen { .. }
         | Event::ListenersClosed
@@ -129,9 +129,9 @@ pub(crate) fn log_event(event: &Event) {
         | Event::OutOfMemory { .. }
         | Event::ShortOfMemory { .. }
         | Event::Leak { .. } => {
-            tracing::warn!("{event}");
+            tracing::warn!("{label}{event}");
         }
-        Event::Fork { .. } | Event::Online { .. } | Event::Listening { .. } => tracing::debug!("{event}"),
-        _ => tracing::info!("{event}"),
+        Event::Fork { .. } | Event::Online { .. } | Event::Listening { .. } => tracing::debug!("{label}{event}"),
+        _ => tracing::info!("{label}{event}"),
     }
 }

@@ -14,9 +14,9 @@ const DESCRIPTORS_BESIDES_CONNECTIONS: u64 = 128;
 /// Exit code when no server is there to be asked (`EX_UNAVAILABLE` of sysexits.h).
 const EXIT_UNAVAILABLE: u8 = 69;
 /// Exit code where no restart will help (`EX_CONFIG` of sysexits.h).
-const EXIT_NO_RESTART: u8 = 78;
+pub(crate) const EXIT_NO_RESTART: u8 = 78;
 /// Exit code for a wrong setting (`EX_USAGE` of sysexits.h).
-const EXIT_USAGE: u8 = 64;
+pub(crate) const EXIT_USAGE: u8 = 64;
 
 /// Why the server did not start, or failed: one line, and an exit code.
 #[derive(Debug)]
@@ -40,6 +40,17 @@ impl From<ConfigError> for Failure {
 }
 
 impl Failure {
+    /// The same, of something that has a name.
+    pub(crate) fn of(self, label: &str) -> Failure {
+        match self {
+            Failure::Setting(line) => Failure::Setting(format!("{label}{line}")),
+            Failure::Unavailable(line) => Failure::Unavailable(format!("{label}{line}")),
+            Failure::Ended(line, code) => Failure::Ended(format!("{label}{line}"), code),
+            Failure::Other(line) => Failure::Other(format!("{label}{line}")),
+            named @ Failure::Command(..) => named,
+        }
+    }
+
     /// Writes the line and gives the code.
     pub(crate) fn report(&self) -> ExitCode {
         let (line, code) = match self {

@@ -28,6 +28,12 @@ impl Cluster {
         self
     }
 
+    /// A fact for the status, under this name: what runs here, and how. Default: none.
+    pub fn about(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.front.about.push((name.into(), text.into()));
+        self
+    }
+
     /// The version of this program, for the status. Default: none.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.front.version = version.into();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Cluster;
 use crate::HealthGate;
-use crate::supervisor::Admission;
+use crate::supervisor::{Admission, Overlap};
 
 impl Cluster {
     /// Longest time that a worker gets to finish what it has when it is told to leave. Default 30 s.
@@ -70,6 +70,13 @@ impl Cluster {
     /// least 1. At the very first start, the cluster ends if that happens in every place. Default 5.
     pub fn breaker(mut self, deaths: usize) -> Self {
         self.policy.breaker_deaths = deaths.max(1);
+        self
+    }
+
+    /// A worker leaves before the one that replaces it starts: for workers of which no two get along in one place, because each
+    /// binds the same port or locks the same file. Until the new one is ready its place serves nobody. Default: new first.
+    pub fn old_first(mut self) -> Self {
+        self.policy.overlap = Overlap::OldFirst;
         self
     }
 

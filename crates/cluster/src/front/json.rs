@@ -20,6 +20,7 @@ pub(super) struct StatusJson {
     version: String,
     pid: u64,
     ready: bool,
+    about: serde_json::Map<String, serde_json::Value>,
     cluster: ClusterJson,
     operation: Option<OperationJson>,
     places: Vec<PlaceJson>,
@@ -201,7 +202,8 @@ pub(super) fn status(front: &Front) -> StatusJson {
     let pages = front.pages();
     let totals = front.cluster.totals(pages.iter().map(|page| &**page));
     let now = unix_ms();
-    let active = front.welcome.active.iter().map(|(name, word)| (name.clone(), word.clone().into()));
+    let words = |(name, word): &(String, String)| (name.clone(), word.clone().into());
+    let active = front.welcome.active.iter().map(words);
     StatusJson {
         api: API,
         version: match &front.welcome.program_version {
@@ -210,6 +212,7 @@ pub(super) fn status(front: &Front) -> StatusJson {
         },
         pid: of(ClusterField::PrimaryPid),
         ready: front.cluster.is_ready(),
+        about: front.welcome.about.iter().map(words).collect(),
         cluster: ClusterJson {
             wanted: of(ClusterField::Wanted),
             serving: of(ClusterField::Serving),

@@ -70,6 +70,8 @@ pub(crate) struct Welcome {
     pub(crate) active: Vec<(String, String)>,
     /// The version of the user's program, for the status; empty if it has none.
     pub(crate) program_version: String,
+    /// What else its author says of it, for the status, each as a name and a text.
+    pub(crate) about: Vec<(String, String)>,
 }
 
 /// An event, as words and the things that it speaks of.

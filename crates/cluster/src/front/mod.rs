@@ -32,7 +32,7 @@
 //! `GET /status` (`api` is the version of these shapes: members are added, never changed, while it stays the same):
 //!
 //! ```json
-//! {"api":1,"version":"0.1.0","pid":4100,"ready":true,
+//! {"api":1,"version":"0.1.0","pid":4100,"ready":true,"about":{},
 //!  "cluster":{"wanted":2,"serving":2,"booting":0,"draining":0,"broken":0,"given_up":0,"generation":3,
 //!             "started_at":1763722000,"uptime_seconds":86400,"stopping":false,"listeners":["127.0.0.1:3000"],
 //!             "active":{"gate":"on"},"starts":9,"crashes":1,"reloads_done":3,"reloads_failed":0,"requests":123456,

@@ -41,6 +41,7 @@ pub(crate) struct FrontSettings {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) logs: Option<Logs>,
     pub(crate) version: String,
+    pub(crate) about: Vec<(String, String)>,
 }
 
 /// The front as the primary holds it.
@@ -288,6 +289,7 @@ impl Primary {
             listeners: self.listeners.addresses().iter().map(ToString::to_string).collect(),
             active,
             program_version: front.settings.version.clone(),
+            about: front.settings.about.clone(),
         };
         let feed = Feed::new(ours, welcome);
         for (source, fd) in [(Source::FrontLink, feed.as_fd()), (Source::FrontProcess, child.as_fd())] {

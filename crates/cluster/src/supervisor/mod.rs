@@ -49,7 +49,7 @@ use std::time::Duration;
 
 use crate::{Place, WorkerId};
 
-pub use policy::{Admission, Policy, Purpose};
+pub use policy::{Admission, Overlap, Policy, Purpose};
 pub use status::{Counts, PlaceStatus, Status, WorkerStatus};
 pub use words::*;
 

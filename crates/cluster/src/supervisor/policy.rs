@@ -50,12 +50,23 @@ pub struct Policy {
     pub soft_memory: Option<u64>,
     /// Resident memory in bytes above which a worker is killed (no limit). No jitter: it is the last line.
     pub hard_memory: Option<u64>,
+    /// Whether a worker and the one that replaces it may live at the same time (they may).
+    pub overlap: Overlap,
     /// How long a replacement waits for enough memory to be free for both workers (10 s); then the old one leaves first.
     pub room_patience: Duration,
     /// Whether a worker that seems to leak is recycled (no: it is only said).
     pub recycle_leaks: bool,
     /// What the workers are for (to serve, if there is something to listen on).
     pub purpose: Purpose,
+}
+
+/// Whether a worker and the one that replaces it may live at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// The new one is ready before the old one leaves, wherever there is memory for both.
+    NewFirst,
+    /// The old one is gone before the new one starts: both need what only one can have.
+    OldFirst,
 }
 
 /// What the workers of a cluster are for.
@@ -101,6 +112,7 @@ impl Default for Policy {
             soft_memory: None,
             hard_memory: None,
             room_patience: Duration::from_secs(10),
+            overlap: Overlap::NewFirst,
             recycle_leaks: false,
             purpose: Purpose::Finish,
         }

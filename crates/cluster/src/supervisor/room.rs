@@ -8,10 +8,12 @@
 //!                   ├─ every other place serves ─────────────► old first: drain → gone → start → ready
 //!                   └─ it is alone, or another place is down ► new first all the same: somebody has to serve
 //! ```
+//!
+//! Where the policy says that two of them never get along, it is old first always.
 
 use super::process::Process;
 use super::seat::Rest;
-use super::{Action, Now, Supervisor};
+use super::{Action, Now, Overlap, Supervisor};
 use crate::WorkerId;
 
 /// Of the old worker's memory, what is asked for on top: both serve for a while.
@@ -83,6 +85,10 @@ impl Supervisor {
     /// How the worker of this place is to be replaced now.
     pub(super) fn order_of_replacement(&mut self, seat: usize, haste: Haste, now: Now, out: &mut Vec<Action>) -> Order {
         let old = self.current(seat).filter(|process| process.serves());
+        if old.is_some() && self.policy.overlap == Overlap::OldFirst {
+            self.room.is_not_needed();
+            return Order::OldFirst;
+        }
         let (Some(old), Some(measured)) = (old, self.room.measured) else {
             self.room.is_not_needed();
             return Order::NewFirst;

@@ -9,6 +9,11 @@ use crate::config::quantity::Span;
 
 const EXAMPLES: &str = "\
 Examples:
+  phalanx ctl ls
+      all apps of `phalanx run` that this user runs
+  phalanx ctl --app api reload --wait
+      one of them; without --app it is the server of `phalanx serve` in this folder
+  phalanx ctl describe api
   phalanx ctl status
   phalanx ctl reload --wait
       replaces every worker, new first; fails if the new ones are not healthy
@@ -28,6 +33,9 @@ Exit code: 0 done, 1 refused or failed (the reason is on standard error),
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CtlArguments {
+    /// App of `phalanx run` to ask, by its name
+    #[arg(long, short, value_name = "NAME", global = true, conflicts_with_all = ["control", "config"])]
+    pub(super) app: Option<String>,
     /// Control socket of the server [default: that of the settings in ./phalanx.toml, else ./phalanx-data/control.sock]
     #[arg(long, value_name = "PATH", env = "PHALANX_CONTROL", hide_env = true, global = true)]
     pub(super) control: Option<PathBuf>,
@@ -44,6 +52,15 @@ pub(crate) struct CtlArguments {
 /// What to ask.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
+    /// All apps of `phalanx run`: a line each
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Everything about one app: what it is, where it listens, its limits, its workers
+    Describe {
+        /// Name of the app [default: --app, or the server of this folder]
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
     /// The cluster and its workers
     Status,
     /// Replace every worker, one at a time, new first, with the settings as they are now

@@ -25,6 +25,8 @@ const LARGEST_FILE_BYTES: usize = 64 << 20;
 /// Where the server listens for commands.
 pub(super) struct Client {
     socket: PathBuf,
+    /// The app that is asked, if it was named.
+    app: Option<String>,
 }
 
 /// Why there is no answer.
@@ -49,7 +51,12 @@ impl From<Trouble> for Failure {
 
 impl Client {
     pub(super) fn new(socket: PathBuf) -> Client {
-        Client { socket }
+        Client { socket, app: None }
+    }
+
+    /// The same; who is not there is called by this name.
+    pub(super) fn of_app(self, name: &str) -> Client {
+        Client { app: Some(name.to_owned()), ..self }
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value, Trouble> {
@@ -115,13 +122,21 @@ impl Client {
         Err(refusal(head.status, &text))
     }
 
+    fn absence(&self, error: &std::io::Error) -> String {
+        let socket = self.socket.display();
+        match &self.app {
+            Some(name) => {
+                format!("the app {name} does not run ({socket}: {error}); `phalanx ctl ls` shows those that do")
+            }
+            None => format!(
+                "no server answers at {socket}: {error}; start one with `phalanx serve`, or name its socket with --control"
+            ),
+        }
+    }
+
     async fn open(&self, method: Method, path: &str) -> Result<(Parts, Incoming), Trouble> {
-        let socket = UnixStream::connect(&self.socket).await.map_err(|error| {
-            Trouble::Unreachable(format!(
-                "no server answers at {}: {error}; start one with `phalanx serve`, or name its socket with --control",
-                self.socket.display()
-            ))
-        })?;
+        let connected = UnixStream::connect(&self.socket).await;
+        let socket = connected.map_err(|error| Trouble::Unreachable(self.absence(&error)))?;
         let broken = |error: hyper::Error| Trouble::Broken(format!("the connection broke: {error}"));
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
         tokio::spawn(connection);

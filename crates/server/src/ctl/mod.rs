@@ -8,41 +8,61 @@
 //! Exit codes: 0 done; 1 the server refused, or the operation failed; 64 a wrong command line; 69 (`EX_UNAVAILABLE`) no
 //! server is there.
 
+mod apps;
 mod arguments;
 mod client;
+mod describe;
 mod heap_profile;
 mod operation;
+mod processes;
 mod status;
 mod stream;
 
 pub(crate) use arguments::CtlArguments;
-
-use std::path::PathBuf;
 
 use arguments::Command;
 use client::Client;
 use serde_json::Value;
 
 use crate::config;
+use crate::run_command::places;
 use crate::start::Failure;
 
 /// Runs one command of `phalanx ctl`.
 pub(crate) fn run(arguments: &CtlArguments) -> Result<(), Failure> {
-    let socket = match &arguments.control {
-        Some(path) => path.clone(),
-        None => config::control_socket(arguments.config.as_deref())?,
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Other(format!("cannot start a runtime: {error}")))?;
-    runtime.block_on(perform(arguments, socket))
+    runtime.block_on(async {
+        match &arguments.command {
+            Command::Ls => apps::list(arguments.json).await,
+            Command::Describe { name: Some(name) } => {
+                perform(arguments, Client::new(places::socket_of(name)?).of_app(name)).await
+            }
+            _ => perform(arguments, client(arguments)?).await,
+        }
+    })
 }
 
-async fn perform(arguments: &CtlArguments, socket: PathBuf) -> Result<(), Failure> {
-    let client = Client::new(socket);
+/// Of the app or the server that was named, or of the server of this folder.
+fn client(arguments: &CtlArguments) -> Result<Client, Failure> {
+    match (&arguments.app, &arguments.control) {
+        (Some(name), _) => Ok(Client::new(places::socket_of(name)?).of_app(name)),
+        (None, Some(path)) => Ok(Client::new(path.clone())),
+        (None, None) => Ok(Client::new(config::control_socket(arguments.config.as_deref())?)),
+    }
+}
+
+async fn perform(arguments: &CtlArguments, client: Client) -> Result<(), Failure> {
     let json = arguments.json;
     match &arguments.command {
+        Command::Ls => apps::list(json).await,
+        Command::Describe { .. } => {
+            let status = client.get("/status").await?;
+            tell(json, &status, describe::text_of);
+            Ok(())
+        }
         Command::Status => {
             let status = client.get("/status").await?;
             tell(json, &status, status::table);

@@ -168,7 +168,7 @@ fn number(value: &Value) -> String {
     value.as_u64().filter(|number| *number > 0).map_or("-".to_owned(), |number| number.to_string())
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -177,7 +177,7 @@ fn text(value: &Value) -> String {
 }
 
 /// A size in few characters: `12.3M`, `2.0G`. A worker that was not measured yet has none.
-fn bytes(value: &Value) -> String {
+pub(super) fn bytes(value: &Value) -> String {
     let Some(bytes) = value.as_u64().filter(|bytes| *bytes > 0) else { return "-".to_owned() };
     let (unit, worth) =
         [("G", 1u64 << 30), ("M", 1 << 20)].into_iter().find(|(_, worth)| bytes >= *worth).unwrap_or(("K", 1 << 10));
@@ -186,7 +186,7 @@ fn bytes(value: &Value) -> String {
 }
 
 /// `93784` seconds become `1d2h`: two units tell enough.
-fn duration(seconds: &Value) -> String {
+pub(super) fn duration(seconds: &Value) -> String {
     let Some(seconds) = seconds.as_f64().map(|seconds| seconds as u64) else { return "-".to_owned() };
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

@@ -35,7 +35,7 @@ In arguments and in the values of --env, {instance} is the number of the worker'
 socket, {fd:NAME} that of a named one. Each worker also gets PHALANX_INSTANCE and PHALANX_WORKER.
 
 Signals: SIGTERM and SIGINT stop the workers (--kill-timeout), a second one at once. SIGHUP reloads: new workers first, with the
-file and the --env-file as they are now. SIGUSR2 upgrades phalanx itself, SIGUSR1 opens the log file anew.
+file and the --env-file as they are now. SIGUSR1 opens the log file anew.
 Exit code: 0 after a clean stop, 64 for a wrong setting, 78 if no restart will help, 1 for anything else.";
 
 /// What to run, and how.
@@ -56,6 +56,10 @@ pub(crate) struct RunArguments {
     /// File of apps [default: ./phalanx.toml]
     #[arg(long, value_name = "FILE", conflicts_with = "command")]
     pub(super) config: Option<PathBuf>,
+
+    /// Names the app in each line that it writes: it is one of several.
+    #[arg(long, hide = true)]
+    pub(super) labelled: bool,
 
     #[command(flatten)]
     pub(super) options: Options,

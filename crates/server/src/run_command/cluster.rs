@@ -3,21 +3,25 @@
 use phalanx::{Affinity, Cluster, Listen, Logs, Node, Program};
 
 use super::app::{App, Launch};
+use super::facts;
 use super::source::Source;
 use crate::config::{self, LogFile};
 
-/// The cluster of this app, which is read from `source` again at each reload.
-pub(super) fn describe(app: &App, source: Source) -> Cluster {
-    let cluster = supervised(phalanx::cluster(), app)
+/// The cluster of this app, which is read from `source` again at each reload. Labelled, its lines bear its name.
+pub(super) fn describe(app: &App, source: Source, labelled: bool) -> Cluster {
+    let cluster =
+        facts::of(app, &source).into_iter().fold(phalanx::cluster(), |cluster, (name, text)| cluster.about(name, text));
+    let logs = match &app.log_file {
+        Some(LogFile { path, rotate_bytes, keep }) => {
+            Logs::to_file(path).rotate_at(*rotate_bytes).keep(*keep).with_events()
+        }
+        None => Logs::to_stderr(),
+    };
+    let cluster = supervised(cluster, app)
         .version(env!("CARGO_PKG_VERSION"))
         .workers(app.instances as usize)
         .distribute(distribution(app.sockets.distribution))
-        .logs(match &app.log_file {
-            Some(LogFile { path, rotate_bytes, keep }) => {
-                Logs::to_file(path).rotate_at(*rotate_bytes).keep(*keep).with_events()
-            }
-            None => Logs::to_stderr(),
-        })
+        .logs(if labelled { logs.named(&app.name) } else { logs })
         .affinity(match app.affinity {
             config::Affinity::None => Affinity::Any,
             config::Affinity::Pin => Affinity::OnePerPlace,
@@ -41,6 +45,7 @@ pub(super) fn describe(app: &App, source: Source) -> Cluster {
 fn supervised(cluster: Cluster, app: &App) -> Cluster {
     let cluster =
         cluster.boot_deadline(app.patience.boot).liveness(app.patience.liveness).drain_deadline(app.patience.kill);
+    let cluster = if app.sockets.old_first { cluster.old_first() } else { cluster };
     let cluster = if_given(cluster, app.patience.restart_delay, Cluster::back_off);
     let cluster = if_given(cluster, app.patience.max_restarts, |cluster, most| cluster.breaker(most as usize));
     let cluster = if_given(cluster, app.limits.soft_memory_bytes, Cluster::soft_memory);
@@ -59,7 +64,7 @@ fn program(app: &App) -> Program {
     if_given(program, node.then(Node::new), Program::node)
 }
 
-fn distribution(mode: config::Distribution) -> phalanx::Distribution {
+pub(super) fn distribution(mode: config::Distribution) -> phalanx::Distribution {
     match mode {
         config::Distribution::Shared => phalanx::Distribution::Shared,
         config::Distribution::ReusePort => phalanx::Distribution::ReusePort,

@@ -1,5 +1,7 @@
 //! `--cron-restart`: times at which the workers are replaced.
 
+use std::fmt;
+
 use chrono::{DateTime, Local};
 
 use super::app::Wrong;
@@ -7,6 +9,12 @@ use super::app::Wrong;
 /// When to reload, as `cron` writes it, in local time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cron(croner::Cron);
+
+impl fmt::Display for Cron {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.pattern)
+    }
+}
 
 impl Cron {
     pub(super) fn read(text: &str) -> Result<Cron, Wrong> {

@@ -11,11 +11,14 @@ mod app;
 mod arguments;
 mod cluster;
 mod cron;
+mod facts;
 mod file;
+mod notices;
 mod options;
 pub(crate) mod places;
 mod program;
 mod reloads;
+mod several;
 mod source;
 mod values;
 mod variables;
@@ -34,9 +37,6 @@ use crate::logs;
 use crate::serve::log_event;
 use crate::start::Failure;
 
-/// In which a program of this file is asked whether it can take over a primary: only that one needs to know the app.
-const CHECK_ROLE: &str = "check-state";
-
 impl From<Wrong> for Failure {
     fn from(wrong: Wrong) -> Failure {
         Failure::Setting(wrong.to_string())
@@ -45,29 +45,33 @@ impl From<Wrong> for Failure {
 
 /// Runs the app, or the apps. In the processes of a cluster it does not return.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
-    if phalanx::process::role().is_some_and(|role| role != CHECK_ROLE) {
+    if phalanx::process::role().is_some() {
         return ended(phalanx::cluster().run_program());
     }
     match Wish::of(arguments)? {
-        Wish::One(source) => one(source),
-        Wish::Several { .. } => Err(Failure::Setting("several apps: name one of them".into())),
+        Wish::One(source) => one(source, arguments.labelled),
+        Wish::Several { file, names } => several::run(&file, &names),
     }
 }
 
-/// Runs one app until it is stopped.
-fn one(source: Source) -> Result<(), Failure> {
+/// Runs one app until it is stopped; `labelled`, its lines are told from those of others.
+fn one(source: Source, labelled: bool) -> Result<(), Failure> {
     let app = source.read()?;
     prepare(&app)?;
     let mut reloads = Reloads::of(&app).map_err(Failure::Other)?;
     let logs = logs::start(app.log_format, app.log_level);
-    let cluster = cluster::describe(&app, source).on_event(move |event| {
-        let _logs_until_the_end = &logs;
-        if matches!(event, Event::Ready { .. }) {
-            reloads.take().into_iter().for_each(Reloads::begin);
+    let label = if labelled { format!("{}: ", app.name) } else { String::new() };
+    let cluster = cluster::describe(&app, source, labelled).on_event({
+        let label = label.clone();
+        move |event| {
+            let _logs_until_the_end = &logs;
+            if matches!(event, Event::Ready { .. }) {
+                reloads.take().into_iter().for_each(Reloads::begin);
+            }
+            log_event(&label, event);
         }
-        log_event(event);
     });
-    ended(cluster.run_program())
+    ended(cluster.run_program()).map_err(|failure| failure.of(&label))
 }
 
 /// What an app needs on this machine, before it starts.

@@ -141,6 +141,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", help_heading = "Workers")]
     pub(super) max_restarts: Option<u32>,
 
+    /// In a reload, end the old worker before the new one starts [default: yes for a program that opens its own sockets, but Node]
+    #[arg(long, help_heading = "Workers")]
+    #[serde(default)]
+    pub(super) old_first: bool,
+
     /// Resident memory at which a worker is replaced, new first, ±10 % [default: never]
     #[arg(long, value_name = "SIZE", alias = "soft-memory", help_heading = "Workers")]
     #[serde(alias = "soft-memory")]

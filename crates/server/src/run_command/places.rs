@@ -8,6 +8,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::program::check_name;
+use crate::start::Failure;
+
 /// Only the owner.
 const PRIVATE: u32 = 0o700;
 /// Bits of a mode that let in anybody else.
@@ -15,17 +18,18 @@ const OTHERS: u32 = 0o077;
 /// What the names of sockets end with.
 const SOCKET: &str = "sock";
 
-/// The control socket of the app of this name, wherever it is; where a new one would be, if there is none.
-pub(crate) fn socket_of(name: &str) -> PathBuf {
+/// The control socket of the app of this name, wherever it is; where a new one would be, if there is none. An error if that is no name.
+pub(crate) fn socket_of(name: &str) -> Result<PathBuf, Failure> {
+    check_name(name).map_err(Failure::Setting)?;
     let file = format!("{name}.{SOCKET}");
     let folders = folders();
     let existing = folders.iter().map(|folder| folder.join(&file)).find(|path| path.exists());
-    existing.unwrap_or_else(|| new_sockets().join(file))
+    Ok(existing.unwrap_or_else(|| new_socket(name)))
 }
 
 /// Where the socket of a new app of this name will be.
 pub(super) fn new_socket(name: &str) -> PathBuf {
-    new_sockets().join(format!("{name}.{SOCKET}"))
+    folders().swap_remove(0).join(format!("{name}.{SOCKET}"))
 }
 
 /// All sockets of apps, with the names of the apps, in order; folders that are not ours alone are left out.
@@ -67,10 +71,6 @@ pub(super) fn log_file(name: &str) -> Result<PathBuf, String> {
         format!("cannot make the folder {} for the log: {error}; name a file with --log-file", folder.display())
     })?;
     Ok(folder.join(format!("{name}.log")))
-}
-
-fn new_sockets() -> PathBuf {
-    folders().swap_remove(0)
 }
 
 /// The folders in which sockets may be: a new one goes into the first.

@@ -1,5 +1,6 @@
 //! [`Source`]: where what is known of an app comes from, so that a reload can look again.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::app::{App, Wrong};
@@ -14,6 +15,15 @@ pub(super) enum Source {
     Typed { options: Box<Options>, folder: PathBuf },
     /// The table of this name in a file.
     Table { file: PathBuf, name: String },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Typed { .. } => f.write_str("the command line"),
+            Source::Table { file, .. } => write!(f, "{}", file.display()),
+        }
+    }
 }
 
 impl Source {

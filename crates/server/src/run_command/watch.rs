@@ -4,6 +4,7 @@ mod tree;
 
 pub(super) use tree::Tree;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
@@ -25,6 +26,13 @@ pub(super) struct Watch {
     base: PathBuf,
     /// Files of ours.
     own: Vec<PathBuf>,
+}
+
+impl fmt::Display for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        f.write_str(&paths.join(", "))
+    }
 }
 
 impl Watch {

@@ -22,7 +22,7 @@ pub(super) enum Wish {
 impl Wish {
     /// A program behind `--`, or a script; else apps of a file.
     pub(super) fn of(arguments: &RunArguments) -> Result<Wish, Wrong> {
-        let RunArguments { words, command, config, options } = arguments;
+        let RunArguments { words, command, config, options, .. } = arguments;
         match (&words[..], &command[..]) {
             ([word, ..], [_, ..]) => Err(Wrong(format!(
                 "{word:?} stands before the `--`, and a program behind it: what belongs to the program stands behind"
@@ -65,7 +65,10 @@ impl Wish {
             )));
         }
         let file = std::path::absolute(file).map_err(|error| Wrong(format!("{}: {error}", file.display())))?;
-        let mut names = File::read(&file)?.choose(names)?;
+        let apps = File::read(&file)?;
+        let mut names = apps.choose(names)?;
+        // What is wrong with one of them is said before any of them starts.
+        names.iter().try_for_each(|name| apps.app(name).map(drop))?;
         match names.len() {
             1 => Ok(Wish::One(Source::Table { name: names.remove(0), file })),
             _ => Ok(Wish::Several { file, names }),

@@ -46,6 +46,7 @@ const LAST_WRITE: Duration = Duration::from_millis(300);
 pub(super) struct LogBook {
     writer: Writer,
     events: bool,
+    name: String,
     recent: RefCell<Recent>,
     followers: RefCell<Subscribers<Option<WorkerId>>>,
     pipes: RefCell<Vec<Rc<Pipe>>>,
@@ -60,6 +61,7 @@ impl LogBook {
     pub(super) fn begin(settings: Logs) -> std::io::Result<LogBook> {
         Ok(LogBook {
             events: settings.events,
+            name: settings.name.clone(),
             writer: Writer::start(settings)?,
             recent: RefCell::default(),
             followers: RefCell::default(),
@@ -122,7 +124,7 @@ impl LogBook {
 
     fn worker_says(&self, worker: WorkerId, line: &[u8]) {
         self.awaited.look(worker, line);
-        self.add(Some(worker), mark::marked(worker, line));
+        self.add(Some(worker), mark::marked(&self.name, worker, line));
     }
 
     fn add(&self, worker: Option<WorkerId>, line: Vec<u8>) {

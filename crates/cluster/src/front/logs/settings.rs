@@ -30,12 +30,14 @@ pub struct Logs {
     pub(crate) rotate_at: u64,
     pub(crate) keep: u32,
     pub(crate) events: bool,
+    /// Stands before the worker of each line; empty for nothing.
+    pub(crate) name: String,
 }
 
 impl Logs {
     /// To the standard error of the primary.
     pub fn to_stderr() -> Logs {
-        Logs { file: None, rotate_at: ROTATE_BYTES, keep: KEEP, events: false }
+        Logs { file: None, rotate_at: ROTATE_BYTES, keep: KEEP, events: false, name: String::new() }
     }
 
     /// To the end of this file, which is created if it is not there. SIGUSR1 to the primary opens it anew.
@@ -53,6 +55,13 @@ impl Logs {
     /// How many files that were put aside are kept. Default 5; with 0 the file begins anew.
     pub fn keep(mut self, files: u32) -> Logs {
         self.keep = files;
+        self
+    }
+
+    /// Whose workers they are, in each line (`api worker 3 | …`, `{"app":"api","worker":3,…`): for clusters that write to the same
+    /// place. Default: nothing.
+    pub fn named(mut self, name: impl Into<String>) -> Logs {
+        self.name = name.into();
         self
     }
 

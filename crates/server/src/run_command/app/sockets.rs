@@ -13,8 +13,8 @@ pub(in crate::run_command) struct Sockets {
     pub(in crate::run_command) fd_env: Option<String>,
     pub(in crate::run_command) blocking: bool,
     pub(in crate::run_command) distribution: Distribution,
-    /// Whether somebody said that several workers get along without a shared socket.
-    pub(in crate::run_command) opens_its_own: bool,
+    /// Whether an old worker has to be gone before the new one starts, because both would bind the same.
+    pub(in crate::run_command) old_first: bool,
 }
 
 impl Sockets {
@@ -42,7 +42,7 @@ impl Sockets {
             fd_env: options.fd_env.clone(),
             blocking: options.blocking_listeners,
             distribution: distribution(options.distribution, node)?,
-            opens_its_own: options.no_listen,
+            old_first: options.old_first || !(node || listens || options.no_listen),
         })
     }
 }

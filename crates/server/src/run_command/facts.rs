@@ -1,0 +1,44 @@
+//! What the status of an app tells of it, beside its workers: for `phalanx ctl describe`.
+
+use super::app::App;
+use super::source::Source;
+use crate::config::quantity::{ByteSize, Span};
+
+/// Names of facts that others look for.
+pub(crate) const NAME: &str = "name";
+pub(crate) const LOG_FILE: &str = "log file";
+
+/// Names and texts, in the order of reading. The environment is no fact for everybody: only the names of its files are.
+pub(super) fn of(app: &App, source: &Source) -> Vec<(&'static str, String)> {
+    let launch = &app.program;
+    let words = std::iter::once(&launch.line.program).chain(&launch.line.arguments).map(String::as_str);
+    let line = shlex::try_join(words).unwrap_or_else(|_| launch.line.program.clone());
+    let recycling = [
+        app.limits.soft_memory_bytes.map(|bytes| format!("memory {}", ByteSize(bytes))),
+        app.limits.hard_memory_bytes.map(|bytes| format!("hard memory {}", ByteSize(bytes))),
+        app.limits.max_lifetime.map(|age| format!("lifetime {}", Span(age))),
+    ];
+    let recycling: Vec<String> = recycling.into_iter().flatten().collect();
+    let said = |set: bool, text: &str| set.then(|| text.to_owned());
+    let facts = [
+        (NAME, Some(app.name.clone())),
+        ("program", Some(line)),
+        ("working directory", Some(launch.cwd.display().to_string())),
+        ("from", Some(source.to_string())),
+        ("kind", said(launch.node, "Node")),
+        ("distribution", said(launch.node || !app.sockets.listen.is_empty(), distribution(app))),
+        ("reload", said(app.sockets.old_first, "old worker first")),
+        ("limits", (!recycling.is_empty()).then(|| recycling.join(", "))),
+        ("kill timeout", Some(Span(app.patience.kill).to_string())),
+        ("user", app.account.clone().map(String::from)),
+        ("reloaded at", app.cron.as_ref().map(ToString::to_string)),
+        ("reloaded when", app.watch.as_ref().map(|watch| format!("{} change", watch))),
+        (LOG_FILE, app.log_file.as_ref().map(|log| log.path.display().to_string())),
+        ("pid file", app.pid_file.as_ref().map(|path| path.display().to_string())),
+    ];
+    facts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
+}
+
+fn distribution(app: &App) -> &'static str {
+    super::cluster::distribution(app.sockets.distribution).name()
+}
