@@ -24,6 +24,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     for folder in FOLDERS_WITH_NODE_PACKAGES {
         tools::install_node_packages(&step::repository().join(folder))?;
     }
+    let python = tools::install_python_packages(&step::target_folder()?.join("test-python"))?;
 
     let features = features::provide(plan.missing)?;
     let mut brokers = Brokers::start()?;
@@ -33,6 +34,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let mut cargo_test = step::cargo();
     cargo_test.args(["test", "--workspace", "--no-fail-fast"]).args(&features).args(&plan.filters);
     cargo_test.envs(brokers.variables(plan.missing)?);
+    if let Some(programs) = python {
+        cargo_test.env("PHALANX_TEST_PYTHON_PROGRAMS", programs);
+    }
     let photos = photos_beside_the_checkout();
     if let Some(photos) = &photos {
         cargo_test.env("PHALANX_PHOTOS", photos);

@@ -104,6 +104,17 @@ const AGE: Tool = Tool {
     needed_for: "the tests that it and we read what the other encrypts",
 };
 
+const PYTHON: Tool = Tool {
+    name: "python3",
+    places: &["python3"],
+    package: "python3-venv",
+    needed_for: "the tests that run Python programs, and the commands of the book for gunicorn and uvicorn",
+};
+const GO: Tool =
+    Tool { name: "go", places: &["go"], package: "golang-go", needed_for: "the commands of the book for Go programs" };
+const CURL: Tool =
+    Tool { name: "curl", places: &["curl"], package: "curl", needed_for: "the commands of the book that ask a server" };
+
 const GZIP: Tool = Tool {
     name: "gzip",
     places: &["gzip"],
@@ -136,8 +147,8 @@ const NASM: Tool =
     Tool { name: "nasm", places: &["nasm"], package: "nasm", needed_for: "libjpeg-turbo beside our decoder" };
 
 /// All that `cargo xtask test` looks for, beside what it is built with.
-pub(crate) const FOR_TESTS: [Tool; 12] =
-    [CHROMIUM, NODE, NPM, RABBITMQ, JAVA, MAVEN, POSTGRESQL, REDIS, AGE, GZIP, PIGZ, ZSTD];
+pub(crate) const FOR_TESTS: [Tool; 15] =
+    [CHROMIUM, NODE, NPM, PYTHON, GO, CURL, RABBITMQ, JAVA, MAVEN, POSTGRESQL, REDIS, AGE, GZIP, PIGZ, ZSTD];
 
 /// What the features of all brokers are built with.
 pub(crate) const FOR_FEATURES: [Tool; 4] = [CXX, MAKE, PKG_CONFIG, OPENSSL];
@@ -227,6 +238,25 @@ pub(crate) fn install_node_packages(folder: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     step::run(Command::new(npm).args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+}
+
+/// What the book runs, in the versions of which it speaks.
+const PYTHON_PACKAGES: [&str; 2] = ["gunicorn==27.0.1", "uvicorn==0.54.0"];
+
+/// A virtual environment at `folder` with [`PYTHON_PACKAGES`], unless it is there; its folder of programs, or none without Python.
+pub(crate) fn install_python_packages(folder: &Path) -> Result<Option<PathBuf>, Failure> {
+    let Some(python) = PYTHON.find() else { return Ok(None) };
+    let (programs, note) = (folder.join("bin"), folder.join("packages"));
+    let packages = PYTHON_PACKAGES.join("\n");
+    if std::fs::read_to_string(&note).is_ok_and(|installed| installed == packages) {
+        return Ok(Some(programs));
+    }
+    step::run(Command::new(python).args(["-m", "venv"]).arg(folder))?;
+    let mut pip = Command::new(programs.join("pip"));
+    step::run(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES))?;
+    std::fs::write(&note, packages)
+        .map_err(|error| Failure::new(format!("cannot write {}: {error}", note.display())))?;
+    Ok(Some(programs))
 }
 
 /// The rival of our encryption.

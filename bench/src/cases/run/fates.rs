@@ -1,12 +1,9 @@
 //! The table of what became of each connection, and what can be said about it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::load::oracle::{Fate, Record};
 use crate::table::{Table, number};
-
-/// A worker's end and the failures of its connections lie no further apart, on a machine that is busy.
-const AFTERMATH: Duration = Duration::from_millis(250);
 
 /// A table with a column for each fate; `leading` and `trailing` columns are the caller's.
 pub(super) fn table(leading: &[&str], trailing: &[&str]) -> Table {
@@ -24,8 +21,9 @@ pub(super) fn row(leading: Vec<String>, record: &Record, trailing: Vec<String>) 
     cells
 }
 
-/// Resets that no end of a worker explains: no worker ended between the asking and the failure, or just before it.
+/// Resets that no end of a worker explains: none ended between the asking and the failure. The clients and whoever ends
+/// the workers share a thread, so their times are in order.
 pub(super) fn unexplained_resets(record: &Record, ends: &[Instant]) -> usize {
     let resets = record.failures.iter().filter(|failure| failure.fate == Fate::Reset);
-    resets.filter(|reset| !ends.iter().any(|end| *end <= reset.seen && reset.asked <= *end + AFTERMATH)).count()
+    resets.filter(|reset| !ends.iter().any(|end| (reset.asked..=reset.seen).contains(end))).count()
 }

@@ -66,8 +66,8 @@ async fn one_round(contender: Contender, settings: &Settings, kills: &mut Kills)
         tokio::time::sleep(BETWEEN_KILLS).await;
         // The load goes on from other tasks of this thread: looking for the victim must not take long, and does not.
         if let Some(victim) = workers::of(&server).first() {
-            kills.times.push(Instant::now());
             workers::kill(*victim);
+            kills.times.push(Instant::now());
         }
     }
     tokio::time::sleep(BETWEEN_KILLS).await;

@@ -101,14 +101,14 @@ fn print(contenders: &[Contender], results: &Results<Contender, Round>) {
 }
 
 fn aim(results: &Results<Contender, Round>, targets: &mut Targets) {
-    let ratio = |ours: Contender, theirs: Contender, figure: fn(&Round) -> Option<f64>| {
-        median(&results.pairs(&ours, &theirs, |ours, theirs| Some(figure(ours)? / figure(theirs)?)))
+    let ratio = |rival: Contender, figure: fn(&Round) -> Option<f64>| {
+        median(&results.pairs(&Contender::Run, &rival, |ours, theirs| Some(figure(ours)? / figure(theirs)?)))
     };
     let kept: fn(&Round) -> Option<f64> = |round| round.kept.per_second();
     let fresh: fn(&Round) -> Option<f64> = |round| round.fresh.per_second();
     for rival in [Contender::RunCluster, Contender::RunPm2] {
         let what = format!("keep-alive requests/s / {}", rival.name());
-        targets.at_least(&what, 1.0, "×", ratio(Contender::Run, rival, kept));
+        targets.at_least(&what, 1.0, "×", ratio(rival, kept));
     }
     for rival in [Contender::RunCluster, Contender::RunPm2] {
         let what = format!("fresh connections/s in round-robin / {}", rival.name());

@@ -1,0 +1,6 @@
+//! `phalanx run`, the real binary with real programs.
+
+#![allow(clippy::unwrap_used)]
+
+mod book;
+mod page;
