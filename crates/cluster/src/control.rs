@@ -32,8 +32,10 @@ pub(crate) mod descriptor {
     /// The settings of the worker's generation, sealed; only if the cluster has any.
     pub(crate) const SETTINGS: &str = "settings";
     /// To a worker that is a program: who it is, sealed.
+    #[cfg(feature = "program")]
     pub(crate) const BIRTH: &str = "birth";
     /// To a program of Node: its end of Node's own channel.
+    #[cfg(feature = "program")]
     pub(crate) const NODE_CHANNEL: &str = "node-channel";
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phalanx_channel::{Packets, Received, Watched};
-use phalanx_process::{Signal, Signals, TakenRole};
+use phalanx_process::{Signal, Signals, TakenRole, let_go_of_image_pages};
 use rustix::process::{Pid, PidfdFlags};
 use tokio::task::AbortHandle;
 
@@ -22,6 +22,9 @@ const IGNORED: &[Signal] =
 
 /// For the first message of the primary, which it sends before it waits for anything.
 const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
+
+/// After this time the pages of the program that only the start needed are let go.
+const START: Duration = Duration::from_secs(3);
 
 /// How long programs may live on when the primary is gone. They got SIGTERM by its death.
 const ORPHAN_DEADLINE: Duration = Duration::from_millis(900);
@@ -44,7 +47,13 @@ fn begin(mut role: TakenRole) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::system("start the attendant's runtime"))?;
-    tokio::task::LocalSet::new().block_on(&runtime, async { Attendant::new(link).await?.attend().await })
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        tokio::task::spawn_local(async {
+            tokio::time::sleep(START).await;
+            let _ = let_go_of_image_pages();
+        });
+        Attendant::new(link).await?.attend().await
+    })
 }
 
 /// All programs.

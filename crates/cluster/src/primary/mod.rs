@@ -124,6 +124,7 @@ struct Primary {
     #[cfg_attr(not(feature = "program"), allow(dead_code, reason = "only that feature looks at it"))]
     programs: Programs,
     /// What programs leave behind.
+    #[cfg_attr(not(feature = "program"), allow(dead_code, reason = "only that feature looks at it"))]
     strays: Option<Strays>,
     service: Service,
     /// Processes that write down where hung workers stand.

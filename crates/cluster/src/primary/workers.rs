@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use phalanx_channel::{Packets, Received};
-use phalanx_process::{Process, Signal};
+use phalanx_process::{Process, Signal, let_go_of_image_pages};
 use phalanx_shared::Field;
 use rustix::event::epoll;
 
@@ -16,6 +16,9 @@ use crate::control::{ToPrimary, ToWorker};
 use crate::event::ExitReason;
 use crate::supervisor::{Birth, Departure, Holder, Input, KillReason, Vitals};
 use crate::{Event, WorkerId};
+
+/// After so many ticks the pages of the program that only its start needed are let go.
+const SECONDS_OF_START: u64 = 3;
 
 /// A worker process as the primary holds it.
 pub(super) struct Running {
@@ -208,6 +211,9 @@ impl Primary {
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
         self.next_tick = now + TICK;
+        if self.seconds == SECONDS_OF_START {
+            let _ = let_go_of_image_pages();
+        }
         self.sample_memory();
         self.look_at_groups();
         self.reap_leftovers();
