@@ -92,7 +92,7 @@ async fn keep_all(file: &Path, names: &[String]) -> Result<(), Failure> {
 
 fn signals_of(signals: &Signals) -> std::io::Result<AsyncFd<std::os::fd::OwnedFd>> {
     use std::os::fd::AsFd;
-    AsyncFd::register(signals.as_fd().try_clone_to_owned()?)
+    Ok(AsyncFd::register(signals.as_fd().try_clone_to_owned()?)?)
 }
 
 /// For what is said in seconds.
