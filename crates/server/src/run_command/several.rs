@@ -15,8 +15,8 @@ mod manager;
 use std::path::Path;
 use std::time::Duration;
 
+use phalanx::channel::Watched;
 use phalanx::process::{Signal, Signals};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
@@ -90,9 +90,9 @@ async fn keep_all(file: &Path, names: &[String]) -> Result<(), Failure> {
     }
 }
 
-fn signals_of(signals: &Signals) -> std::io::Result<AsyncFd<std::os::fd::OwnedFd>> {
+fn signals_of(signals: &Signals) -> std::io::Result<Watched> {
     use std::os::fd::AsFd;
-    Ok(AsyncFd::register(signals.as_fd().try_clone_to_owned()?)?)
+    Watched::for_reading(signals.as_fd().try_clone_to_owned()?)
 }
 
 /// For what is said in seconds.
