@@ -96,7 +96,6 @@ fn checked(query: Query<'_>, answer: impl FnOnce() -> Answer) -> Answer {
 }
 
 fn scrape(front: &Front) -> Answer {
-    front.tell_drops();
     answer::text(StatusCode::OK, metrics::CONTENT_TYPE, metrics::render(&front.cluster, &front.pages()))
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use phalanx_channel::{Packets, Received, Watched};
 use phalanx_shared::{ClusterPage, Slot};
 use tokio::sync::{oneshot, watch};
+use tokio::time::MissedTickBehavior;
 
 use super::feed::unix_ms;
 use super::json::event_line;
@@ -66,7 +67,7 @@ pub(super) struct Front {
     followers: RefCell<Subscribers<()>>,
     answers: RefCell<HashMap<u64, oneshot::Sender<Answer>>>,
     requests: Cell<u64>,
-    drops_told: Cell<(u64, Option<Instant>)>,
+    drops_told: Cell<u64>,
     /// Whether there has been a whole status.
     complete: Cell<bool>,
     /// Grows with each news of an operation and each status.
@@ -95,7 +96,7 @@ impl Front {
             followers: RefCell::default(),
             answers: RefCell::default(),
             requests: Cell::new(0),
-            drops_told: Cell::new((0, None)),
+            drops_told: Cell::new(0),
             complete: Cell::new(false),
             changes: watch::Sender::new(0),
         })
@@ -103,9 +104,16 @@ impl Front {
 
     /// Hears the primary until the end.
     pub(super) async fn hear(&self) -> Result<End, Error> {
+        // Also while nobody has anything to say to us: the count is in everybody's metrics.
+        let mut drops = tokio::time::interval(DROPS_INTERVAL);
+        drops.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let mut ready = tokio::select! {
                 ready = self.readiness.readable() => ready.map_err(link_error)?,
+                _ = drops.tick() => {
+                    self.tell_drops();
+                    continue;
+                }
                 worker = self.log.line_seen() => {
                     // A primary that takes nothing now ends this front.
                     let _ = self.link.send(&ToPrimary::LineSeen(worker), &[]);
@@ -119,7 +127,6 @@ impl Front {
                 Received::Nothing => ready.clear_ready(),
             }
             drop(ready);
-            self.tell_drops();
         }
     }
 
@@ -287,15 +294,11 @@ impl Front {
         answer
     }
 
-    /// Tells the primary how many more lines were dropped, at most once a second.
-    pub(super) fn tell_drops(&self) {
-        let (told, at) = self.drops_told.get();
-        let dropped = self.log.dropped();
-        if dropped == told || at.is_some_and(|at| at.elapsed() < DROPS_INTERVAL) {
-            return;
-        }
-        if self.link.send(&ToPrimary::LinesDropped(dropped - told), &[]).is_ok() {
-            self.drops_told.set((dropped, Some(Instant::now())));
+    /// Tells the primary how many more lines were dropped.
+    fn tell_drops(&self) {
+        let (told, dropped) = (self.drops_told.get(), self.log.dropped());
+        if dropped > told && self.link.send(&ToPrimary::LinesDropped(dropped - told), &[]).is_ok() {
+            self.drops_told.set(dropped);
         }
     }
 
