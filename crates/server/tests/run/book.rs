@@ -3,8 +3,6 @@
 //! Ports are replaced by free ones. What a block needs and is not installed is left out, but not where `CI=true`.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,14 +12,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::app::PATIENCE;
+use crate::http::{ask, free_port, is_ok};
 use crate::page::{Block, Mark, blocks};
 
 const PAGE: &str = include_str!("../../../../docs/run.md");
 const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run/programs");
 /// Folder of gunicorn and uvicorn, if they are not on the PATH.
 const PYTHON_PROGRAMS: &str = "PHALANX_TEST_PYTHON_PROGRAMS";
-/// For anything that happens at once on a machine with time.
-const PATIENCE: Duration = Duration::from_secs(120);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 const REQUESTS: usize = 20;
 
@@ -202,9 +200,7 @@ impl<'a> Served<'a> {
 
     fn is_ready(&self) -> bool {
         match self.port {
-            Some((_, port)) => {
-                ask(port).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200"))
-            }
+            Some((_, port)) => ask(port).is_ok_and(|answer| is_ok(&answer)),
             None => {
                 let sockets = fs::read_dir(self.desk.folder.path().join("phalanx")).into_iter().flatten().flatten();
                 sockets.into_iter().any(|socket| UnixStream::connect(socket.path()).is_ok())
@@ -261,19 +257,4 @@ impl Drop for Served<'_> {
             let _ = self.process.wait();
         }
     }
-}
-
-fn free_port() -> u16 {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    free.expect("a free port").port()
-}
-
-/// One request on a connection of its own: the whole answer.
-fn ask(port: u16) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: book\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }

@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod app;
 mod book;
+mod http;
 mod page;
+mod wire_faults;
