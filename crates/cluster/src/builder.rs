@@ -22,7 +22,7 @@ use crate::supervisor::Policy;
 use crate::{Error, Event, Gate, HealthGate, Worker};
 
 /// What a cluster whose workers are programs does with them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 #[cfg_attr(not(feature = "program"), allow(dead_code, reason = "only that feature changes it"))]
 pub(crate) struct Programs {
     /// Whether the workers are programs.
@@ -31,6 +31,8 @@ pub(crate) struct Programs {
     pub(crate) finish: bool,
     /// They inherit blocking sockets.
     pub(crate) blocking_listeners: bool,
+    /// Who hears what Node programs send to their primary.
+    pub(crate) script: Option<PathBuf>,
 }
 
 pub use confinement::Affinity;

@@ -1,5 +1,6 @@
 //! What primary and attendant say to each other.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -32,10 +33,12 @@ pub(crate) enum ToAttendant {
 }
 
 /// What an attendant has to know from the beginning.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Welcome {
     /// How connections of Node programs come to them.
     pub(crate) distribution: Distribution,
+    /// Who hears what Node programs send to their primary.
+    pub(crate) script: Option<PathBuf>,
 }
 
 /// A worker of which the attendant is told.

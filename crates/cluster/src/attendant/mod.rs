@@ -18,6 +18,7 @@
 //! | `notify.rs` | `READY=1` and its like |
 //! | `health.rs` | asks a health check |
 //! | `node/` | Node's cluster, as its primary |
+//! | `script.rs` | who hears what Node workers send to their primary |
 //! | `nodes.rs` | what happens there, in the words of our own cluster |
 
 mod health;
@@ -26,6 +27,7 @@ pub(crate) mod node;
 mod nodes;
 mod notify;
 mod process;
+mod script;
 mod seat;
 
 pub(crate) use link::ATTENDANT_ROLE;

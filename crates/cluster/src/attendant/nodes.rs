@@ -9,11 +9,13 @@ use std::time::Duration;
 use phalanx_process::Signal;
 use tokio::sync::mpsc;
 
+use super::link::Welcome;
 use super::node::{Address, Hall, Options, Said};
+use super::script::{Script, Told};
 use super::seat::{Seat, cut};
 use crate::control::ToPrimary;
 use crate::program::Readiness;
-use crate::{Distribution, ListenAddress, WorkerId};
+use crate::{ListenAddress, WorkerId};
 
 /// Number of the first inherited socket, as systemd has it.
 const FIRST_SOCKET: i32 = 3;
@@ -39,15 +41,16 @@ pub(super) struct NodeSeat {
 
 impl Nodes {
     /// None yet. Must be called inside a `LocalSet`.
-    pub(super) fn new(distribution: Distribution, listeners: Vec<OwnedFd>) -> Nodes {
-        let (hall, heard) = Hall::new(Options::new(distribution));
+    pub(super) fn new(welcome: Welcome, listeners: Vec<OwnedFd>) -> Nodes {
+        let (hall, heard) = Hall::new(Options::new(welcome.distribution));
         for (number, socket) in (FIRST_SOCKET..).zip(listeners) {
             if let Err(error) = hall.inherit(number, socket) {
                 tracing::warn!("programs of Node go without an inherited socket: {error}");
             }
         }
         let seats = Seats::default();
-        tokio::task::spawn_local(hear(heard, Rc::clone(&seats)));
+        let script = welcome.script.map(|file| Script::start(file, &hall));
+        tokio::task::spawn_local(hear(heard, Rc::clone(&seats), script));
         Nodes { hall, seats }
     }
 
@@ -86,16 +89,16 @@ impl NodeSeat {
     }
 }
 
-async fn hear(mut heard: mpsc::Receiver<(WorkerId, Said)>, seats: Seats) {
+async fn hear(mut heard: mpsc::Receiver<(WorkerId, Said)>, seats: Seats, script: Option<Rc<Script>>) {
     while let Some((worker, said)) = heard.recv().await {
         let seat = seats.borrow().get(&worker).and_then(Weak::upgrade);
         if let Some(seat) = seat {
-            told(&seat, said);
+            told(&seat, said, script.as_deref());
         }
     }
 }
 
-fn told(seat: &Rc<Seat>, said: Said) {
+fn told(seat: &Rc<Seat>, said: Said, script: Option<&Script>) {
     match said {
         Said::Online => seat.tell(&ToPrimary::Online),
         Said::Listening(address) => {
@@ -112,6 +115,11 @@ fn told(seat: &Rc<Seat>, said: Said) {
             let text = serde_json::to_string(&message);
             let text = text.unwrap_or_else(|error| format!("(a message that is no JSON: {error})"));
             seat.tell(&ToPrimary::Said(cut(text)));
+            if let Some(script) = script
+                && script.tell(seat.worker(), seat.card.place, message) == Told::No
+            {
+                seat.tell(&ToPrimary::Said("(the primary script does not hear this)".to_owned()));
+            }
         }
         Said::Leaves => seat.tell(&ToPrimary::Leaves),
         Said::Misbehaves(how) => seat.tell(&ToPrimary::Said(cut(format!("(it breaks Node's protocol: {how})")))),

@@ -11,7 +11,7 @@ use phalanx_process::{Signal, Signals, TakenRole, let_go_of_image_pages};
 use rustix::process::{Pid, PidfdFlags};
 use tokio::task::AbortHandle;
 
-use super::link::{FromAttendant, SEAT_DESCRIPTORS, SeatCard, ToAttendant, Welcome, descriptor};
+use super::link::{FromAttendant, SEAT_DESCRIPTORS, SeatCard, ToAttendant, descriptor};
 use super::nodes::Nodes;
 use super::seat::Seat;
 use crate::{Error, WorkerId};
@@ -90,10 +90,8 @@ impl Attendant {
         let readiness = link.as_fd().try_clone_to_owned().and_then(Watched::for_reading).map_err(watch)?;
         let welcome = tokio::time::timeout(WELCOME_DEADLINE, next(&link, &readiness)).await;
         let welcome = welcome.map_err(|_| Error::NoPeer)??;
-        let Some((ToAttendant::Welcome(Welcome { distribution }), listeners)) = welcome else {
-            return Err(Error::NoPeer);
-        };
-        Ok(Attendant { link, readiness, seats: RefCell::default(), nodes: Nodes::new(distribution, listeners) })
+        let Some((ToAttendant::Welcome(welcome), listeners)) = welcome else { return Err(Error::NoPeer) };
+        Ok(Attendant { link, readiness, seats: RefCell::default(), nodes: Nodes::new(welcome, listeners) })
     }
 
     async fn attend(self) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! Workers that are any program.
 
+use std::path::Path;
+
 use super::{AnyError, Cluster};
 use crate::Error;
 use crate::program::Program;
@@ -36,6 +38,15 @@ impl Cluster {
     /// who have it see the same, also those who gave it to us. Default: no.
     pub fn blocking_listeners(mut self, blocking: bool) -> Self {
         self.programs.blocking_listeners = blocking;
+        self
+    }
+
+    /// A script for Node.js that hears what the programs send by `process.send`, in the place of the application's own primary, whose code
+    /// does not run: it gets `{ worker, instance, message }` as messages, and what it sends as `{ worker, message }` goes to that worker, or
+    /// to all without `worker`. It is started again when it ends. Default: none; what is sent is an [event](crate::Event::Said) all
+    /// the same.
+    pub fn primary_script(mut self, file: impl AsRef<Path>) -> Self {
+        self.programs.script = Some(file.as_ref().to_owned());
         self
     }
 

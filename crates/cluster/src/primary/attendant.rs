@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use phalanx_channel::{MAX_DESCRIPTORS, Packets, Received};
@@ -90,8 +91,8 @@ impl Seat {
 }
 
 impl Attendant {
-    pub(super) fn new(distribution: Distribution) -> Attendant {
-        let welcome = Welcome { distribution };
+    pub(super) fn new(distribution: Distribution, script: Option<PathBuf>) -> Attendant {
+        let welcome = Welcome { distribution, script };
         let start_at = Some(Instant::now());
         Attendant { welcome, seats: BTreeMap::new(), running: None, wait: FIRST_WAIT, start_at }
     }
@@ -158,7 +159,7 @@ impl Attendant {
 
     fn start(&mut self, listeners: Vec<OwnedFd>) -> Result<Running, Error> {
         let (ours, theirs) = Packets::pair()?;
-        let mut outbox = VecDeque::from([(ToAttendant::Welcome(self.welcome), listeners)]);
+        let mut outbox = VecDeque::from([(ToAttendant::Welcome(self.welcome.clone()), listeners)]);
         for (worker, seat) in &mut self.seats {
             outbox.push_back(seat.card(*worker)?);
         }

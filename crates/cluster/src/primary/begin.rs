@@ -129,9 +129,12 @@ impl Primary {
             gate_commands: HashMap::new(),
             front,
             companions: Companions::of(cluster.companions.into_iter().map(|(name, _)| name)),
-            attendant: cluster.programs.are_workers.then(|| Attendant::new(cluster.distribution)),
-            programs: cluster.programs,
+            attendant: cluster
+                .programs
+                .are_workers
+                .then(|| Attendant::new(cluster.distribution, cluster.programs.script.clone())),
             strays: cluster.programs.are_workers.then(Strays::adopt).transpose()?,
+            programs: cluster.programs,
             service: Service::default(),
             dumpers: HashMap::new(),
             hung_grace,

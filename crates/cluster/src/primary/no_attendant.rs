@@ -1,5 +1,6 @@
 //! Without the feature `program` no worker is a program, and there is no attendant.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::Primary;
@@ -10,7 +11,7 @@ use crate::{Distribution, WorkerId};
 pub(super) enum Attendant {}
 
 impl Attendant {
-    pub(super) fn new(_: Distribution) -> Attendant {
+    pub(super) fn new(_: Distribution, _: Option<PathBuf>) -> Attendant {
         unreachable!("only programs have an attendant, and there is no way to ask for programs")
     }
 

@@ -11,6 +11,7 @@
 #[allow(dead_code)]
 mod client;
 mod faults;
+mod nodes;
 mod plain;
 #[path = "../cluster/process.rs"]
 #[allow(dead_code)]
@@ -31,7 +32,7 @@ fn main() {
     }
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let (mut passed, mut failed) = (0, Vec::new());
-    let tests = [serving::TESTS, faults::TESTS].into_iter().flatten();
+    let tests = [serving::TESTS, faults::TESTS, nodes::TESTS].into_iter().flatten();
     for (name, test) in tests.filter(|(name, _)| name.contains(&wanted)) {
         match std::panic::catch_unwind(test) {
             Ok(()) => {

@@ -43,6 +43,12 @@ pub(crate) fn run(name: &str) {
             notify("READY=1");
             serve(&inherited());
         }
+        "closes-channel" => {
+            let number = std::env::var("NODE_CHANNEL_FD").unwrap().parse().unwrap();
+            notify("READY=1");
+            close(number);
+            serve(&inherited());
+        }
         "exits" => std::process::exit(3),
         "exits-when-ready" => {
             notify("READY=1");
@@ -90,19 +96,20 @@ pub(crate) fn run(name: &str) {
 fn inherited() -> TcpListener {
     assert_eq!(std::env::var("LISTEN_PID").unwrap(), std::process::id().to_string());
     assert_eq!(std::env::var("LISTEN_FDS").unwrap(), "1");
-    // SAFETY-free way to own descriptor 3: the file system names it.
-    TcpListener::from(std::os::fd::OwnedFd::from(phalanx_process_fd()))
-}
-
-/// Descriptor 3 through `/proc`, which opens no sockets: so it is taken by a duplicate of a borrowed one.
-fn phalanx_process_fd() -> std::os::fd::OwnedFd {
-    rustix::io::fcntl_dupfd_cloexec(third(), 10).unwrap()
+    TcpListener::from(rustix::io::fcntl_dupfd_cloexec(third(), 10).unwrap())
 }
 
 #[allow(unsafe_code)]
 fn third() -> BorrowedFd<'static> {
     // SAFETY: a test program that was given a socket at 3 and never closes it.
     unsafe { BorrowedFd::borrow_raw(3) }
+}
+
+#[allow(unsafe_code)]
+fn close(number: i32) {
+    use std::os::fd::FromRawFd;
+    // SAFETY: a test program that was given this descriptor and has no owner for it.
+    drop(unsafe { std::os::fd::OwnedFd::from_raw_fd(number) });
 }
 
 fn notify(text: &str) {

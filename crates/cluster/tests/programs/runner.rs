@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use phalanx_cluster::{Event, HealthCheck, Logs, Program, Readiness};
+use phalanx_cluster::{Distribution, Event, HealthCheck, Logs, Node, Program, Readiness};
 
 /// Runs the plain program of the name in `TEST_PROGRAM`, as further variables say.
 pub(crate) fn run() {
@@ -17,6 +17,9 @@ pub(crate) fn run() {
                 println!("ended: {reason}");
             }
         });
+    if told("TEST_NODE").is_some() {
+        cluster = cluster.distribute(Distribution::RoundRobin);
+    }
     if told("TEST_NO_LISTEN").is_none() {
         cluster = cluster.listen("127.0.0.1:0");
     }
@@ -28,6 +31,9 @@ pub(crate) fn run() {
     }
     if let Some(path) = told("TEST_CONTROL") {
         cluster = cluster.control(path);
+    }
+    if let Some(path) = told("TEST_SCRIPT") {
+        cluster = cluster.primary_script(path);
     }
     let result = cluster
         .program(move || {
@@ -43,9 +49,13 @@ pub(crate) fn run() {
             if let Ok(check) = std::env::var("TEST_HEALTH") {
                 program = program.health_check(check.parse::<HealthCheck>()?);
             }
+            if std::env::var_os("TEST_NODE").is_some() {
+                program = program.node(Node::new());
+            }
             Ok(match std::env::var("TEST_READY").as_deref() {
                 Ok("notify") | Err(_) => program.ready(Readiness::Notify),
-                Ok("health") => program,
+                Ok("health" | "usual") => program,
+                Ok("message") => program.ready(Readiness::Message),
                 Ok(after) if after.parse::<u64>().is_ok() => {
                     program.ready(Readiness::After(Duration::from_millis(after.parse()?)))
                 }

@@ -135,7 +135,7 @@ fn a_stop_ends_programs_by_their_signal() {
 }
 
 /// The process of the attendant: the child of the primary in that role.
-fn attendant(running: &Running, besides: &[u32]) -> Option<u32> {
+pub(crate) fn attendant(running: &Running, besides: &[u32]) -> Option<u32> {
     running.workers().into_iter().find(|pid| {
         let ends = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
         let plain = std::fs::read(format!("/proc/{pid}/environ"))

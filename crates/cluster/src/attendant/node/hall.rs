@@ -134,6 +134,12 @@ impl Hall {
         channel.ok_or(node::Error::Closed)?.try_send(message)
     }
 
+    /// Sends a message to every worker's program. Who does not read goes without.
+    pub(crate) fn send_to_all(&self, message: &Value) {
+        let channels: Vec<NodeChannel> = self.state.borrow().seats.values().map(|seat| seat.channel.clone()).collect();
+        channels.iter().for_each(|channel| drop(channel.try_send(message)));
+    }
+
     /// The worker's process has ended. What it wrote before is still read.
     pub(crate) fn gone(&self, worker: WorkerId) {
         let channel = self.state.borrow().seats.get(&worker).map(|seat| seat.channel.clone());
