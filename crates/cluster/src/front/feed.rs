@@ -162,7 +162,7 @@ pub(crate) fn unix_ms() -> u64 {
 
 /// A status in messages of a size that fits; the last is complete.
 fn pieces(status: Status) -> Vec<Status> {
-    let Status { mut places, mut workers, mut companions, .. } = status;
+    let Status { mut places, mut workers, mut companions, mut addresses, .. } = status;
     for place in &mut places {
         place.error = place.error.take().map(|error| cut_to(error, TEXT_OF_AN_ENTRY));
     }
@@ -175,7 +175,8 @@ fn pieces(status: Status) -> Vec<Status> {
         let of_workers = workers.split_off(workers.len().min(ENTRIES_A_MESSAGE));
         let complete = of_places.is_empty() && of_workers.is_empty();
         // There are few of them: with the first.
-        pieces.push(Status { places, workers, companions: std::mem::take(&mut companions), complete });
+        let (companions, addresses) = (std::mem::take(&mut companions), std::mem::take(&mut addresses));
+        pieces.push(Status { places, workers, companions, addresses, complete });
         if complete {
             return pieces;
         }
@@ -209,6 +210,7 @@ mod tests {
             listeners: Vec::new(),
             active: Vec::new(),
             program_version: String::new(),
+            about: Vec::new(),
         };
         (Feed::new(ours, welcome), theirs)
     }

@@ -224,7 +224,7 @@ pub(super) fn status(front: &Front) -> StatusJson {
             started_at: of(ClusterField::StartedAt),
             uptime_seconds: (now / 1000).saturating_sub(of(ClusterField::StartedAt)),
             stopping: of(ClusterField::Stopping) != 0,
-            listeners: front.welcome.listeners.clone(),
+            listeners: front.welcome.listeners.iter().chain(&status.addresses).cloned().collect(),
             active: active.collect(),
             starts: of(ClusterField::Starts),
             crashes: of(ClusterField::Crashes),

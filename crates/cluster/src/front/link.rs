@@ -27,6 +27,9 @@ pub(crate) mod descriptor {
     pub(crate) const CLUSTER: &str = "cluster";
 }
 
+/// Most addresses of programs that are told.
+pub(crate) const MOST_ADDRESSES: usize = 32;
+
 /// Longest text of an event or of a failure, in bytes; the rest is cut.
 pub(super) const MAX_TEXT: usize = 16 * 1024;
 
@@ -112,6 +115,8 @@ pub(crate) struct Status {
     pub(crate) workers: Vec<WorkerStatus>,
     /// At most [`MOST_COMPANIONS`](crate::companion::MOST_COMPANIONS).
     pub(crate) companions: Vec<CompanionStatus>,
+    /// Where programs listen by themselves, as they or who speaks for them said it; cut to [`MOST_ADDRESSES`].
+    pub(crate) addresses: Vec<String>,
     /// Whether this message completes the picture. Set by the [`Feed`](super::feed::Feed).
     pub(crate) complete: bool,
 }

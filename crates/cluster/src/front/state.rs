@@ -170,6 +170,7 @@ impl Front {
         let mut incoming = self.incoming.borrow_mut();
         incoming.places.extend(piece.places);
         incoming.workers.extend(piece.workers);
+        incoming.addresses.extend(piece.addresses);
         incoming.companions.extend(piece.companions);
         if piece.complete {
             self.status.replace(Rc::new(std::mem::take(&mut incoming)));

@@ -309,7 +309,7 @@ impl Primary {
             }
         }
         for (worker, running) in &self.workers {
-            if let Some(line) = &running.awaited_line {
+            if let Some(line) = &running.program.awaited_line {
                 front.await_line(*worker, line);
             }
             front.worker(*worker, running.pipes.as_ref());

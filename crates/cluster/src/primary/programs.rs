@@ -9,7 +9,7 @@ use phalanx_shared::Blob;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::attendant::Seat;
-use super::workers::Running;
+use super::workers::{OfProgram, Running};
 use super::{Front, Primary, generations, system};
 use crate::attendant::socket_for_notifications;
 use crate::control::{WORKER_ROLE, descriptor};
@@ -69,7 +69,10 @@ impl Primary {
         let page = self.slots[index].descriptor().map_err(Error::system("copy a slot's descriptor"))?;
         let launched = self.launch(birth, role)?;
         let pipes = pipes.map(|(pipes, _)| pipes);
-        let running = Running { awaited_line, ..self.keep_running(birth, launched, control, None, pipes)? };
+        let running = Running {
+            program: OfProgram { awaited_line, ..OfProgram::default() },
+            ..self.keep_running(birth, launched, control, None, pipes)?
+        };
         let pid = running.child.pid();
         let seat = Seat {
             place,

@@ -12,7 +12,7 @@ use super::front::Pipes;
 use super::hard_limit::Bound;
 use super::memory::Statm;
 use super::source::Source;
-use super::workers::{PlaceRecord, Running};
+use super::workers::{OfProgram, PlaceRecord, Running};
 use super::{Front, Primary, system};
 use crate::control::{ToWorker, WORKER_ROLE, descriptor};
 use crate::dispatcher::{Keeper, NewDesk};
@@ -42,7 +42,7 @@ impl Primary {
             Ok(running) => {
                 let pid = running.child.pid();
                 if let Some(front) = &mut self.front {
-                    if let Some(line) = &running.awaited_line {
+                    if let Some(line) = &running.program.awaited_line {
                         front.await_line(worker, line);
                     }
                     front.worker(worker, running.pipes.as_ref());
@@ -159,7 +159,7 @@ impl Primary {
         let Launched { child, bound, started } = launched;
         let statm = Statm::of(&child);
         let child = self.watch_worker(birth.worker, &control, child)?;
-        Ok(Running { birth, child, control, stacks, pipes, started, statm, bound, awaited_line: None })
+        Ok(Running { birth, child, control, stacks, pipes, started, statm, bound, program: OfProgram::default() })
     }
 
     /// Makes the pages up to this one, and tells everybody of those that are new.

@@ -1,6 +1,6 @@
 //! What the front tells of the cluster: its places, its workers, its operations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::companions::Companions;
 use super::operations::{Operation, Progress};
@@ -51,6 +51,9 @@ pub(super) fn of_cluster(
             });
         }
     }
+    let all: BTreeSet<String> =
+        workers.values().flat_map(|running| &running.program.listens).map(ToString::to_string).collect();
+    told.addresses.extend(all.into_iter().take(link::MOST_ADDRESSES));
     told.companions.extend(companions.standings().map(|its| link::CompanionStatus {
         name: its.name.to_owned(),
         pid: its.pid,

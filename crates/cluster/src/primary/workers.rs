@@ -15,10 +15,13 @@ use super::{Primary, TICK, owner};
 use crate::control::{ToPrimary, ToWorker};
 use crate::event::ExitReason;
 use crate::supervisor::{Birth, Departure, Holder, Input, KillReason, Vitals};
-use crate::{Event, WorkerId};
+use crate::{Event, ListenAddress, WorkerId};
 
 /// After so many ticks the pages of the program that only its start needed are let go.
 const SECONDS_OF_START: u64 = 3;
+
+/// Most addresses that are remembered of one program.
+const MOST_ADDRESSES: usize = 32;
 
 /// A worker process as the primary holds it.
 pub(super) struct Running {
@@ -34,8 +37,16 @@ pub(super) struct Running {
     pub(super) statm: Statm,
     /// The control group that holds it below the hard limit of memory.
     pub(super) bound: Option<Bound>,
+    pub(super) program: OfProgram,
+}
+
+/// What is remembered of a worker that is a program; nothing of others.
+#[derive(Debug, Default)]
+pub(super) struct OfProgram {
     /// It is ready when it writes a line with this text.
     pub(super) awaited_line: Option<String>,
+    /// Where it listens by itself.
+    pub(super) listens: Vec<ListenAddress>,
 }
 
 /// What the primary remembers of a place, whoever is in it.
@@ -144,6 +155,13 @@ impl Primary {
         match message {
             ToPrimary::Online => self.emit(Event::Online { worker }),
             ToPrimary::Listening(address) => {
+                if self.programs.are_workers
+                    && let Some(running) = self.workers.get_mut(&worker)
+                    && running.program.listens.len() < MOST_ADDRESSES
+                    && !running.program.listens.contains(&address)
+                {
+                    running.program.listens.push(address.clone());
+                }
                 self.emit(Event::Listening { worker, address });
                 self.feed_supervisor(Input::Listening(worker));
             }
@@ -157,7 +175,7 @@ impl Primary {
                     return;
                 }
                 if let Some(running) = self.workers.get_mut(&worker) {
-                    running.awaited_line = None;
+                    running.program.awaited_line = None;
                 }
                 if self.programs.are_workers && !self.programs.finish {
                     // Whatever it exits with, it is started again.

@@ -16,7 +16,7 @@ use crate::primary::front::Pipes;
 use crate::primary::generations::{Generations, Settings};
 use crate::primary::hard_limit::HardLimit;
 use crate::primary::memory::Statm;
-use crate::primary::workers::{PlaceRecord, Running};
+use crate::primary::workers::{OfProgram, PlaceRecord, Running};
 use crate::supervisor::Birth;
 use crate::{Error, Place, WorkerId};
 
@@ -137,8 +137,17 @@ impl Inheritance {
                     let started = now.checked_sub(Duration::from_millis(state.age)).unwrap_or(now);
                     let statm = Statm::of(&child);
                     let bound = limit.adopt(birth.worker);
-                    let running =
-                        Running { birth, child, control, stacks, pipes, started, statm, bound, awaited_line: None };
+                    let running = Running {
+                        birth,
+                        child,
+                        control,
+                        stacks,
+                        pipes,
+                        started,
+                        statm,
+                        bound,
+                        program: OfProgram::default(),
+                    };
                     workers.insert(birth.worker, running);
                 }
                 Err(_) => lost.push(birth.worker),
