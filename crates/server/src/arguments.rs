@@ -6,7 +6,7 @@ use crate::image_command::ImageArguments;
 use crate::join::WorkArguments;
 use crate::pipe::PipeArguments;
 use crate::queue_command::QueueArguments;
-use crate::run_command::RunArguments;
+use crate::run_command::{RunArguments, StartupArguments};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -57,6 +57,8 @@ pub(crate) enum Mode {
     Serve(Box<ServeArguments>),
     /// Run any program as a cluster: Node, Python, Go, anything
     Run(Box<RunArguments>),
+    /// Write the systemd unit for an app of `phalanx run`
+    Startup(StartupArguments),
     /// Ask a running server: status, reload, upgrade, scale, stop, logs
     Ctl(CtlArguments),
     /// Do the jobs of a queue, beside a server or on another machine

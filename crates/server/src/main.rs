@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         match Arguments::try_parse().map(Arguments::mode) {
             Ok(Mode::Serve(serve)) => serve::run(&serve),
             Ok(Mode::Run(run)) => run_command::run(&run),
+            Ok(Mode::Startup(startup)) => run_command::startup(&startup),
             Ok(Mode::Ctl(ctl)) => ctl::run(&ctl),
             Ok(Mode::Queue(queue)) => queue_command::run(&queue),
             Ok(Mode::Work(work)) => join::run(&work),

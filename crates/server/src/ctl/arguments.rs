@@ -64,6 +64,7 @@ pub(crate) enum Command {
     /// The cluster and its workers
     Status,
     /// Replace every worker, one at a time, new first, with the settings as they are now
+    #[command(visible_alias = "restart")]
     Reload(Wait),
     /// Go on with the program file as it is now: same process id, same sockets, then a reload
     Upgrade(Wait),

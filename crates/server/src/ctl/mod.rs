@@ -20,9 +20,12 @@ mod stream;
 
 pub(crate) use arguments::CtlArguments;
 
+use std::path::PathBuf;
+
 use arguments::Command;
 use client::Client;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use crate::config;
 use crate::run_command::places;
@@ -30,11 +33,7 @@ use crate::start::Failure;
 
 /// Runs one command of `phalanx ctl`.
 pub(crate) fn run(arguments: &CtlArguments) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Other(format!("cannot start a runtime: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         match &arguments.command {
             Command::Ls => apps::list(arguments.json).await,
             Command::Describe { name: Some(name) } => {
@@ -43,6 +42,17 @@ pub(crate) fn run(arguments: &CtlArguments) -> Result<(), Failure> {
             _ => perform(arguments, client(arguments)?).await,
         }
     })
+}
+
+/// The status of an app.
+pub(crate) fn status_of(socket: PathBuf, name: &str) -> Result<Value, Failure> {
+    let client = Client::new(socket).of_app(name);
+    Ok(runtime()?.block_on(async { client.get("/status").await })?)
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::Other(format!("cannot start a runtime: {error}")))
 }
 
 /// Of the app or the server that was named, or of the server of this folder.

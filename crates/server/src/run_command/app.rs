@@ -15,6 +15,7 @@ use std::time::Duration;
 use phalanx::process::Signal;
 use phalanx::{HealthCheck, Readiness};
 
+use super::Told;
 use super::cron::Cron;
 use super::options::Options;
 use super::places;
@@ -143,7 +144,10 @@ impl App {
     }
 
     /// What differs from `now` in a way that only a restart can bring about; a reload replaces workers.
-    pub(super) fn unmoved(&self, now: &App) -> Result<(), Wrong> {
+    pub(super) fn unmoved(&self, now: &App, told: Told) -> Result<(), Wrong> {
+        // In the background it has a log file in any case.
+        let usual_log = (told == Told::InFile && now.log_file.is_none()).then(|| self.log_file.clone()).flatten();
+        let now = &App { log_file: now.log_file.clone().or(usual_log), ..now.clone() };
         let changed = match () {
             () if now.instances != self.instances => "instances (use `phalanx ctl scale N`)",
             () if now.sockets.listen != self.sockets.listen => "listen",

@@ -57,9 +57,22 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "FILE", conflicts_with = "command")]
     pub(super) config: Option<PathBuf>,
 
+    /// Run in the background, with a session and a log file of its own [default: phalanx/NAME.log in $XDG_STATE_HOME, ~/.local/state or, for
+    /// root, /var/log]; returns when the app is ready, or with its error
+    #[arg(long, short)]
+    pub(super) detach: bool,
+
+    /// Print the apps of PM2's ecosystem file (.js, .cjs, .mjs, .json) as a phalanx.toml, and run nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "words", "config", "detach"])]
+    pub(super) import: Option<PathBuf>,
+
     /// Names the app in each line that it writes: it is one of several.
     #[arg(long, hide = true)]
     pub(super) labelled: bool,
+
+    /// What `--detach` starts: writes into a log file in any case.
+    #[arg(long, hide = true)]
+    pub(super) background: bool,
 
     #[command(flatten)]
     pub(super) options: Options,

@@ -2,13 +2,14 @@
 
 use phalanx::{Affinity, Cluster, Listen, Logs, Node, Program};
 
+use super::Told;
 use super::app::{App, Launch};
 use super::facts;
 use super::source::Source;
 use crate::config::{self, LogFile};
 
-/// The cluster of this app, which is read from `source` again at each reload. Labelled, its lines bear its name.
-pub(super) fn describe(app: &App, source: Source, labelled: bool) -> Cluster {
+/// The cluster of this app, which is read from `source` again at each reload.
+pub(super) fn describe(app: &App, source: Source, told: Told) -> Cluster {
     let cluster =
         facts::of(app, &source).into_iter().fold(phalanx::cluster(), |cluster, (name, text)| cluster.about(name, text));
     let logs = match &app.log_file {
@@ -21,7 +22,8 @@ pub(super) fn describe(app: &App, source: Source, labelled: bool) -> Cluster {
         .version(env!("CARGO_PKG_VERSION"))
         .workers(app.instances as usize)
         .distribute(distribution(app.sockets.distribution))
-        .logs(if labelled { logs.named(&app.name) } else { logs })
+        .blocking_listeners(app.sockets.blocking)
+        .logs(if told == Told::HereByName { logs.named(&app.name) } else { logs })
         .affinity(match app.affinity {
             config::Affinity::None => Affinity::Any,
             config::Affinity::Pin => Affinity::OnePerPlace,
@@ -36,7 +38,7 @@ pub(super) fn describe(app: &App, source: Source, labelled: bool) -> Cluster {
     let began_with = app.clone();
     cluster.program(move || {
         let now = source.read()?;
-        began_with.unmoved(&now)?;
+        began_with.unmoved(&now, told)?;
         Ok(program(&now))
     })
 }

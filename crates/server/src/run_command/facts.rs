@@ -5,8 +5,11 @@ use super::source::Source;
 use crate::config::quantity::{ByteSize, Span};
 
 /// Names of facts that others look for.
-pub(crate) const NAME: &str = "name";
-pub(crate) const LOG_FILE: &str = "log file";
+pub(super) const COMMAND: &str = "command";
+pub(super) const FOLDER: &str = "folder";
+pub(super) const KILL_TIMEOUT: &str = "kill timeout";
+/// Flags that say how this process was started, not what it does.
+const OF_THE_START: [&str; 3] = ["--background", "--detach", "-d"];
 
 /// Names and texts, in the order of reading. The environment is no fact for everybody: only the names of its files are.
 pub(super) fn of(app: &App, source: &Source) -> Vec<(&'static str, String)> {
@@ -20,8 +23,11 @@ pub(super) fn of(app: &App, source: &Source) -> Vec<(&'static str, String)> {
     ];
     let recycling: Vec<String> = recycling.into_iter().flatten().collect();
     let said = |set: bool, text: &str| set.then(|| text.to_owned());
+    let is_typed = matches!(source, Source::Typed { .. });
     let facts = [
-        (NAME, Some(app.name.clone())),
+        ("name", Some(app.name.clone())),
+        (COMMAND, is_typed.then(command)),
+        (FOLDER, is_typed.then(|| std::env::current_dir().unwrap_or_default().display().to_string())),
         ("program", Some(line)),
         ("working directory", Some(launch.cwd.display().to_string())),
         ("from", Some(source.to_string())),
@@ -29,14 +35,23 @@ pub(super) fn of(app: &App, source: &Source) -> Vec<(&'static str, String)> {
         ("distribution", said(launch.node || !app.sockets.listen.is_empty(), distribution(app))),
         ("reload", said(app.sockets.old_first, "old worker first")),
         ("limits", (!recycling.is_empty()).then(|| recycling.join(", "))),
-        ("kill timeout", Some(Span(app.patience.kill).to_string())),
+        (KILL_TIMEOUT, Some(Span(app.patience.kill).to_string())),
         ("user", app.account.clone().map(String::from)),
         ("reloaded at", app.cron.as_ref().map(ToString::to_string)),
         ("reloaded when", app.watch.as_ref().map(|watch| format!("{} change", watch))),
-        (LOG_FILE, app.log_file.as_ref().map(|log| log.path.display().to_string())),
+        ("log file", app.log_file.as_ref().map(|log| log.path.display().to_string())),
         ("pid file", app.pid_file.as_ref().map(|path| path.display().to_string())),
     ];
     facts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
+}
+
+/// The command line of this process, as it would be typed again.
+fn command() -> String {
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let (ours, program) = words.split_at(end);
+    let ours = ours.iter().filter(|word| !OF_THE_START.contains(&word.as_str()));
+    shlex::try_join(ours.chain(program).map(String::as_str)).unwrap_or_default()
 }
 
 fn distribution(app: &App) -> &'static str {

@@ -11,8 +11,10 @@ mod app;
 mod arguments;
 mod cluster;
 mod cron;
+mod detach;
 mod facts;
 mod file;
+mod import;
 mod notices;
 mod options;
 pub(crate) mod places;
@@ -20,12 +22,14 @@ mod program;
 mod reloads;
 mod several;
 mod source;
+mod startup;
 mod values;
 mod variables;
 mod watch;
 mod wish;
 
 pub(crate) use arguments::RunArguments;
+pub(crate) use startup::{StartupArguments, run as startup};
 
 use app::{App, Wrong};
 use phalanx::Event;
@@ -36,6 +40,9 @@ use wish::Wish;
 use crate::logs;
 use crate::serve::log_event;
 use crate::start::Failure;
+
+/// This program, also after its file was replaced.
+const OURSELVES: &str = "/proc/self/exe";
 
 impl From<Wrong> for Failure {
     fn from(wrong: Wrong) -> Failure {
@@ -48,27 +55,58 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     if phalanx::process::role().is_some() {
         return ended(phalanx::cluster().run_program());
     }
+    if let Some(file) = &arguments.import {
+        return import::run(file);
+    }
     match Wish::of(arguments)? {
-        Wish::One(source) => one(source, arguments.labelled),
-        Wish::Several { file, names } => several::run(&file, &names),
+        wish if arguments.detach && !arguments.background => detach::run(wish),
+        Wish::One(source) => one(source, Told::of(arguments)),
+        Wish::Several { file, names } => several::run(&file, &names, arguments.background),
     }
 }
 
-/// Runs one app until it is stopped; `labelled`, its lines are told from those of others.
-fn one(source: Source, labelled: bool) -> Result<(), Failure> {
-    let app = source.read()?;
+/// Where what happens is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// On standard error.
+    Here,
+    /// There too, with the name of the app, for there are others.
+    HereByName,
+    /// In a log file.
+    InFile,
+}
+
+impl Told {
+    fn of(arguments: &RunArguments) -> Told {
+        match (arguments.background, arguments.labelled) {
+            (true, _) => Told::InFile,
+            (_, true) => Told::HereByName,
+            _ => Told::Here,
+        }
+    }
+}
+
+/// Runs one app until it is stopped.
+fn one(source: Source, told: Told) -> Result<(), Failure> {
+    let mut app = source.read()?;
+    if told == Told::InFile && app.log_file.is_none() {
+        app.log_file = Some(detach::log_of(&app.name).map_err(Failure::Other)?);
+    }
     prepare(&app)?;
     let mut reloads = Reloads::of(&app).map_err(Failure::Other)?;
     let logs = logs::start(app.log_format, app.log_level);
-    let label = if labelled { format!("{}: ", app.name) } else { String::new() };
-    let cluster = cluster::describe(&app, source, labelled).on_event({
+    let label = if told == Told::HereByName { format!("{}: ", app.name) } else { String::new() };
+    let cluster = cluster::describe(&app, source, told).on_event({
         let label = label.clone();
         move |event| {
             let _logs_until_the_end = &logs;
             if matches!(event, Event::Ready { .. }) {
                 reloads.take().into_iter().for_each(Reloads::begin);
             }
-            log_event(&label, event);
+            // A log file has the events by itself.
+            if told != Told::InFile {
+                log_event(&label, event);
+            }
         }
     });
     ended(cluster.run_program()).map_err(|failure| failure.of(&label))

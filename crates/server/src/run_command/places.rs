@@ -1,7 +1,7 @@
 //! Where apps leave what others look for: control sockets, log files.
 //!
 //! Control sockets are in one folder for each user, which nobody else may enter, so that `phalanx ctl` finds them by the name of the
-//! app: `$XDG_RUNTIME_DIR/phalanx`, else `/run/phalanx` for root, else `/tmp/phalanx-UID`.
+//! app: `$RUNTIME_DIRECTORY` (of a service), `$XDG_RUNTIME_DIR/phalanx`, else `/run/phalanx` for root, else `/tmp/phalanx-UID`.
 
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
@@ -13,17 +13,19 @@ use crate::start::Failure;
 
 /// Only the owner.
 const PRIVATE: u32 = 0o700;
-/// Bits of a mode that let in anybody else.
-const OTHERS: u32 = 0o077;
+/// Bits of a mode that let anybody else put something there.
+const OTHERS: u32 = 0o022;
 /// What the names of sockets end with.
 const SOCKET: &str = "sock";
+/// Root's own folder; services that run as others have folders of their own in it.
+const SYSTEM: &str = "/run/phalanx";
+const ROOT: u32 = 0;
 
 /// The control socket of the app of this name, wherever it is; where a new one would be, if there is none. An error if that is no name.
 pub(crate) fn socket_of(name: &str) -> Result<PathBuf, Failure> {
     check_name(name).map_err(Failure::Setting)?;
     let file = format!("{name}.{SOCKET}");
-    let folders = folders();
-    let existing = folders.iter().map(|folder| folder.join(&file)).find(|path| path.exists());
+    let existing = searched().into_iter().map(|folder| folder.join(&file)).find(|path| path.exists());
     Ok(existing.unwrap_or_else(|| new_socket(name)))
 }
 
@@ -34,7 +36,7 @@ pub(super) fn new_socket(name: &str) -> PathBuf {
 
 /// All sockets of apps, with the names of the apps, in order; folders that are not ours alone are left out.
 pub(crate) fn sockets() -> Vec<(String, PathBuf)> {
-    let folders = folders().into_iter().filter(|folder| is_private(folder).is_ok());
+    let folders = searched().into_iter().filter(|folder| is_private(folder).is_ok());
     let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
     let mut sockets: Vec<(String, PathBuf)> = entries
         .map(|entry| entry.path())
@@ -73,14 +75,27 @@ pub(super) fn log_file(name: &str) -> Result<PathBuf, String> {
     Ok(folder.join(format!("{name}.log")))
 }
 
-/// The folders in which sockets may be: a new one goes into the first.
+/// All folders in which sockets may be, those of services included.
+fn searched() -> Vec<PathBuf> {
+    let mut all = folders();
+    let inner = std::fs::read_dir(SYSTEM).into_iter().flatten().flatten();
+    all.extend(inner.map(|entry| entry.path()).filter(|path| path.is_dir()));
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The folders of our own sockets: a new one goes into the first.
 fn folders() -> Vec<PathBuf> {
+    // Of a service of systemd that says RuntimeDirectory=.
+    let service =
+        absolute("RUNTIME_DIRECTORY").filter(|folders| !folders.as_os_str().as_encoded_bytes().contains(&b':'));
     let session = absolute("XDG_RUNTIME_DIR").map(|runtime| runtime.join("phalanx"));
     let usual = match rustix::process::geteuid() {
-        user if user.is_root() => "/run/phalanx".into(),
+        user if user.is_root() => SYSTEM.into(),
         user => format!("/tmp/phalanx-{}", user.as_raw()).into(),
     };
-    session.into_iter().chain([usual]).collect()
+    service.into_iter().chain(session).chain([usual]).collect()
 }
 
 fn is_root() -> bool {
@@ -98,9 +113,11 @@ fn is_private(folder: &Path) -> Result<(), String> {
     let us = rustix::process::geteuid().as_raw();
     match () {
         () if !about.is_dir() => Err(format!("{} is no folder", folder.display())),
-        () if about.uid() != us => Err(format!("{} belongs to user {}, not to {us}", folder.display(), about.uid())),
+        () if about.uid() != us && us != ROOT => {
+            Err(format!("{} belongs to user {}, not to {us}", folder.display(), about.uid()))
+        }
         () if about.mode() & OTHERS != 0 => {
-            Err(format!("{} has mode {:o}: others may enter it", folder.display(), about.mode() & 0o777))
+            Err(format!("{} has mode {:o}: others may write there", folder.display(), about.mode() & 0o777))
         }
         () => Ok(()),
     }
@@ -112,12 +129,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_folder_that_others_may_enter_is_not_ours() {
+    fn a_folder_that_others_may_write_to_is_not_ours() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         assert_eq!(is_private(folder.path()), Ok(()));
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(is_private(folder.path()).unwrap_err().contains("mode 755"));
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o775)).unwrap();
+        assert!(is_private(folder.path()).unwrap_err().contains("mode 775"));
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(folder.path(), &link).unwrap();
         assert!(is_private(&link).unwrap_err().contains("is no folder"));

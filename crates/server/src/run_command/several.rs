@@ -44,16 +44,16 @@ enum Standing {
 }
 
 /// Runs the apps of these names until all have ended.
-pub(super) fn run(file: &Path, names: &[String]) -> Result<(), Failure> {
+pub(super) fn run(file: &Path, names: &[String], in_background: bool) -> Result<(), Failure> {
     let _logs_until_the_end = logs::start(LogFormat::Auto, LogLevel::Info);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Other(format!("cannot start a runtime: {error}")))?;
-    runtime.block_on(keep_all(file, names))
+    runtime.block_on(keep_all(file, names, in_background))
 }
 
-async fn keep_all(file: &Path, names: &[String]) -> Result<(), Failure> {
+async fn keep_all(file: &Path, names: &[String], in_background: bool) -> Result<(), Failure> {
     let signals = Signals::take(PASSED_ON).map_err(|error| Failure::Other(error.to_string()))?;
     let came = signals_of(&signals).map_err(|error| Failure::Other(format!("cannot watch signals: {error}")))?;
     let mut manager = Manager::new(names.len()).map_err(|error| Failure::Other(error.to_string()))?;
@@ -61,7 +61,7 @@ async fn keep_all(file: &Path, names: &[String]) -> Result<(), Failure> {
     let (standings, mut told) = mpsc::channel(SIGNALS_IN_LINE);
     let mut apps = JoinSet::new();
     for (index, name) in names.iter().enumerate() {
-        let keeper = Keeper::new(file, name, index, standings.clone());
+        let keeper = Keeper::new(file, name, index, standings.clone()).in_background(in_background);
         apps.spawn(keeper.keep(pass_on.subscribe()));
     }
     let mut worst = 0;

@@ -27,6 +27,14 @@ impl fmt::Display for Source {
 }
 
 impl Source {
+    /// What the app is called.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Source::Typed { options, .. } => options.name.clone().unwrap_or_else(|| options.usual_name()),
+            Source::Table { name, .. } => name.clone(),
+        }
+    }
+
     /// The app as it is said now.
     pub(super) fn read(&self) -> Result<App, Wrong> {
         match self {

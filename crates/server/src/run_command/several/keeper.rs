@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use phalanx::process::{Child, Command, ExitStatus, Signal};
+use phalanx::process::{Child, Command, ExitStatus, Signal, Stdio};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc::Sender;
 
 use super::back_off::BackOff;
 use super::{Standing, seconds};
+use crate::run_command::OURSELVES;
 use crate::run_command::notices::{Notice, Notices};
 use crate::start::{EXIT_NO_RESTART, EXIT_USAGE};
 
-/// This program, also after its file was replaced.
-const OURSELVES: &str = "/proc/self/exe";
 /// The code of an app that a signal ended, as a shell says it.
 const SIGNALLED: i32 = 128;
 
@@ -23,6 +22,8 @@ pub(super) struct Keeper {
     name: String,
     index: usize,
     standings: Sender<(usize, Standing)>,
+    /// Whether it has a log file of its own, because there is no terminal.
+    in_background: bool,
     back_off: BackOff,
 }
 
@@ -40,7 +41,19 @@ enum Next {
 
 impl Keeper {
     pub(super) fn new(file: &Path, name: &str, index: usize, standings: Sender<(usize, Standing)>) -> Keeper {
-        Keeper { file: file.to_owned(), name: name.to_owned(), index, standings, back_off: BackOff::default() }
+        Keeper {
+            file: file.to_owned(),
+            name: name.to_owned(),
+            index,
+            standings,
+            in_background: false,
+            back_off: BackOff::default(),
+        }
+    }
+
+    /// The same for an app that writes into a file of its own.
+    pub(super) fn in_background(self, in_background: bool) -> Keeper {
+        Keeper { in_background, ..self }
     }
 
     /// Until the app has ended for good: by itself, because it was told to, or because no restart will help.
@@ -92,12 +105,15 @@ impl Keeper {
     fn command(&self, notify: &str) -> Command {
         Command::new(OURSELVES)
             .arg0("phalanx")
-            .args(["run", "--labelled", "--config"])
+            .args(["run", if self.in_background { "--background" } else { "--labelled" }, "--config"])
             .arg(&self.file)
             .arg(&self.name)
             .env("NOTIFY_SOCKET", notify)
             .env_remove("WATCHDOG_USEC")
             .env_remove("WATCHDOG_PID")
+            .stdin(Stdio::Null)
+            .stdout(Stdio::Inherit)
+            .stderr(Stdio::Inherit)
             .process_group()
             .die_with_parent()
     }

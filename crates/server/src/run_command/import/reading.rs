@@ -1,0 +1,46 @@
+//! The ecosystem file as data: JSON is read, JavaScript is run by node.
+
+use std::path::Path;
+
+use phalanx::process::exec_file;
+use serde_json::Value;
+
+use crate::run_command::app::Wrong;
+
+/// A file that says what apps there are needs no longer.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// What node does: the file is a module of either kind, and may export a function.
+const EVALUATE: &str = "\
+const file = require('node:url').pathToFileURL(require('node:path').resolve(process.argv[1]));
+import(file).then(async (module) => {
+  let found = module.default ?? module;
+  if (typeof found === 'function') found = await found();
+  require('node:fs').writeSync(3, JSON.stringify(found));
+}).catch((error) => { console.error(String(error && error.message || error)); process.exit(1); });";
+
+/// What the file says.
+pub(super) fn read(file: &Path) -> Result<Value, Wrong> {
+    let wrong = |why: String| Wrong(format!("cannot import {}: {why}", file.display()));
+    let text = match file.extension().and_then(|ending| ending.to_str()) {
+        Some("json") => std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?,
+        Some("js" | "cjs" | "mjs") => {
+            std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?;
+            evaluated(file).map_err(wrong)?
+        }
+        Some("yml" | "yaml") => {
+            let how = "turn it into JSON first, as in: npx js-yaml ecosystem.yml > ecosystem.json";
+            return Err(wrong(format!("YAML is not read; {how}")));
+        }
+        _ => return Err(wrong("it must end with .js, .cjs, .mjs or .json".into())),
+    };
+    serde_json::from_str(&text).map_err(|error| wrong(format!("it is no JSON: {error}")))
+}
+
+/// By node, with a descriptor for the answer, so that what the file prints is not taken for it.
+fn evaluated(file: &Path) -> Result<String, String> {
+    let script = "exec 3>&1 1>&2; exec node --input-type=commonjs -e \"$0\" -- \"$1\"";
+    let said = exec_file("/bin/sh", ["-c".into(), script.into(), EVALUATE.into(), file.as_os_str().to_owned()])
+        .timeout(PATIENCE)
+        .run_blocking();
+    said.map(|said| said.stdout_text()).map_err(|error| format!("node cannot tell what is in it: {error}"))
+}
