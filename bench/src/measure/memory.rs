@@ -18,6 +18,8 @@ pub(crate) struct Peak {
     pub(crate) proportional: u64,
     /// Sum of the resident set sizes; counts shared pages once for each process.
     pub(crate) resident: u64,
+    /// What of it is no file's: heaps, stacks, what relocation changed.
+    pub(crate) anonymous: u64,
 }
 
 pub(super) struct Sampler {
@@ -40,6 +42,7 @@ impl Sampler {
                 let now = sum(&pids);
                 peak.proportional = peak.proportional.max(now.proportional);
                 peak.resident = peak.resident.max(now.resident);
+                peak.anonymous = peak.anonymous.max(now.anonymous);
                 if stopping {
                     break;
                 }
@@ -72,6 +75,7 @@ fn sum(pids: &[i32]) -> Peak {
         |sum, rollup| Peak {
             proportional: sum.proportional + bytes_after(&rollup, "Pss:"),
             resident: sum.resident + bytes_after(&rollup, "Rss:"),
+            anonymous: sum.anonymous + bytes_after(&rollup, "Anonymous:"),
         },
     )
 }

@@ -7,6 +7,8 @@ use super::output;
 use crate::peers::{Absent, LINE, Output, Running, Supervisor};
 use crate::table::{Table, Targets, number};
 
+/// The count is in the metrics by then.
+const COUNTING: Duration = Duration::from_secs(2);
 /// The series that counts lines which were not written on.
 const DROPPED: &str = "phalanx_log_lines_dropped_total";
 
@@ -57,7 +59,7 @@ pub(super) async fn run(long: bool, targets: &mut Targets) {
 async fn measure(supervisor: Supervisor, bytes: u64) -> Result<Written, Absent> {
     let server = Running::launch(|_| supervisor.of_writer(bytes, Output::Unread))?;
     let took = output::all_of_it(&server).await?;
-    tokio::time::sleep(output::SETTLING).await;
+    tokio::time::sleep(COUNTING).await;
     let dropped = supervisor.metrics(server.folder()).and_then(|metrics| dropped(&metrics));
     Ok(Written { took, dropped })
 }

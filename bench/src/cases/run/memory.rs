@@ -81,17 +81,14 @@ fn print(results: &[(Supervisor, Result<Held, Absent>)]) {
     let mut table = Table::new(&[
         "supervisor",
         "processes of its own",
-        "16 programs, MiB (PSS / RSS)",
+        "16 programs, MiB (PSS / RSS / anonymous)",
         "after the restarts",
         "one program",
         "after its output",
     ]);
     let cell = |peak: Peak| {
-        format!(
-            "{} / {}",
-            number(Some(mebibytes(peak.proportional as f64))),
-            number(Some(mebibytes(peak.resident as f64)))
-        )
+        let bytes = [peak.proportional, peak.resident, peak.anonymous];
+        bytes.map(|bytes| number(Some(mebibytes(bytes as f64)))).join(" / ")
     };
     for (supervisor, held) in results {
         let name = supervisor.name().to_owned();
@@ -113,12 +110,12 @@ fn print(results: &[(Supervisor, Result<Held, Absent>)]) {
 fn aim(results: &[(Supervisor, Result<Held, Absent>)], targets: &mut Targets) {
     let ours = results.iter().find(|(supervisor, _)| *supervisor == Supervisor::Phalanx);
     let ours = ours.and_then(|(_, held)| held.as_ref().ok());
-    let mebibytes_of = |figure: fn(&Held) -> Peak| ours.map(|held| mebibytes(figure(held).proportional as f64));
-    let grown =
-        |before: fn(&Held) -> Peak, after: fn(&Held) -> Peak| Some(mebibytes_of(after)? - mebibytes_of(before)?);
-    targets.at_most("supervisor of 16 programs, PSS", 8.0, "MiB", mebibytes_of(|held| held.with_programs));
-    let restarts = grown(|held| held.with_programs, |held| held.after_restarts);
-    targets.at_most("its growth over the restarts, PSS", 1.0, "MiB", restarts);
-    let output = grown(|held| held.before_output, |held| held.after_output);
-    targets.at_most("its growth over the output, PSS", 1.0, "MiB", output);
+    let proportional = ours.map(|held| mebibytes(held.with_programs.proportional as f64));
+    targets.at_most("supervisor of 16 programs, PSS", 8.0, "MiB", proportional);
+    // Code that runs for the first time comes from the page cache: only what is no file's can leak.
+    let grown = |before: Peak, after: Peak| mebibytes(after.anonymous as f64) - mebibytes(before.anonymous as f64);
+    let restarts = ours.map(|held| grown(held.with_programs, held.after_restarts));
+    targets.at_most("its growth over the restarts, anonymous", 0.5, "MiB", restarts);
+    let output = ours.map(|held| grown(held.before_output, held.after_output));
+    targets.at_most("its growth over the output, anonymous", 2.0, "MiB", output);
 }

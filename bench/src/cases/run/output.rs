@@ -9,8 +9,8 @@ const BYTES_LONG: u64 = 1 << 30;
 /// A program that has not written everything by then is blocked.
 pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
-/// What is freed, is freed by then; buffers of the start are gone.
-pub(super) const SETTLING: Duration = Duration::from_secs(1);
+/// What only the start needed, or the last output, is given back by then.
+pub(super) const SETTLING: Duration = Duration::from_secs(5);
 
 pub(super) fn bytes(long: bool) -> u64 {
     if long { BYTES_LONG } else { BYTES }
