@@ -16,6 +16,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Default, Clone, PartialEq, Args, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
+    /// Tables of `phalanx run`, which reads the same file.
+    #[arg(skip)]
+    #[serde(default, skip_serializing)]
+    app: Apps,
+
     /// Address to listen on: HOST:PORT, unix:PATH, systemd, systemd:NAME or fd:N; repeat it for several [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDR", env = "PHALANX_LISTEN", hide_env = true, value_delimiter = ',')]
     #[serde(default)]
@@ -280,6 +285,16 @@ pub(crate) struct Settings {
     pub(crate) drain_deadline: Option<Span>,
 }
 
+/// What is not ours, and may be anything.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Apps;
+
+impl<'de> Deserialize<'de> for Apps {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(from).map(|_| Apps)
+    }
+}
+
 /// How log lines look. (No doc comments inside: clap would then spread its help over three lines a flag.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -335,6 +350,7 @@ impl Settings {
     /// These settings, and those of `lower` wherever these say nothing.
     pub(crate) fn over(self, lower: Settings) -> Settings {
         Settings {
+            app: Apps,
             listen: if self.listen.is_empty() { lower.listen } else { self.listen },
             workers: self.workers.or(lower.workers),
             threads: self.threads.or(lower.threads),

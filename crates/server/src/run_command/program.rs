@@ -16,6 +16,8 @@ const INTERPRETERS: [(&[&str], &str); 5] = [
 const NONE: &str = "none";
 /// Programs whose first argument that is no option is what really runs.
 const LANGUAGES: [&str; 10] = ["node", "nodejs", "python", "python3", "ruby", "php", "perl", "sh", "bash", "bun"];
+/// Their options behind which a program as text follows.
+const TEXT_FOLLOWS: [&str; 5] = ["-c", "-e", "--eval", "-p", "--print"];
 /// Where programs are searched without a `PATH`.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// Longest name of an app.
@@ -73,14 +75,18 @@ impl Line {
 
     /// A name for the app, after what runs.
     pub(super) fn name(&self) -> String {
-        let subject = self.script.as_deref().or_else(|| match LANGUAGES.contains(&base_name(&self.program)) {
-            true => self.arguments.iter().map(String::as_str).find(|argument| !argument.starts_with('-')),
-            false => None,
-        });
+        let subject = self.script.as_deref().or_else(|| self.script_of_language());
         let file = base_name(subject.unwrap_or(&self.program));
         let stem = file.split_once('.').map_or(file, |(stem, _)| stem);
         let name: String = stem.chars().map(|c| if is_of_name(c) { c } else { '-' }).take(LONGEST_NAME).collect();
         if check_name(&name).is_ok() { name } else { "app".to_owned() }
+    }
+
+    /// What a language runs, if it is a file and not a text.
+    fn script_of_language(&self) -> Option<&str> {
+        let mut arguments = self.arguments.iter().map(String::as_str);
+        let first = arguments.find(|argument| !argument.starts_with('-') || TEXT_FOLLOWS.contains(argument))?;
+        (LANGUAGES.contains(&base_name(&self.program)) && !first.starts_with('-')).then_some(first)
     }
 
     /// Whether all of it is there, so that what is missing is said before anything starts.
@@ -215,6 +221,7 @@ mod tests {
             (&["/usr/bin/python3", "-m", "uvicorn"], "uvicorn"),
             (&["./bin/server", "--port", "1"], "server"),
             (&["job.py"], "job"),
+            (&["sh", "-c", "exec sleep 1"], "sh"),
             (&["./we ird"], "we-ird"),
             (&["node"], "node"),
             (&["./.hidden"], "app"),

@@ -3,7 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod app;
+mod apps;
+mod background;
 mod book;
 mod http;
 mod page;
+mod refusals;
+mod reloads;
+mod site;
 mod wire_faults;
