@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("killed_node_workers_leave_no_connection_hanging", killed_node_workers_leave_no_connection_hanging),
     ("a_reload_of_node_fails_no_new_connection", a_reload_of_node_fails_no_new_connection),
+    ("a_killed_attendant_leaves_node_serving", a_killed_attendant_leaves_node_serving),
     ("node_is_ready_when_it_says_so", node_is_ready_when_it_says_so),
     ("a_node_worker_without_its_channel_is_replaced", a_node_worker_without_its_channel_is_replaced),
     ("what_node_sends_to_its_primary_reaches_the_script", what_node_sends_to_its_primary_reaches_the_script),
@@ -177,6 +178,51 @@ fn a_reload_of_node_fails_no_new_connection() {
     });
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Ok(_))), "{outcomes:?}");
     assert!(both(address).is_disjoint(&before));
+}
+
+fn a_killed_attendant_leaves_node_serving() {
+    if !node() {
+        return;
+    }
+    let (mut running, _scripts) = start(SERVER, |_| {});
+    let address = ready(&mut running);
+    let before = both(address);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let outcomes = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut outcomes = Vec::new();
+                    while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                        outcomes.push(ask(address, "/"));
+                    }
+                    outcomes
+                })
+            })
+            .collect();
+        let mut last = 0;
+        for _ in 0..3 {
+            let attendant = until(soon(), "an attendant", || crate::serving::attendant(&running, &[last]));
+            both(address);
+            send(attendant, Signal::KILL);
+            last = attendant;
+        }
+        let all = both(address);
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(all, before, "the workers are the same");
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
+    });
+    // What waits in the kernel waits for the next attendant. Lost is what one had accepted and given to nobody yet.
+    assert!(!outcomes.contains(&Outcome::TimedOut) && !outcomes.contains(&Outcome::Refused), "{outcomes:?}");
+    let lost = outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Ok(_))).count();
+    assert!(lost <= 3 * 4, "{lost} of {}: more than there were clients at each end", outcomes.len());
+    // A new worker finds the socket of the others, and the last one closes it.
+    send(*before.iter().next().unwrap(), Signal::KILL);
+    running.wait_for_count("is ready", 3);
+    assert_eq!(both(address).intersection(&before).count(), 1);
+    running.signal(Signal::TERM);
+    assert!(running.wait().0.success());
+    assert_eq!(ask(address, "/"), Outcome::Refused);
 }
 
 fn node_is_ready_when_it_says_so() {

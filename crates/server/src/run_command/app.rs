@@ -39,6 +39,10 @@ pub(super) struct App {
     pub(super) instances: u32,
     pub(super) sockets: Sockets,
     pub(super) patience: Patience,
+    /// A worker that ends with 0 has done its work.
+    pub(super) finishing: bool,
+    /// Who hears what Node workers say to their primary.
+    pub(super) primary_script: Option<PathBuf>,
     pub(super) limits: Limits,
     pub(super) nice: Option<i32>,
     pub(super) affinity: Affinity,
@@ -119,6 +123,8 @@ impl App {
         Ok(App {
             instances: options.instances.unwrap_or(usual).on(cores),
             patience: Patience::check(options)?,
+            finishing: options.no_autorestart,
+            primary_script: primary_script(options, base, program.node)?,
             limits: Limits::check(options)?,
             nice: options.nice.map(|nice| within("nice", nice, -20..=19)).transpose()?,
             affinity: options.affinity.unwrap_or(Affinity::None),
@@ -224,6 +230,20 @@ impl Limits {
             hard_memory_bytes: memory("hard-memory", options.hard_memory)?,
             max_lifetime: options.max_lifetime.map(|span| within("max-lifetime", span.0, lifetime)).transpose()?,
         })
+    }
+}
+
+fn primary_script(options: &Options, base: &Path, node: bool) -> Result<Option<PathBuf>, Wrong> {
+    let Some(script) = &options.primary_script else { return Ok(None) };
+    if !node {
+        return Err(Wrong(
+            "primary-script hears what Node's process.send() says, and this is not Node; say --node if it is".into(),
+        ));
+    }
+    let script = base.join(script);
+    match script.is_file() {
+        true => Ok(Some(script)),
+        false => Err(Wrong(format!("primary-script: there is no file {}", script.display()))),
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) fn describe(app: &App, source: Source, told: Told) -> Cluster {
         .workers(app.instances as usize)
         .distribute(distribution(app.sockets.distribution))
         .blocking_listeners(app.sockets.blocking)
+        .finishing(app.finishing)
         .logs(if told == Told::HereByName { logs.named(&app.name) } else { logs })
         .affinity(match app.affinity {
             config::Affinity::None => Affinity::Any,
@@ -31,6 +32,7 @@ pub(super) fn describe(app: &App, source: Source, told: Told) -> Cluster {
     let cluster = app.sockets.listen.iter().fold(cluster, |cluster, address| cluster.listen(Listen::on(address)));
     let cluster = if_given(cluster, app.control.as_ref(), Cluster::control);
     let cluster = if_given(cluster, app.admin, Cluster::admin);
+    let cluster = if_given(cluster, app.primary_script.as_ref(), Cluster::primary_script);
     let cluster = if_given(cluster, app.pid_file.as_ref(), Cluster::pid_file);
     let cluster = if_given(cluster, app.nice, Cluster::nice);
     let cluster = if_given(cluster, app.cgroup.clone(), Cluster::cgroup);

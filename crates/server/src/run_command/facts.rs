@@ -40,6 +40,8 @@ pub(super) fn of(app: &App, source: &Source) -> Vec<(&'static str, String)> {
         ("reloaded at", app.cron.as_ref().map(ToString::to_string)),
         ("reloaded when", app.watch.as_ref().map(|watch| format!("{} change", watch))),
         ("log file", app.log_file.as_ref().map(|log| log.path.display().to_string())),
+        ("primary script", app.primary_script.as_ref().map(|path| path.display().to_string())),
+        ("restarts", said(app.finishing, "not after exit code 0")),
         ("pid file", app.pid_file.as_ref().map(|path| path.display().to_string())),
     ];
     facts.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()

@@ -73,7 +73,7 @@ mod tests {
             "env = { \"NODE_ENV\" = \"production\", \"PLACE\" = \"{instance}\", \"PORT\" = \"3000\" }\n",
             "interpreter-args = [\"--enable-source-maps\"]\n",
             "log-file = \"/var/log/mail.log\"\n",
-            "# autorestart = false: ",
+            "no-autorestart = true\n",
         ] {
             assert!(text.contains(line), "{line:?} in\n{text}");
         }

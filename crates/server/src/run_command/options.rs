@@ -67,6 +67,11 @@ pub(crate) struct Options {
     #[serde(default)]
     pub(super) no_node: bool,
 
+    /// Script for Node that hears what the workers say by process.send(), in the place of the app's own primary, whose code does not
+    /// run: `{ worker, instance, message }`; what it sends as `{ worker, message }` goes to that worker, without `worker` to all
+    #[arg(long, value_name = "FILE", help_heading = "Program")]
+    pub(super) primary_script: Option<PathBuf>,
+
     /// Address that the workers share: HOST:PORT, unix:PATH, systemd, systemd:NAME or fd:N; repeat it for several. They inherit the
     /// sockets (LISTEN_FDS). Node needs none: what it listens on is shared [default: none, the program opens its own]
     #[arg(long, value_name = "ADDR", value_delimiter = ',', help_heading = "Sockets")]
@@ -140,6 +145,11 @@ pub(crate) struct Options {
     /// Failed starts within a minute after which a worker is tried only once a minute [default: 5]
     #[arg(long, value_name = "N", help_heading = "Workers")]
     pub(super) max_restarts: Option<u32>,
+
+    /// A worker that ends with 0 has done its work: it is not started again, and with the last one all ends
+    #[arg(long, help_heading = "Workers")]
+    #[serde(default)]
+    pub(super) no_autorestart: bool,
 
     /// In a reload, end the old worker before the new one starts [default: yes for a program that opens its own sockets, but Node]
     #[arg(long, help_heading = "Workers")]

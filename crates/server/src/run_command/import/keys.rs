@@ -12,11 +12,7 @@ const NEEDLESS: [&str; 9] =
     ["exec_mode", "merge_logs", "combine_logs", "vizion", "automation", "pmx", "time", "log_type", "namespace"];
 
 /// Keys without a counterpart, and what to do instead.
-const INSTEAD: [(&str, &str); 14] = [
-    (
-        "autorestart",
-        "a program that has finished ends with 0 and listens nowhere; one that ends with 78 is not started again",
-    ),
+const INSTEAD: [(&str, &str); 13] = [
     ("stop_exit_codes", "a program that ends with 78 is not started again"),
     ("min_uptime", "a worker has proven itself when it is ready; see the readiness flags of phalanx run --help"),
     ("increment_var", "use {instance} in the value of a variable: env = { PORT = \"300{instance}\" }"),
@@ -225,6 +221,9 @@ fn switches(app: &Map<String, Value>, table: &mut Table) {
     if app.get("wait_ready") == Some(&Value::Bool(true)) {
         table.key("wait-ready", true);
     }
+    if app.get("autorestart") == Some(&Value::Bool(false)) {
+        table.key("no-autorestart", true);
+    }
     let several_alone = app.get("exec_mode").is_none_or(|mode| mode == "fork" || mode == "fork_mode");
     if several_alone && app.get("instances").is_some_and(|instances| *instances != 1 && *instances != "1") {
         let mode = app.get("exec_mode").cloned().unwrap_or_else(|| "fork".into());
@@ -238,7 +237,8 @@ fn switches(app: &Map<String, Value>, table: &mut Table) {
 
 /// What is said of keys that were not taken over.
 fn left_over(app: &Map<String, Value>, table: &mut Table) {
-    const TAKEN: [&str; 24] = [
+    const TAKEN: [&str; 25] = [
+        "autorestart",
         "name",
         "script",
         "cwd",
