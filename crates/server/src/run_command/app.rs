@@ -20,7 +20,7 @@ use super::cron::Cron;
 use super::options::Options;
 use super::places;
 use super::program::{Line, Surroundings, check_name};
-use super::values::{Instances, Variable};
+use super::values::{Instances, Serialization, Variable};
 use super::variables;
 use super::watch::Watch;
 use crate::config::quantity::{ByteSize, Span};
@@ -67,6 +67,7 @@ pub(super) struct Launch {
     pub(super) cwd: PathBuf,
     pub(super) environment: Vec<Variable>,
     pub(super) node: bool,
+    pub(super) serialization: Serialization,
     pub(super) stop_signal: Signal,
     /// `None` for what is usual for it.
     pub(super) readiness: Option<Readiness>,
@@ -171,6 +172,7 @@ impl App {
             cwd: PathBuf::new(),
             environment: Vec::new(),
             node: self.program.node,
+            serialization: Serialization::Json,
             stop_signal: Signal::Terminate,
             readiness: None,
             health_check: None,
@@ -198,7 +200,14 @@ impl Launch {
         };
         let stop_signal = options.stop_signal.map_or(Signal::Terminate, |signal| signal.0);
         let readiness = readiness::check(options, node)?;
-        Ok(Launch { line, cwd, environment, node, stop_signal, readiness, health_check: options.health_check.clone() })
+        if options.serialization.is_some() && !node {
+            return Err(Wrong(
+                "serialization is about messages of Node, and this is not Node; say --node if it is".into(),
+            ));
+        }
+        let serialization = options.serialization.unwrap_or(Serialization::Json);
+        let health_check = options.health_check.clone();
+        Ok(Launch { line, cwd, environment, node, serialization, stop_signal, readiness, health_check })
     }
 }
 

@@ -6,6 +6,7 @@ use super::Told;
 use super::app::{App, Launch};
 use super::facts;
 use super::source::Source;
+use super::values::Serialization;
 use crate::config::{self, LogFile};
 
 /// The cluster of this app, which is read from `source` again at each reload.
@@ -59,13 +60,17 @@ fn supervised(cluster: Cluster, app: &App) -> Cluster {
 
 /// What the workers become.
 fn program(app: &App) -> Program {
-    let Launch { line, cwd, environment, node, stop_signal, readiness, health_check } = &app.program;
+    let Launch { line, cwd, environment, node, serialization, stop_signal, readiness, health_check } = &app.program;
+    let as_node = || match serialization {
+        Serialization::Json => Node::new(),
+        Serialization::Advanced => Node::new().advanced(),
+    };
     let program = Program::new(&line.program).args(&line.arguments).cwd(cwd).stop_signal(*stop_signal);
     let program = environment.iter().fold(program, |program, variable| program.env(&variable.name, &variable.value));
     let program = if_given(program, readiness.clone(), Program::ready);
     let program = if_given(program, health_check.clone(), Program::health_check);
     let program = if_given(program, app.sockets.fd_env.clone(), Program::fd_env);
-    if_given(program, node.then(Node::new), Program::node)
+    if_given(program, node.then(as_node), Program::node)
 }
 
 pub(super) fn distribution(mode: config::Distribution) -> phalanx::Distribution {

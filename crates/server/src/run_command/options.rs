@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::app::Wrong;
 use super::program::Line;
-use super::values::{Instances, StopSignal, Variable, Words, environment, one_or_many, text, watched};
+use super::values::{Instances, Serialization, StopSignal, Variable, Words, environment, one_or_many, text, watched};
 use crate::config::quantity::{ByteSize, Span};
 use crate::config::{Account, Affinity, Distribution, LogFormat, LogLevel};
 
@@ -66,6 +66,10 @@ pub(crate) struct Options {
     #[arg(long, help_heading = "Program")]
     #[serde(default)]
     pub(super) no_node: bool,
+
+    /// How Node's workers write messages: json, or advanced as V8 clones values [default: json]
+    #[arg(long, value_name = "FORMAT", help_heading = "Program")]
+    pub(super) serialization: Option<Serialization>,
 
     /// Script for Node that hears what the workers say by process.send(), in the place of the app's own primary, whose code does not
     /// run: `{ worker, instance, message }`; what it sends as `{ worker, message }` goes to that worker, without `worker` to all

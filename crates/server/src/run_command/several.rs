@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use phalanx::channel::Watched;
-use phalanx::process::{Signal, Signals};
+use phalanx::process::{Signal, Signals, Strays};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
@@ -31,6 +31,11 @@ const PASSED_ON: &[Signal] =
     &[Signal::Terminate, Signal::Interrupt, Signal::Quit, Signal::Hangup, Signal::User1, Signal::User2];
 /// Signals that an app may be behind with.
 const SIGNALS_IN_LINE: usize = 16;
+
+/// From one look at children that nobody waits for to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+/// No variable has this name: what lives is left alone.
+const MARK: &str = "PHALANX_NO_MARK";
 
 /// What an app does, as the others need to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,9 @@ async fn keep_all(file: &Path, names: &[String], in_background: bool) -> Result<
         let keeper = Keeper::new(file, name, index, standings.clone()).in_background(in_background);
         apps.spawn(keeper.keep(pass_on.subscribe()));
     }
+    // As the first process of a container it is also given what others leave behind.
+    let mut strays = Strays::adopt().map_err(|error| Failure::Other(error.to_string()))?;
+    let mut look = tokio::time::interval(BETWEEN_LOOKS);
     let mut worst = 0;
     loop {
         tokio::select! {
@@ -76,6 +84,7 @@ async fn keep_all(file: &Path, names: &[String], in_background: bool) -> Result<
                 ready.clear_ready();
             }
             Some((index, standing)) = told.recv() => manager.stands(index, standing),
+            _ = look.tick() => drop(strays.look(MARK, |_| false)),
             () = manager.wants_to_hear() => manager.hears(),
             ended = apps.join_next() => match ended {
                 Some(Ok(Ending { code })) => worst = worst.max(code),

@@ -11,8 +11,10 @@ pub(super) use texts::{Words, one_or_many, watched};
 use std::fmt::Display;
 use std::str::FromStr;
 
+use clap::ValueEnum;
 use phalanx::process::Signal;
-use serde::de::{self, Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
 
 /// For what is written as on the command line.
 pub(super) fn text<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
@@ -36,6 +38,17 @@ impl FromStr for StopSignal {
             .map(StopSignal)
             .ok_or_else(|| format!("{text:?} is no signal; write for example SIGTERM, SIGINT or SIGQUIT"))
     }
+}
+
+/// How Node writes messages. (No doc comments inside: clap would then spread its help over many lines.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub(super) enum Serialization {
+    // As text.
+    Json,
+    // As V8 clones values.
+    Advanced,
 }
 
 #[cfg(test)]

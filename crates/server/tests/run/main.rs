@@ -6,6 +6,7 @@ mod app;
 mod apps;
 mod background;
 mod book;
+mod flags;
 mod http;
 mod page;
 mod refusals;

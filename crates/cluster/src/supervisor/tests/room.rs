@@ -116,3 +116,28 @@ fn an_operation_that_begins_while_room_is_made_finds_the_place_with_a_worker() {
     let actions = supervisor.step(Input::Scale { operation: 1, workers: 2 }, seconds(211));
     assert_eq!(actions, [successor(3, 0, 2, 0), done(1)]);
 }
+
+fn old_first() -> Policy {
+    Policy { overlap: Overlap::OldFirst, ..Policy::default() }
+}
+
+#[test]
+fn where_two_never_get_along_the_old_worker_is_gone_before_the_new_one_starts() {
+    let mut supervisor = serving_with(old_first(), 1);
+    memory(&mut supervisor, &[1], 10_000, 10);
+    assert_eq!(supervisor.step(reload(1), seconds(10)), [drain(1)]);
+    let actions = supervisor.step(Input::Exited(worker(1), DONE), seconds(11));
+    assert_eq!(actions[1..], [successor(2, 0, 0, 1)]);
+    supervisor.step(Input::Ready(worker(2)), seconds(12));
+    assert_eq!(supervisor.step(Input::Elapsed, seconds(13)), [done(1)]);
+}
+
+#[test]
+fn where_two_never_get_along_a_place_whose_new_worker_fails_gets_one_of_before() {
+    let mut supervisor = serving_with(old_first(), 1);
+    supervisor.step(reload(1), seconds(10));
+    supervisor.step(Input::Exited(worker(1), DONE), seconds(11));
+    let actions = supervisor.step(Input::Exited(worker(2), FAILED), seconds(12));
+    assert!(failure(&actions).contains("place 0: worker 2"), "{actions:?}");
+    assert!(actions.contains(&successor(3, 0, 0, 0)), "{actions:?}");
+}
