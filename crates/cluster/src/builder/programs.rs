@@ -18,7 +18,7 @@ impl Cluster {
     /// phalanx_process::init()?;
     /// phalanx_cluster::cluster()
     ///     .listen("127.0.0.1:8000")
-    ///     .program(|| Ok(Program::new("gunicorn").args(["--bind", "fd://{fd}", "app:app"]).ready(Readiness::Line("Booting worker".into()))))
+    ///     .program(|| Ok(Program::new("gunicorn").args(["--threads", "8", "app:app"]).ready(Readiness::Notify)))
     ///     .run_program()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

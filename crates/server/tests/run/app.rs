@@ -86,6 +86,12 @@ impl App {
         self.ended()
     }
 
+    /// Waits until it has ended by itself: how, and what it wrote.
+    pub(crate) fn ends(mut self) -> (ExitStatus, String) {
+        let status = self.ended();
+        (status, self.log())
+    }
+
     fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {

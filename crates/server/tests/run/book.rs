@@ -32,9 +32,9 @@ fn every_command_says_how_it_is_tested() {
 
 #[test]
 fn every_heading_with_commands_is_tested() {
-    let tested = [FIRST, "Node", "From PM2", "Python", "Go", "A static binary"];
+    let tested = [FIRST, "Node", "From PM2", "Python", "Go", "A static binary", "Under systemd"];
     for block in blocks(PAGE) {
-        let is_run = matches!(block.mark, Some(Mark::Serve { .. } | Mark::Then | Mark::File(_)));
+        let is_run = matches!(block.mark, Some(Mark::Serve { .. } | Mark::Then | Mark::Alone { .. } | Mark::File(_)));
         assert!(!is_run || tested.contains(&block.heading.as_str()), "no test runs what is below {:?}", block.heading);
     }
 }
@@ -71,6 +71,11 @@ fn a_static_binary() {
     follow("A static binary");
 }
 
+#[test]
+fn under_systemd() {
+    follow("Under systemd");
+}
+
 /// Does what stands below one heading.
 fn follow(heading: &str) {
     let blocks: Vec<Block> = blocks(PAGE).into_iter().filter(|block| block.heading == heading).collect();
@@ -90,7 +95,16 @@ fn follow(heading: &str) {
             }
             Some(Mark::Then) => {
                 if let Some(beside) = &running {
-                    beside.then(block);
+                    succeed(block, desk.shell(&block.text, beside.port), &beside.log());
+                }
+            }
+            Some(Mark::Alone { port }) => {
+                if let Some(before) = running.take() {
+                    before.stop();
+                }
+                if desk.has(block, None) {
+                    let port = port.map(|of_the_page| (of_the_page, free_port()));
+                    succeed(block, desk.shell(&block.text, port), "");
                 }
             }
             Some(Mark::NotRun) | None => {}
@@ -99,6 +113,19 @@ fn follow(heading: &str) {
     if let Some(last) = running {
         last.stop();
     }
+}
+
+/// Does what a block says, to its end.
+fn succeed(block: &Block, mut shell: Command, beside: &str) {
+    let output = shell.output().expect("a shell");
+    assert!(
+        output.status.success(),
+        "docs/run.md, line {}: {}\n{}{}\nbeside it:\n{beside}",
+        block.line,
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
 }
 
 /// A folder with the programs of the page, in which its commands are given.
@@ -150,6 +177,7 @@ impl Desk {
         };
         shell.args(["-eu", "-c", &text]).current_dir(self.folder.path()).stdin(Stdio::null());
         shell.env("PATH", &self.path).env("XDG_RUNTIME_DIR", self.folder.path());
+        shell.env("XDG_STATE_HOME", self.folder.path());
         if let Some((_, free)) = port {
             shell.env("PORT", free.to_string());
         }
@@ -206,21 +234,6 @@ impl<'a> Served<'a> {
                 sockets.into_iter().any(|socket| UnixStream::connect(socket.path()).is_ok())
             }
         }
-    }
-
-    /// Does what another block says, beside this one.
-    fn then(&self, block: &Block) {
-        let mut shell = self.desk.shell(&block.text, self.port);
-        let output = shell.output().expect("a shell");
-        assert!(
-            output.status.success(),
-            "docs/run.md, line {}: {}\n{}{}\nbeside it:\n{}",
-            block.line,
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-            self.log()
-        );
     }
 
     /// Ends it as the page says, unless a block has done so already: with exit code 0.

@@ -7,6 +7,7 @@
 //! | `<!-- book: serve -->` | the same without a port: it has to open its control socket |
 //! | `<!-- book: serve PORT, needs PROGRAM -->` | the same if that program is installed |
 //! | `<!-- book: then -->` | it is run to its end beside the one that runs, and has to succeed |
+//! | `<!-- book: alone -->`, `<!-- book: alone PORT -->` | the one that runs is ended, and it is run to its end |
 //! | `<!-- book: not run, WHY -->` | nothing |
 
 const MARK: &str = "<!-- book: ";
@@ -19,6 +20,7 @@ pub(crate) enum Mark {
     File(String),
     Serve { port: Option<u16>, needs: Option<String> },
     Then,
+    Alone { port: Option<u16> },
     NotRun,
 }
 
@@ -34,6 +36,8 @@ impl Mark {
             ("serve", "") => Some(Mark::Serve { port: None, needs }),
             ("serve", port) => Some(Mark::Serve { port: Some(port.parse().ok()?), needs }),
             ("then", "") => Some(Mark::Then),
+            ("alone", "") => Some(Mark::Alone { port: None }),
+            ("alone", port) => Some(Mark::Alone { port: Some(port.parse().ok()?) }),
             ("not", _) => Some(Mark::NotRun),
             _ => None,
         }

@@ -3,28 +3,62 @@
 use crate::app::{App, has, program};
 use crate::http::{ask, is_ok};
 
-/// What `faults/breaks-the-wire.py` can do wrong.
-const BROKEN: [&str; 5] = ["garbage", "not_text", "blank_lines", "endless_line", "regular_file"];
-/// What is wrong, too, but nothing that anybody has to end for.
-const STRANGE: [&str; 4] = ["stray_acknowledgements", "wrong_acknowledgement", "wrong_key", "wrong_fields"];
+const TOLD: &str = "breaks Node's protocol";
+/// How `faults/breaks-the-wire.py` may break it, and what is said of it.
+const BROKEN: [(&str, &str); 6] = [
+    ("garbage", "a line that is no JSON"),
+    ("not_text", "a line that is no JSON"),
+    ("blank_lines", "a blank line"),
+    ("wrong_acknowledgement", "it answers message 4711, which has no answer"),
+    ("wrong_fields", "a server of an unknown kind"),
+    ("regular_file", "it is closed"),
+];
+/// What means nothing, and is passed over.
+const MEANINGLESS: [&str; 2] = ["stray_acknowledgements", "wrong_key"];
+
+/// One program that breaks the wire, as Node would run it.
+fn breaks(how: &str) -> App {
+    let script = program("faults/breaks-the-wire.py");
+    let options = ["-n", "1", "--node", "--ready-line", "broken", "--kill-timeout", "1s"];
+    App::start(&options, &["python3", script.to_str().unwrap(), how])
+}
 
 #[test]
-fn who_breaks_the_wire_is_told() {
+fn who_breaks_the_wire_is_told_how() {
     if !has("python3") {
         return;
     }
-    let script = program("faults/breaks-the-wire.py");
-    let script = script.to_str().unwrap();
-    for how in BROKEN.iter().chain(&STRANGE) {
-        let mut app = App::start(
-            &["-n", "1", "--node", "--ready-line", "broken", "--kill-timeout", "1s"],
-            &["python3", script, how],
-        );
-        eprintln!("== {how}");
-        std::thread::sleep(std::time::Duration::from_secs(2));
-        eprintln!("{}", app.log());
-        eprintln!("{how}: {:?}", app.stop());
+    for (how, words) in BROKEN {
+        let mut app = breaks(how);
+        app.says(TOLD, 1);
+        app.says(words, 1);
+        app.says("is ready", 1);
+        assert!(app.is_up(), "{how}: {}", app.log());
+        assert!(app.stop().success(), "{how}");
     }
+}
+
+#[test]
+fn what_means_nothing_is_passed_over() {
+    if !has("python3") {
+        return;
+    }
+    for how in MEANINGLESS {
+        let mut app = breaks(how);
+        app.says("is ready", 1);
+        assert!(app.is_up(), "{how}: {}", app.log());
+        assert!(app.stop().success(), "{how}");
+    }
+}
+
+#[test]
+fn a_line_without_end_costs_its_sender_the_channel() {
+    if !has("python3") {
+        return;
+    }
+    let (status, log) = breaks("endless_line").ends();
+    assert!(!status.success(), "{log}");
+    assert!(log.contains("worker 1 | cut off"), "{log}");
 }
 
 #[test]
@@ -35,7 +69,6 @@ fn a_node_app_that_closes_its_channel_is_replaced() {
     let script = program("faults/closes-its-channel.js");
     let mut app = App::start(&["-n", "2"], &["node", script.to_str().unwrap()]);
     app.says("is ready", 4);
-    eprintln!("{}", app.log());
     assert!(app.stop().success());
 }
 

@@ -8,11 +8,13 @@ import sys
 
 
 async def hello(reader, writer):
+    """One request for each connection."""
     try:
-        while await reader.readuntil(b"\r\n\r\n"):
-            body = f"hello from {os.getpid()}\n".encode()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-            await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")
+        body = f"hello from {os.getpid()}\n".encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
     finally:
