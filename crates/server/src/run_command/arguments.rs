@@ -62,7 +62,7 @@ pub(crate) struct RunArguments {
     #[arg(long, short)]
     pub(super) detach: bool,
 
-    /// Print the apps of PM2's ecosystem file (.js, .cjs, .mjs, .json) as a phalanx.toml, and run nothing
+    /// Print the apps of PM2's ecosystem file (.js, .cjs, .mjs, .json, .yml) as a phalanx.toml, and run nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "words", "config", "detach"])]
     pub(super) import: Option<PathBuf>,
 

@@ -4,6 +4,7 @@
 mod keys;
 mod reading;
 mod writing;
+mod yaml;
 
 use std::io::Write;
 use std::path::Path;

@@ -152,8 +152,10 @@ fn pm2s_file_is_taken_over() {
     assert_eq!(running.stop(), 0);
     site.says(&["run", "--import", "none.json"]).is_one_line(64, &["cannot import none.json: No such file"]);
     site.says(&["run", "--import", "phalanx.toml"]).is_one_line(64, &["must end with .js"]);
-    site.write("x.yml", "apps:");
-    site.says(&["run", "--import", "x.yml"]).is_one_line(64, &["YAML", "js-yaml"]);
+    site.write("x.yml", "apps:\n  - script: api.js\n    instances: max\n");
+    assert!(site.says(&["run", "--import", "x.yml"]).is_well().contains("instances = \"max\"\n"));
+    site.write("x.yml", "apps: &all\n");
+    site.says(&["run", "--import", "x.yml"]).is_one_line(64, &["x.yml: line 1: what begins with &", "js-yaml"]);
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! The ecosystem file as data: JSON is read, JavaScript is run by node.
+//! The ecosystem file as data: JSON and YAML are read, JavaScript is run by node.
 
 use std::path::Path;
 
 use phalanx::process::exec_file;
 use serde_json::Value;
 
+use super::yaml;
 use crate::run_command::app::Wrong;
 
 /// A file that says what apps there are needs no longer.
@@ -21,19 +22,19 @@ import(file).then(async (module) => {
 /// What the file says.
 pub(super) fn read(file: &Path) -> Result<Value, Wrong> {
     let wrong = |why: String| Wrong(format!("cannot import {}: {why}", file.display()));
-    let text = match file.extension().and_then(|ending| ending.to_str()) {
-        Some("json") => std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?,
+    let text = || std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()));
+    let of_json = |text: &str| serde_json::from_str(text).map_err(|error| wrong(format!("it is no JSON: {error}")));
+    match file.extension().and_then(|ending| ending.to_str()) {
+        Some("json") => of_json(&text()?),
         Some("js" | "cjs" | "mjs") => {
-            std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?;
-            evaluated(file).map_err(wrong)?
+            // One that is not there is our word, not node's.
+            text()?;
+            of_json(&evaluated(file).map_err(wrong)?)
         }
-        Some("yml" | "yaml") => {
-            let how = "turn it into JSON first, as in: npx js-yaml ecosystem.yml > ecosystem.json";
-            return Err(wrong(format!("YAML is not read; {how}")));
-        }
-        _ => return Err(wrong("it must end with .js, .cjs, .mjs or .json".into())),
-    };
-    serde_json::from_str(&text).map_err(|error| wrong(format!("it is no JSON: {error}")))
+        Some("yml" | "yaml") => yaml::parse(&text()?)
+            .map_err(|why| wrong(format!("{why}; as JSON it can be: npx js-yaml FILE.yml > FILE.json"))),
+        _ => Err(wrong("it must end with .js, .cjs, .mjs, .json, .yml or .yaml".into())),
+    }
 }
 
 /// By node, with a descriptor for the answer, so that what the file prints is not taken for it.
