@@ -60,6 +60,14 @@ mod tests {
     }
 
     #[test]
+    fn apps_of_run_are_left_alone() {
+        let settings = parse("workers = 3\n[[app]]\nprogram = \"x\"\nwhatever = 1\n").unwrap();
+        assert_eq!(settings.workers, Some(3));
+        let snapshot = settings.to_snapshot().unwrap();
+        assert_eq!(Settings::from_snapshot(&snapshot).unwrap(), settings);
+    }
+
+    #[test]
     fn an_unknown_key_is_named_with_its_line() {
         let (line, what) = parse("workers = 2\n\nwrokers = 3\n").unwrap_err();
         assert_eq!(line, 3);

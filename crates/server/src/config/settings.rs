@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     /// Tables of `phalanx run`, which reads the same file.
     #[arg(skip)]
     #[serde(default, skip_serializing)]
-    app: Apps,
+    pub(crate) app: Apps,
 
     /// Address to listen on: HOST:PORT, unix:PATH, systemd, systemd:NAME or fd:N; repeat it for several [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDR", env = "PHALANX_LISTEN", hide_env = true, value_delimiter = ',')]
@@ -287,7 +287,7 @@ pub(crate) struct Settings {
 
 /// What is not ours, and may be anything.
 #[derive(Debug, Default, Clone, PartialEq)]
-struct Apps;
+pub(crate) struct Apps;
 
 impl<'de> Deserialize<'de> for Apps {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

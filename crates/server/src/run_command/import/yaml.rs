@@ -220,13 +220,16 @@ fn plain(text: &str) -> Value {
 fn end_of_quoted(text: &str, quote: char) -> Option<usize> {
     let mut characters = text.char_indices().skip(1).peekable();
     while let Some((at, character)) = characters.next() {
-        match character {
-            '\\' if quote == '"' => drop(characters.next()),
-            _ if character == quote && quote == '\'' && characters.peek().is_some_and(|(_, next)| *next == quote) => {
-                drop(characters.next());
-            }
-            _ if character == quote => return Some(at + 1),
-            _ => {}
+        let next = characters.peek().map(|(_, next)| *next);
+        let is_escape = match quote {
+            '"' => character == '\\',
+            // Two of them are one.
+            _ => character == quote && next == Some(quote),
+        };
+        if is_escape {
+            characters.next();
+        } else if character == quote {
+            return Some(at + 1);
         }
     }
     None
