@@ -11,7 +11,7 @@ Examples:
   phalanx run -n 4 -- node app.js
       four workers for an unmodified Node app: its port is shared, one that dies is replaced, none of its connections is lost
   phalanx run app.js
-      the same, as many as there are cores; .py is run by python3
+      the same, as many as there are cores; .py is run by python3; its arguments stand behind --
   phalanx run --listen 127.0.0.1:8000 -n 4 -- uvicorn --fd '{fd}' app:api
       Python: {fd} is the number of the shared socket; programs that know LISTEN_FDS (gunicorn, Go with activation) need no {fd}
   phalanx run --listen :8080 --fd-env SOCKET --ready-notify -- ./server
@@ -42,10 +42,10 @@ Exit code: 0 after a clean stop, 64 for a wrong setting, 78 if no restart will h
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = EXAMPLES,
-    override_usage = "phalanx run [OPTIONS] -- PROGRAM [ARGS]...\n       phalanx run [OPTIONS] SCRIPT\n       phalanx run [--config FILE] [NAME]..."
+    override_usage = "phalanx run [OPTIONS] -- PROGRAM [ARGS]...\n       phalanx run [OPTIONS] SCRIPT [-- ARGS]...\n       phalanx run [--config FILE] [NAME]..."
 )]
 pub(crate) struct RunArguments {
-    /// A script, or apps of the file; without any, all of them
+    /// A script (.js, .py, or with a slash), or apps of the file; without any, all of them
     #[arg(value_name = "SCRIPT|NAME")]
     pub(super) words: Vec<String>,
 

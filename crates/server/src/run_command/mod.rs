@@ -95,6 +95,13 @@ fn one(source: Source, told: Told) -> Result<(), Failure> {
     prepare(&app)?;
     let mut reloads = Reloads::of(&app).map_err(Failure::Other)?;
     let logs = logs::start(app.log_format, app.log_level);
+    if app.sockets.own && app.instances > 1 {
+        tracing::warn!(
+            "{} workers of a program that opens its sockets itself: without SO_REUSEPORT only one of them gets a port; hand it out with \
+             --listen, or say --no-listen if they get along",
+            app.instances
+        );
+    }
     let label = if told == Told::HereByName { format!("{}: ", app.name) } else { String::new() };
     let cluster = cluster::describe(&app, source, told).on_event({
         let label = label.clone();

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use phalanx::channel::Watched;
 use phalanx::process::{Signal, Signals, Strays};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::{LogFormat, LogLevel};
 use crate::logs;
@@ -32,6 +33,9 @@ const PASSED_ON: &[Signal] =
 /// Signals that an app may be behind with.
 const SIGNALS_IN_LINE: usize = 16;
 
+/// Apps start in the order of the file, so that of two that want the same port the first gets it: each when the one before serves, or
+/// has failed, or has taken so long.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
 /// From one look at children that nobody waits for to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 /// No variable has this name: what lives is left alone.
@@ -64,11 +68,13 @@ async fn keep_all(file: &Path, names: &[String], in_background: bool) -> Result<
     let mut manager = Manager::new(names.len()).map_err(|error| Failure::Other(error.to_string()))?;
     let (pass_on, _) = broadcast::channel(SIGNALS_IN_LINE);
     let (standings, mut told) = mpsc::channel(SIGNALS_IN_LINE);
+    let turn = watch::Sender::new(0);
     let mut apps = JoinSet::new();
     for (index, name) in names.iter().enumerate() {
         let keeper = Keeper::new(file, name, index, standings.clone()).in_background(in_background);
-        apps.spawn(keeper.keep(pass_on.subscribe()));
+        apps.spawn(keeper.keep(pass_on.subscribe(), turn.subscribe()));
     }
+    let mut next_turn = Instant::now() + LONGEST_TURN;
     // As the first process of a container it is also given what others leave behind.
     let mut strays = Strays::adopt().map_err(|error| Failure::Other(error.to_string()))?;
     let mut look = tokio::time::interval(BETWEEN_LOOKS);
@@ -83,7 +89,16 @@ async fn keep_all(file: &Path, names: &[String], in_background: bool) -> Result<
                 }
                 ready.clear_ready();
             }
-            Some((index, standing)) = told.recv() => manager.stands(index, standing),
+            Some((index, standing)) = told.recv() => {
+                manager.stands(index, standing);
+                if index == *turn.borrow() {
+                    next_turn = Instant::now();
+                }
+            }
+            () = sleep_until(next_turn), if *turn.borrow() < names.len() => {
+                turn.send_modify(|turn| *turn += 1);
+                next_turn = Instant::now() + LONGEST_TURN;
+            }
             _ = look.tick() => drop(strays.look(MARK, |_| false)),
             () = manager.wants_to_hear() => manager.hears(),
             ended = apps.join_next() => match ended {

@@ -9,7 +9,7 @@ use super::options::Options;
 use crate::start;
 
 /// Of one app.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Source {
     /// The command line, typed in this folder.
     Typed { options: Box<Options>, folder: PathBuf },

@@ -11,7 +11,7 @@ use super::source::Source;
 use super::values::Words;
 
 /// What to run.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Wish {
     /// One app, in this process.
     One(Source),
@@ -24,13 +24,14 @@ impl Wish {
     pub(super) fn of(arguments: &RunArguments) -> Result<Wish, Wrong> {
         let RunArguments { words, command, config, options, .. } = arguments;
         match (&words[..], &command[..]) {
+            // As PM2 has it: what stands behind the `--` are arguments of the script.
+            ([script, rest @ ..], _) if config.is_none() && looks_like_a_script(script) => {
+                Wish::typed(options, script, &[rest, command].concat())
+            }
             ([word, ..], [_, ..]) => Err(Wrong(format!(
                 "{word:?} stands before the `--`, and a program behind it: what belongs to the program stands behind"
             ))),
             ([], [program, rest @ ..]) => Wish::typed(options, program, rest),
-            ([script, rest @ ..], []) if config.is_none() && looks_like_a_script(script) => {
-                Wish::typed(options, script, rest)
-            }
             (names, []) => {
                 let file = config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
                 Wish::from_file(file, config.is_some(), names, options)
@@ -73,5 +74,46 @@ impl Wish {
             1 => Ok(Wish::One(Source::Table { name: names.remove(0), file })),
             _ => Ok(Wish::Several { file, names }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::{Arguments, Mode};
+    use clap::Parser;
+
+    fn wish(words: &[&str]) -> Result<Wish, Wrong> {
+        let line = ["phalanx", "run"].iter().chain(words);
+        let Mode::Run(run) = Arguments::try_parse_from(line).unwrap().mode() else { panic!("{words:?}") };
+        Wish::of(&run)
+    }
+
+    /// The program, and its arguments.
+    fn typed(words: &[&str]) -> (String, Vec<String>) {
+        match wish(words) {
+            Ok(Wish::One(Source::Typed { options, .. })) => {
+                (options.program.unwrap(), options.args.unwrap_or_default().0)
+            }
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_program_stands_behind_the_dashes_and_a_script_may_stand_before() {
+        for (words, program, arguments) in [
+            (&["--", "./server", "-n", "2"][..], "./server", &["-n", "2"][..]),
+            (&["-n", "2", "app.js"], "app.js", &[]),
+            (&["app.js", "-n", "2", "a", "b"], "app.js", &["a", "b"]),
+            (&["app.js", "--", "--port", "3000"], "app.js", &["--port", "3000"]),
+            (&["./server", "x"], "./server", &["x"]),
+        ] {
+            let (its_program, its_arguments) = typed(words);
+            assert_eq!(
+                (&*its_program, &its_arguments[..]),
+                (program, &arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>()[..])
+            );
+        }
+        assert!(wish(&["api", "--", "sh"]).unwrap_err().0.contains("stands before the `--`"));
     }
 }

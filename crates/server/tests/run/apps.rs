@@ -54,37 +54,15 @@ fn of_two_apps_on_one_port_the_second_says_so_and_the_first_runs_on() {
             "[[app]]\nname = \"{name}\"\nprogram = {script:?}\nlisten = \"127.0.0.1:{port}\"\nready-notify = true\ninstances = 1\n"
         )
     };
-    site.write("phalanx.toml", &app("first"));
-    let first = site.starts(&["run"]);
+    site.write("phalanx.toml", &[app("first"), app("second"), sleeper("third")].concat());
+    let running = site.starts(&["run"]);
+    running.until_it_says("phalanx: second: ");
+    running.until_it_says(&format!("127.0.0.1:{port}"));
+    running.until_it_says("app second ended: code 1; it is tried again");
     site.online("first");
-    site.write("other.toml", &format!("{}{}", app("second"), sleeper("third")));
-    let said = {
-        let mut command = site.command(&["run", "--config", "other.toml"]);
-        let log = std::fs::File::create(site.path().join("other.log")).unwrap();
-        command.stdout(std::process::Stdio::null()).stderr(log).spawn().unwrap()
-    };
-    let said = Guard(said);
-    until("the second's word", || {
-        let log = site.read("other.log");
-        (log.contains("phalanx: second: ")
-            && log.contains(&format!("127.0.0.1:{port}"))
-            && log.contains("app second ended"))
-        .then_some(())
-    });
     site.online("third");
     assert!(is_ok(&ask(port).unwrap()));
-    drop(said);
-    assert_eq!(first.stop(), 0);
-}
-
-/// A process that is asked to end.
-struct Guard(std::process::Child);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), Signal::TERM);
-        let _ = self.0.wait();
-    }
+    assert_eq!(running.stop(), 0);
 }
 
 #[test]

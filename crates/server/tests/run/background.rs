@@ -83,7 +83,7 @@ fn a_unit_is_written_for_apps_of_a_file_and_for_one_that_runs() {
     );
     let all = site.says(&["startup", "--print"]);
     for part in [
-        "Type=notify-reload\n",
+        "ExecReload=/bin/kill -HUP $MAINPID\n",
         "run --config ",
         "TimeoutStopSec=60\n",
         "KillMode=mixed\n",
@@ -116,6 +116,26 @@ fn a_unit_is_written_for_apps_of_a_file_and_for_one_that_runs() {
     assert!(typed.is_well().contains(exec) && typed.stdout.contains("TimeoutStopSec=13\n"), "{}", typed.stdout);
     assert_eq!(running.stop(), 0);
     site.says(&["startup", "--print", "none"]).is_one_line(69, &["the app none does not run"]);
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_a_unit() {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let judge = std::env::split_paths(&path).map(|folder| folder.join("systemd-analyze")).find(|file| file.is_file());
+    let Some(judge) = judge else {
+        eprintln!("skipped: systemd-analyze is not installed");
+        return;
+    };
+    let site = Site::new();
+    site.write("phalanx.toml", "[[app]]\nname = \"api\"\nprogram = \"sh\"\n[[app]]\nname = \"b\"\nprogram = \"sh\"\n");
+    for (what, scope) in [(&["api"][..], "--system"), (&[], "--system"), (&["--user", "b"], "--user")] {
+        let unit = site.says(&[&["startup", "--print"], what].concat());
+        let file = site.write("judged.service", unit.is_well());
+        let judged = std::process::Command::new(&judge).args(["verify", scope]).arg(&file).output().unwrap();
+        let words = String::from_utf8_lossy(&judged.stderr);
+        let about_ours: Vec<&str> = words.lines().filter(|line| line.contains("judged")).collect();
+        assert!(about_ours.is_empty(), "{about_ours:#?}\n{}", unit.stdout);
+    }
 }
 
 #[test]

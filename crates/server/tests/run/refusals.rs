@@ -105,6 +105,20 @@ fn a_program_that_fails_at_its_first_start_ends_it_with_its_words_and_its_code()
 }
 
 #[test]
+fn several_workers_that_may_not_get_along_are_warned_of() {
+    let site = Site::new();
+    let line =
+        |flags: &[&'static str]| [&["run", "-n", "2", "--ready-after", "0s"], flags, &["--"], &SLEEPER[..]].concat();
+    let running = site.starts(&line(&[]));
+    running.until_it_says("2 workers of a program that opens its sockets itself");
+    assert_eq!(running.stop(), 0);
+    let running = site.starts(&line(&["--no-listen"]));
+    site.online("sh");
+    assert!(!running.log().contains("opens its sockets itself"), "{}", running.log());
+    assert_eq!(running.stop(), 0);
+}
+
+#[test]
 fn a_second_app_of_the_same_name_is_refused() {
     let site = Site::new();
     let line = [&["run", "--name", "one", "--ready-after", "0s", "--"], &SLEEPER[..]].concat();

@@ -13,6 +13,8 @@ pub(in crate::run_command) struct Sockets {
     pub(in crate::run_command) fd_env: Option<String>,
     pub(in crate::run_command) blocking: bool,
     pub(in crate::run_command) distribution: Distribution,
+    /// Whether the program opens its own, and nobody said that several workers get along.
+    pub(in crate::run_command) own: bool,
     /// Whether an old worker has to be gone before the new one starts, because both would bind the same.
     pub(in crate::run_command) old_first: bool,
 }
@@ -37,12 +39,14 @@ impl Sockets {
         if let Some(name) = options.fd_env.as_deref().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
             return Err(Wrong(format!("fd-env: {name:?} is no name of a variable")));
         }
+        let own = !(node || listens || options.no_listen);
         Ok(Sockets {
             listen: options.listen.iter().map(|address| any_host(address)).collect(),
             fd_env: options.fd_env.clone(),
             blocking: options.blocking_listeners,
             distribution: distribution(options.distribution, node)?,
-            old_first: options.old_first || !(node || listens || options.no_listen),
+            own,
+            old_first: options.old_first || own,
         })
     }
 }

@@ -16,6 +16,9 @@ use crate::start::{EXIT_NO_RESTART, EXIT_USAGE};
 /// The code of an app that a signal ended, as a shell says it.
 const SIGNALLED: i32 = 128;
 
+/// Whose turn it is to start: those up to this index.
+pub(super) type Turns = tokio::sync::watch::Receiver<usize>;
+
 /// Of one app.
 pub(super) struct Keeper {
     file: PathBuf,
@@ -56,8 +59,11 @@ impl Keeper {
         Keeper { in_background, ..self }
     }
 
-    /// Until the app has ended for good: by itself, because it was told to, or because no restart will help.
-    pub(super) async fn keep(mut self, mut signals: Receiver<Signal>) -> Ending {
+    /// From its turn until the app has ended for good: by itself, because it was told to, or because no restart will help.
+    pub(super) async fn keep(mut self, mut signals: Receiver<Signal>, turns: Turns) -> Ending {
+        if self.is_told_to_stop_before(turns, &mut signals).await {
+            return Ending { code: 0 };
+        }
         loop {
             let begun = Instant::now();
             let (status, stops) = self.one_life(&mut signals).await;
@@ -68,6 +74,19 @@ impl Keeper {
             };
             if self.rest(&mut signals, wait).await {
                 return Ending { code: 0 };
+            }
+        }
+    }
+
+    /// Waits for its turn; true if it was told to stop meanwhile.
+    async fn is_told_to_stop_before(&self, mut turns: Turns, signals: &mut Receiver<Signal>) -> bool {
+        loop {
+            tokio::select! {
+                // Nobody who gives turns any more: it is time.
+                _ = turns.wait_for(|turn| *turn >= self.index) => return false,
+                signal = signals.recv() => if signal.is_ok_and(is_stop) {
+                    return true;
+                }
             }
         }
     }

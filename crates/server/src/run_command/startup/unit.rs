@@ -77,8 +77,7 @@ impl fmt::Display for Unit {
                 writeln!(f, "Type=notify\nExecStart={}\nExecReload={}", line(&self.command), line(reload))?;
             }
             None => {
-                writeln!(f, "# For systemd before 253: Type=notify, and ExecReload=kill -HUP $MAINPID")?;
-                writeln!(f, "Type=notify-reload\nExecStart={}", line(&self.command))?;
+                writeln!(f, "Type=notify\nExecStart={}\nExecReload=/bin/kill -HUP $MAINPID", line(&self.command))?;
             }
         }
         writeln!(f, "WorkingDirectory={}", in_value(&self.folder.display().to_string()))?;
@@ -177,7 +176,10 @@ mod tests {
     fn a_users_unit_has_what_a_user_has() {
         let several = Unit { reload: None, account: None, ..unit(Scope::User) };
         let text = several.to_string();
-        assert!(text.contains("Type=notify-reload\n") && text.contains("WantedBy=default.target\n"), "{text}");
+        assert!(
+            text.contains("ExecReload=/bin/kill -HUP $MAINPID\n") && text.contains("WantedBy=default.target\n"),
+            "{text}"
+        );
         assert!(
             !text.contains("RuntimeDirectory=") && !text.contains("User=") && !text.contains("network-online"),
             "{text}"
