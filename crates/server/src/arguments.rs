@@ -107,6 +107,19 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_of_an_app_is_a_key_of_its_table() {
+        let of_the_command = ["config", "detach", "import", "labelled", "background", "help", "version"];
+        let command = Arguments::command();
+        let run = command.find_subcommand("run").unwrap();
+        let flags: Vec<&str> = run.get_arguments().filter_map(|argument| argument.get_long()).collect();
+        assert!(flags.len() > 40, "{flags:?}");
+        for flag in flags.into_iter().filter(|flag| !of_the_command.contains(flag)) {
+            let error = crate::run_command::known_key(&format!("{flag} = {{ x = [] }}")).unwrap_err();
+            assert!(!error.contains("unknown field"), "{flag}: {error}");
+        }
+    }
+
+    #[test]
     fn every_key_of_the_file_is_a_flag() {
         let flags: Vec<String> = Arguments::command()
             .get_arguments()

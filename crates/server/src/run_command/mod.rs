@@ -124,6 +124,12 @@ fn prepare(app: &App) -> Result<(), Failure> {
     app.control.as_deref().map_or(Ok(()), places::prepare).map_err(Failure::Other)
 }
 
+/// Whether a line of a table is understood, for a test of all flags.
+#[cfg(test)]
+pub(crate) fn known_key(line: &str) -> Result<(), String> {
+    toml::from_str::<options::Options>(line).map(drop).map_err(|error| error.message().to_owned())
+}
+
 fn ended(outcome: Result<(), phalanx::Error>) -> Result<(), Failure> {
     outcome.map_err(|error| Failure::Ended(error.to_string(), error.exit_code()))
 }
