@@ -33,6 +33,8 @@ mod tests;
 mod unix_file;
 mod words;
 
+#[cfg(test)]
+use hall::Counts;
 pub(crate) use hall::Hall;
 pub(crate) use options::Options;
 pub(crate) use said::{Address, Said};
