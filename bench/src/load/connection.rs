@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use bytes::Buf;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
@@ -38,10 +40,12 @@ impl Connection {
         Ok(Self { stream, received: Vec::with_capacity(1024) })
     }
 
-    /// Whether the server has kept the connection open, as far as is known without asking it.
+    /// Whether the server has kept the connection open, as far as the kernel knows without asking it.
     pub(crate) fn is_open(&self) -> bool {
-        let mut unexpected = [0; 1];
-        matches!(self.stream.try_read(&mut unexpected), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let mut unexpected = [0u8; 1];
+        // Not by the stream: what its event loop has not told it yet, it does not know.
+        let found = rustix::net::recv(&self.stream, &mut unexpected[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(found, Err(Errno::AGAIN))
     }
 
     /// Sends `request` and reads the whole answer. The connection must not be used again unless the answer says so.
