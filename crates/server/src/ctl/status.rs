@@ -29,14 +29,21 @@ fn table_within(status: &Value, width: usize) -> String {
     lines.extend(status["companions"].as_array().into_iter().flatten().map(companion_line));
     let workers = status["workers"].as_array().map(Vec::as_slice).unwrap_or_default();
     lines.extend(job_processes_line(workers));
-    lines.extend(worker_lines(workers, width));
+    lines.extend(worker_lines(&columns_for(status, workers), workers, width));
     lines.join("\n")
 }
 
+/// A program that is no code of ours tells little of itself: of such workers, columns without any figure are left out.
+fn columns_for(status: &Value, workers: &[Value]) -> Vec<&'static Column> {
+    let are_programs = status["about"]["program"].is_string();
+    let says_nothing = |column: &Column| workers.iter().all(|worker| matches!(&*(column.cell)(worker), "0" | "-"));
+    COLUMNS.iter().filter(|column| !(are_programs && column.of_our_code && says_nothing(column))).collect()
+}
+
 /// The columns that fit, those of the highest rank first.
-fn worker_lines(workers: &[Value], width: usize) -> Vec<String> {
+fn worker_lines(columns: &[&Column], workers: &[Value], width: usize) -> Vec<String> {
     let lines_up_to = |rank: u8| {
-        let columns = COLUMNS.iter().filter(|column| column.rank <= rank);
+        let columns = columns.iter().filter(|column| column.rank <= rank);
         let cells: Vec<Vec<String>> = columns
             .map(|column| std::iter::once(column.title.to_owned()).chain(workers.iter().map(column.cell)).collect())
             .collect();
@@ -45,7 +52,7 @@ fn worker_lines(workers: &[Value], width: usize) -> Vec<String> {
         aligned(&rows)
     };
     let fits = |lines: &Vec<String>| lines.iter().all(|line| line.chars().count() <= width);
-    let ranks = COLUMNS.iter().map(|column| column.rank).max().unwrap_or(0);
+    let ranks = columns.iter().map(|column| column.rank).max().unwrap_or(0);
     (0..=ranks).rev().map(lines_up_to).find(fits).unwrap_or_else(|| lines_up_to(0))
 }
 
@@ -127,10 +134,16 @@ struct Column {
     cell: fn(&Value) -> String,
     /// How early it is left out where lines are short: the highest first, those of rank 0 never.
     rank: u8,
+    /// Whether only workers with code of ours have such a figure.
+    of_our_code: bool,
 }
 
 const fn column(title: &'static str, rank: u8, cell: fn(&Value) -> String) -> Column {
-    Column { title, cell, rank }
+    Column { title, cell, rank, of_our_code: false }
+}
+
+const fn figure(title: &'static str, rank: u8, cell: fn(&Value) -> String) -> Column {
+    Column { of_our_code: true, ..column(title, rank, cell) }
 }
 
 const COLUMNS: [Column; 17] = [
@@ -141,16 +154,16 @@ const COLUMNS: [Column; 17] = [
     column("GEN", 4, |worker| text(&worker["generation"])),
     column("UP", 0, |worker| duration(&worker["uptime_seconds"])),
     column("CONNS", 0, |worker| text(&worker["connections"])),
-    column("INFLIGHT", 0, |worker| text(&worker["in_flight"])),
-    column("REQUESTS", 0, |worker| text(&worker["requests"])),
-    column("QUEUE", 2, |worker| text(&worker["queue_depth"])),
-    column("JOBPROCS", 3, |worker| text(&worker["job_processes"])),
-    column("CRASHES", 6, |worker| text(&worker["job_crashes"])),
+    figure("INFLIGHT", 0, |worker| text(&worker["in_flight"])),
+    figure("REQUESTS", 0, |worker| text(&worker["requests"])),
+    figure("QUEUE", 2, |worker| text(&worker["queue_depth"])),
+    figure("JOBPROCS", 3, |worker| text(&worker["job_processes"])),
+    figure("CRASHES", 6, |worker| text(&worker["job_crashes"])),
     column("MEMORY", 0, |worker| bytes(&worker["resident_bytes"])),
-    column("UNIQUE", 1, |worker| bytes(&worker["unique_bytes"])),
-    column("LIVE", 0, |worker| bytes(&worker["allocated_bytes"])),
-    column("BUDGET", 0, budget),
-    column("FDS", 0, |worker| number(&worker["descriptors"])),
+    figure("UNIQUE", 1, |worker| bytes(&worker["unique_bytes"])),
+    figure("LIVE", 0, |worker| bytes(&worker["allocated_bytes"])),
+    figure("BUDGET", 0, budget),
+    figure("FDS", 0, |worker| number(&worker["descriptors"])),
 ];
 
 /// What is reserved, and how much may be.
@@ -238,21 +251,36 @@ mod tests {
             "budget_bytes": 9_u64 << 30, "reserved_bytes": 999 << 20, "descriptors": 2200 })
     }
 
+    fn all() -> Vec<&'static Column> {
+        COLUMNS.iter().collect()
+    }
+
+    #[test]
+    fn programs_have_only_columns_that_say_something() {
+        let worker = json!({ "worker": 1, "place": 0, "pid": 9, "state": "serving", "generation": 0, "uptime_seconds": 1,
+            "connections": 0, "requests": 7, "resident_bytes": 43 << 20, "in_flight": 0, "job_processes": 0 });
+        let mut status = json!({ "about": { "program": "node app.js" }, "workers": [worker] });
+        let header = |status: &Value| table_within(status, usize::MAX).lines().nth(1).unwrap().to_owned();
+        assert_eq!(header(&status), "WORKER  PLACE  PID  STATE    GEN  UP  CONNS  REQUESTS  MEMORY");
+        status["about"] = json!({});
+        assert!(header(&status).ends_with("BUDGET  FDS"));
+    }
+
     #[test]
     fn on_a_narrow_terminal_what_matters_least_is_left_out() {
         let workers = [busy_worker()];
         for width in [160, 120, 100] {
-            let lines = worker_lines(&workers, width);
+            let lines = worker_lines(&all(), &workers, width);
             assert!(lines.iter().all(|line| line.chars().count() <= width), "{width}: {lines:#?}");
             assert!(
                 lines[0].contains("BUDGET") && lines[0].contains("LIVE") && lines[0].ends_with("FDS"),
                 "{lines:#?}"
             );
         }
-        assert!(worker_lines(&workers, 160)[0].contains("PLACE"));
-        assert!(!worker_lines(&workers, 100)[0].contains("PLACE"));
+        assert!(worker_lines(&all(), &workers, 160)[0].contains("PLACE"));
+        assert!(!worker_lines(&all(), &workers, 100)[0].contains("PLACE"));
         // Never less than what one looks for.
-        assert_eq!(worker_lines(&workers, 10), worker_lines(&workers, 20));
+        assert_eq!(worker_lines(&all(), &workers, 10), worker_lines(&all(), &workers, 20));
     }
 
     #[test]
