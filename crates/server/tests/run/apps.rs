@@ -1,8 +1,10 @@
 //! Apps of a file: all, some, two on one port; and what `phalanx ctl` tells of them.
 
+use std::os::unix::net::UnixDatagram;
+
 use rustix::process::Signal;
 
-use crate::app::{has, program};
+use crate::app::{PATIENCE, has, program};
 use crate::http::{ask, free_port, is_ok};
 use crate::site::{Site, until};
 
@@ -99,6 +101,35 @@ fn sighup_reloads_every_app_and_each_line_names_its_app() {
         running.until_it_says(&format!("{name}: reload (operation 1) is done"));
     }
     assert_eq!(running.stop(), 0);
+}
+
+#[test]
+fn the_service_manager_hears_of_all_apps_as_of_one() {
+    let site = Site::new();
+    site.write("phalanx.toml", &format!("{}{}", sleeper("one"), sleeper("two")));
+    let manager = UnixDatagram::bind(site.path().join("notify")).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = || {
+        let mut text = [0; 4096];
+        let length = manager.recv(&mut text).expect("a notice");
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    // The watchdog speaks in between.
+    let next = || std::iter::repeat_with(heard).find(|notice| notice != "WATCHDOG=1").unwrap();
+    let running = site.starts_with(&["run"], |command| {
+        command.env("NOTIFY_SOCKET", site.path().join("notify")).env("WATCHDOG_USEC", "200000");
+    });
+    assert_eq!(next(), "READY=1\nSTATUS=2 of 2 apps serve");
+    assert_eq!(heard(), "WATCHDOG=1");
+    running.signal(Signal::HUP);
+    assert!(next().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(next(), "READY=1\nSTATUS=2 of 2 apps serve");
+    running.until_it_says("one: reload (operation 1) is done");
+    running.until_it_says("two: reload (operation 1) is done");
+    running.signal(Signal::TERM);
+    assert!(next().starts_with("STOPPING=1"));
+    let mut running = running;
+    assert_eq!(running.end(), 0);
 }
 
 #[test]

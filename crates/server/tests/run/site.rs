@@ -81,10 +81,17 @@ impl Site {
 
     /// Begins one that goes on; its output is a file.
     pub(crate) fn starts(&self, arguments: &[&str]) -> Running<'_> {
+        self.starts_with(arguments, |_| {})
+    }
+
+    /// The same after `prepare` changed its environment.
+    pub(crate) fn starts_with(&self, arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Running<'_> {
         let log = self.path().join(".log of a command");
         let file = File::create(&log).expect("a log");
         let output = file.try_clone().expect("the log");
-        let process = self.command(arguments).stdout(output).stderr(file).spawn().expect("the binary starts");
+        let mut command = self.command(arguments);
+        prepare(&mut command);
+        let process = command.stdout(output).stderr(file).spawn().expect("the binary starts");
         Running { site: self, process, log }
     }
 
