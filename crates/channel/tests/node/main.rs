@@ -8,6 +8,7 @@ mod against_node;
 mod against_socket;
 mod as_child;
 mod dumps;
+mod parcels;
 mod peers;
 mod round_trip;
 mod values;
