@@ -45,6 +45,7 @@ fn begin(mut role: TakenRole) -> Result<(), Error> {
     let link = Packets::from_descriptor(role.take(descriptor::LINK)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(super::node::gather)
         .build()
         .map_err(Error::system("start the attendant's runtime"))?;
     tokio::task::LocalSet::new().block_on(&runtime, async {

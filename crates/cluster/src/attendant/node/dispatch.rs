@@ -17,8 +17,9 @@ use phalanx_channel::Watched;
 use phalanx_channel::node::{self, Fate, Parcel};
 use rustix::io::Errno;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::door::{Door, DoorNumber, Waiting};
+use super::door::{Door, DoorNumber, Waiting, Way};
 use super::hall::{Hall, State};
 use super::options::Unanswered;
 use super::seat::{Offer, Rest, Seat, Stays};
@@ -62,10 +63,10 @@ impl Hall {
     }
 
     /// The members of a door that can take a connection.
-    fn able<'a>(&self, state: &'a State, door: &'a Door) -> impl Iterator<Item = (WorkerId, &'a Seat)> {
-        let (number, in_flight) = (door.number, self.options.in_flight);
+    fn able<'a>(&'a self, state: &'a State, door: &'a Door) -> impl Iterator<Item = (WorkerId, &'a Seat)> {
+        let number = door.number;
         let seats = door.members.iter().filter_map(|worker| Some((*worker, state.seats.get(worker)?)));
-        seats.filter(move |(_, seat)| seat.forms.contains_key(&number) && seat.has_room(number, in_flight))
+        seats.filter(move |(_, seat)| seat.forms.contains_key(&number) && seat.has_room(number, &self.options))
     }
 
     fn take_in(&self, number: DoorNumber, parcel: Parcel, peer: Option<IpAddr>) {
@@ -84,8 +85,9 @@ impl Hall {
     pub(super) fn pump(&self, number: DoorNumber) {
         let mut state = self.state.borrow_mut();
         while self.hand_out_one(&mut state, number).is_some() {}
-        if let Some(door) = state.doors.get(&number).filter(|door| door.line.is_empty()) {
-            door.room.notify_one();
+        let door = state.doors.get(&number).filter(|door| door.line.is_empty());
+        if let Some(Way::Dispatched(accepting)) = door.map(|door| &door.way) {
+            accepting.room.notify_one();
         }
     }
 
@@ -101,8 +103,9 @@ impl Hall {
         let mut able: Vec<(WorkerId, Candidate)> = self
             .able(state, door)
             .map(|(worker, seat)| {
-                let candidate = Candidate { place: seat.place, connections: seat.offers.len() as u64, busy: 0 };
-                (worker, candidate)
+                let connections = seat.offers.len() as u64;
+                let busy = seat.load.busy(seat.taken + connections);
+                (worker, Candidate { place: seat.place, connections, busy })
             })
             .collect();
         able.sort_by_key(|(worker, candidate)| (candidate.place, *worker));
@@ -117,7 +120,7 @@ impl Hall {
         match seat.channel.post(form, seq, &waiting.parcel) {
             Ok(()) => {
                 door.last = Some(place);
-                seat.offers.push_back(Offer { seq, door: number, waiting });
+                seat.offers.push_back(Offer { seq, door: number, waiting, since: Instant::now() });
             }
             Err(why) => {
                 door.wait(waiting);

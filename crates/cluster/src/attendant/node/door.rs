@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use phalanx_channel::Watched;
@@ -23,9 +23,24 @@ pub(super) type DoorNumber = u64;
 #[derive(Debug)]
 pub(super) enum Way {
     /// Each worker has the socket and accepts by itself. (UDP: receives.)
-    Shared(std::os::fd::OwnedFd),
+    Shared(OwnedFd),
     /// We accept and hand out.
-    Dispatched(Rc<Watched>),
+    Dispatched(Accepting),
+}
+
+/// A socket from which we accept.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    pub(super) socket: Rc<Watched>,
+    /// Somebody could take a connection again.
+    pub(super) room: Rc<Notify>,
+    pub(super) _task: AbortOnDrop,
+}
+
+impl AsFd for Accepting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 #[derive(Debug)]
@@ -42,12 +57,9 @@ pub(super) struct Door {
     pub(super) line: VecDeque<Waiting>,
     /// The place that got the last one.
     pub(super) last: Option<Place>,
-    /// Somebody could take a connection again.
-    pub(super) room: Rc<Notify>,
-    /// The task that accepts, or the one that closes this door when nobody comes.
-    pub(super) tasks: Vec<AbortOnDrop>,
+    /// The task that closes this door if nobody comes.
     pub(super) lingers: Option<AbortOnDrop>,
-    pub(super) _file: Option<UnixFile>,
+    pub(super) file: Option<UnixFile>,
 }
 
 /// A connection that waits for a worker.
@@ -70,6 +82,22 @@ impl Drop for AbortOnDrop {
 }
 
 impl Door {
+    /// A door without members.
+    pub(super) fn new(number: DoorNumber, target: Target, key: String, way: Way, file: Option<UnixFile>) -> Door {
+        Door {
+            number,
+            target,
+            key,
+            way,
+            data: None,
+            members: BTreeSet::new(),
+            line: VecDeque::new(),
+            last: None,
+            lingers: None,
+            file,
+        }
+    }
+
     /// Puts a connection where it belongs by its age.
     pub(super) fn wait(&mut self, waiting: Waiting) {
         let at = self.line.partition_point(|other| other.order < waiting.order);

@@ -1,6 +1,5 @@
 //! Which doors there are: they open with the first worker that wants to listen there, and close after the last.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -9,9 +8,10 @@ use phalanx_channel::node::{Form, Value};
 use rustix::io::Errno;
 use tokio::sync::Notify;
 
-use super::door::{AbortOnDrop, Door, DoorNumber, Way};
+use super::door::{AbortOnDrop, Accepting, Door, DoorNumber, Way};
 use super::hall::{Hall, State};
 use super::hearing::Reply;
+use super::keep::News;
 use super::open::{self, Listens, Opened};
 use super::query::{Kind, Query};
 use super::seat::Stays;
@@ -25,6 +25,15 @@ pub(super) enum Manner {
     Wanted,
     /// It died: what it leaves behind stays open for its successor.
     Died,
+}
+
+impl State {
+    pub(super) fn add_door(&mut self, door: Door) {
+        self.next_door = self.next_door.max(door.number + 1);
+        // A second socket of one worker for the same target is its own business.
+        self.targets.entry(door.target.clone()).or_insert(door.number);
+        self.doors.insert(door.number, door);
+    }
 }
 
 impl Hall {
@@ -46,7 +55,10 @@ impl Hall {
             Err(why) => return (self.refusal(seq, why), None),
         };
         match self.enter(worker, seq, number, query.data) {
-            Ok(reply) => (reply, Some(number)),
+            Ok(reply) => {
+                self.keep(number, if known.is_some() { News::Changed } else { News::Opened });
+                (reply, Some(number))
+            }
             Err(why) => {
                 self.close_door_if_empty(number);
                 (self.refusal(seq, why), None)
@@ -109,38 +121,23 @@ impl Hall {
             None => open::open(query, if shared { Listens::InWorkers } else { Listens::Here })?,
         };
         let number = self.state.borrow().next_door;
-        let room = Rc::new(Notify::new());
-        let mut tasks = Vec::new();
-        let way = match shared {
-            true => Way::Shared(opened.socket),
-            false => {
-                let socket = Rc::new(Watched::for_reading(opened.socket).map_err(open::errno)?);
-                let hall = self.me.upgrade().ok_or(Errno::CANCELED)?;
-                let accepting = hall.accept_all(number, Rc::clone(&socket), Rc::clone(&room));
-                tasks.push(AbortOnDrop(tokio::task::spawn_local(accepting).abort_handle()));
-                Way::Dispatched(socket)
-            }
-        };
-        let door = Door {
-            number,
-            target: query.target.clone(),
-            key: format!("{}#{number}", query.target),
-            way,
-            data: None,
-            members: BTreeSet::new(),
-            line: VecDeque::new(),
-            last: None,
-            room,
-            tasks,
-            lingers: None,
-            _file: opened.file,
-        };
-        let mut state = self.state.borrow_mut();
-        state.next_door += 1;
-        // A second socket of one worker for the same target is its own business.
-        state.targets.entry(query.target.clone()).or_insert(number);
-        state.doors.insert(number, door);
+        let way = self.way(number, opened.socket, shared)?;
+        let key = format!("{}#{number}", query.target);
+        let door = Door::new(number, query.target.clone(), key, way, opened.file);
+        self.state.borrow_mut().add_door(door);
         Ok(number)
+    }
+
+    /// What is done with a socket.
+    pub(super) fn way(&self, number: DoorNumber, socket: OwnedFd, shared: bool) -> Result<Way, Errno> {
+        if shared {
+            return Ok(Way::Shared(socket));
+        }
+        let socket = Rc::new(Watched::for_reading(socket).map_err(open::errno)?);
+        let room = Rc::new(Notify::new());
+        let hall = self.me.upgrade().ok_or(Errno::CANCELED)?;
+        let task = tokio::task::spawn_local(hall.accept_all(number, Rc::clone(&socket), Rc::clone(&room)));
+        Ok(Way::Dispatched(Accepting { socket, room, _task: AbortOnDrop(task.abort_handle()) }))
     }
 
     /// The socket that was given to us for this wish, if there is one.
@@ -193,10 +190,12 @@ impl Hall {
                     }
                 };
                 door.lingers = Some(AbortOnDrop(tokio::task::spawn_local(closing).abort_handle()));
-                return;
             }
         }
-        self.close_door_if_empty(number);
+        self.keep(number, News::Changed);
+        if manner == Manner::Wanted {
+            self.close_door_if_empty(number);
+        }
         self.pump(number);
     }
 
@@ -211,5 +210,6 @@ impl Hall {
             state.doors.remove(&number)
         };
         drop(closed);
+        self.keep(number, News::Closed);
     }
 }

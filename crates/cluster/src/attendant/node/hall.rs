@@ -12,12 +12,15 @@ use tokio::sync::mpsc;
 use super::door::{Door, DoorNumber};
 use super::doors::Manner;
 use super::inherited::Inherited;
+use super::keep::Kept;
+use super::load::{self, Load};
 use super::options::Options;
 use super::query::Target;
+use super::relay::Requests;
 use super::said::Said;
 use super::seat::{Seat, Stays};
 use super::words;
-use crate::{Place, WorkerId};
+use crate::{Distribution, Place, WorkerId};
 
 /// Words of workers that nobody has heard yet. When there are more, their channels are not read.
 const UNHEARD: usize = 64;
@@ -32,7 +35,11 @@ pub(crate) struct Hall {
     pub(super) options: Options,
     pub(super) state: RefCell<State>,
     pub(super) said: mpsc::Sender<(WorkerId, Said)>,
+    pub(super) keeper: RefCell<Option<Keeper>>,
 }
+
+/// Who hears what happens to the doors.
+pub(super) type Keeper = Box<dyn Fn(Kept)>;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -40,7 +47,10 @@ pub(super) struct State {
     pub(super) doors: BTreeMap<DoorNumber, Door>,
     pub(super) targets: HashMap<Target, DoorNumber>,
     pub(super) inherited: Vec<Inherited>,
+    pub(super) requests: Requests,
     pub(super) next_door: DoorNumber,
+    /// A worker has come.
+    pub(super) begun: bool,
     /// Counts what is sent to all workers.
     pub(super) next_seq: u32,
     /// Counts the connections.
@@ -68,7 +78,13 @@ impl Hall {
     /// An empty hall, and what its workers will say.
     pub(crate) fn new(options: Options) -> (Rc<Hall>, mpsc::Receiver<(WorkerId, Said)>) {
         let (said, heard) = mpsc::channel(UNHEARD);
-        let hall = Rc::new_cyclic(|me| Hall { me: me.clone(), options, state: RefCell::default(), said });
+        let hall = Rc::new_cyclic(|me| Hall {
+            me: me.clone(),
+            options,
+            state: RefCell::default(),
+            said,
+            keeper: RefCell::default(),
+        });
         (hall, heard)
     }
 
@@ -98,11 +114,20 @@ impl Hall {
             rests: BTreeMap::new(),
             stays: Stays::Here,
             complaints: 0,
+            load: Load::new(tokio::time::Instant::now()),
         };
-        self.state.borrow_mut().seats.insert(worker, seat);
+        let first = {
+            let mut state = self.state.borrow_mut();
+            state.seats.insert(worker, seat);
+            !std::mem::replace(&mut state.begun, true)
+        };
+        if first && self.options.distribution == Distribution::LeastLoaded {
+            tokio::task::spawn_local(load::watch(self.me.clone()));
+        }
         if let Some(hall) = self.me.upgrade() {
             tokio::task::spawn_local(hall.listen_to(worker, channel));
         }
+        self.admit_to_its_doors(worker);
         Ok(())
     }
 
@@ -143,7 +168,10 @@ impl Hall {
     /// The worker's process has ended. What it wrote before is still read.
     pub(crate) fn gone(&self, worker: WorkerId) {
         let channel = self.state.borrow().seats.get(&worker).map(|seat| seat.channel.clone());
-        let (Some(channel), Some(hall)) = (channel, self.me.upgrade()) else { return };
+        let (Some(channel), Some(hall)) = (channel, self.me.upgrade()) else {
+            // It may have been a member before this hall was.
+            return self.leave_all_doors(worker, Manner::Died);
+        };
         tokio::task::spawn_local(async move {
             tokio::time::sleep(LAST_WORDS_DEADLINE).await;
             drop(hall);

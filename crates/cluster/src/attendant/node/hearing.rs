@@ -153,6 +153,7 @@ impl Hall {
         self.take_back_all(worker);
         self.leave_all_doors(worker, if voluntary { Manner::Wanted } else { Manner::Died });
         self.pump_all();
+        self.fail_requests_of(worker);
         self.state.borrow_mut().seats.remove(&worker);
         voluntary
     }

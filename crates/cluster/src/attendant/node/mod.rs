@@ -13,7 +13,10 @@
 //! | `words.rs`, `query.rs` | the words of `node:cluster` |
 //! | `doors.rs`, `door.rs` | which sockets are open, for whom |
 //! | `dispatch.rs`, `seat.rs` | connections and who has them |
+//! | `pace.rs` | lets events gather while there are many |
 //! | `open.rs`, `unix_file.rs`, `inherited.rs` | sockets |
+//! | `keep.rs` | what outlives the process of a hall |
+//! | `load.rs` | how busy a worker is |
 //! | `relay.rs` | messages of the programs |
 
 mod dispatch;
@@ -22,8 +25,12 @@ mod doors;
 mod hall;
 mod hearing;
 mod inherited;
+#[cfg_attr(not(test), allow(dead_code, reason = "the attendant does not keep its doors yet"))]
+mod keep;
+mod load;
 mod open;
 mod options;
+mod pace;
 mod query;
 mod relay;
 mod said;
@@ -33,8 +40,9 @@ mod tests;
 mod unix_file;
 mod words;
 
-#[cfg(test)]
-use hall::Counts;
 pub(crate) use hall::Hall;
+#[cfg(test)]
+use keep::{DoorCard, Kept};
 pub(crate) use options::Options;
+pub(crate) use pace::gather;
 pub(crate) use said::{Address, Said};

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use phalanx_channel::node::Value;
+use serde::{Deserialize, Serialize};
 
 /// Connections that may wait in the kernel if the worker does not say how many, as in Node.
 const BACKLOG: i32 = 511;
 
 /// What is to be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Kind {
     Tcp,
     Pipe,
@@ -25,7 +26,7 @@ impl Kind {
 }
 
 /// Where to listen: what workers share a socket by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Target {
     pub(super) kind: Kind,
     /// An IP address or a path; nothing for all addresses.

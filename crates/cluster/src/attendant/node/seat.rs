@@ -8,6 +8,8 @@ use phalanx_channel::node::{Form, NodeChannel};
 use tokio::time::Instant;
 
 use super::door::{DoorNumber, Waiting};
+use super::load::Load;
+use super::options::Options;
 use crate::Place;
 
 /// The first pause after a refusal; it doubles up to [`LONGEST_REST`].
@@ -28,6 +30,7 @@ pub(super) struct Seat {
     /// Doors whose connections it has refused of late.
     pub(super) rests: BTreeMap<DoorNumber, Rest>,
     pub(super) stays: Stays,
+    pub(super) load: Load,
     /// How often it has misbehaved.
     pub(super) complaints: u64,
 }
@@ -49,6 +52,7 @@ pub(super) struct Offer {
     pub(super) seq: u32,
     pub(super) door: DoorNumber,
     pub(super) waiting: Waiting,
+    pub(super) since: Instant,
 }
 
 /// A pause after a worker has refused: until then it is offered nothing, and then one connection at a time.
@@ -68,9 +72,11 @@ impl Rest {
 
 impl Seat {
     /// Whether it can take a connection through this door now.
-    pub(super) fn has_room(&self, door: DoorNumber, in_flight: usize) -> bool {
+    pub(super) fn has_room(&self, door: DoorNumber, options: &Options) -> bool {
+        let oldest = self.offers.front().map(|oldest| oldest.since.elapsed());
         self.stays == Stays::Here
-            && self.offers.len() < in_flight
+            && self.offers.len() < options.most_offers()
+            && oldest.is_none_or(|owed| options.slow().is_none_or(|slow| owed < slow))
             && self
                 .rests
                 .get(&door)

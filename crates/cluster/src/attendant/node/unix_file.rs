@@ -23,6 +23,18 @@ pub(super) struct UnixFile {
     inode: u64,
 }
 
+impl UnixFile {
+    /// A file that was made before.
+    pub(super) fn known(path: PathBuf, device: u64, inode: u64) -> UnixFile {
+        UnixFile { path, device, inode }
+    }
+
+    /// Its path, and the numbers of its device and inode.
+    pub(super) fn identity(&self) -> (PathBuf, u64, u64) {
+        (self.path.clone(), self.device, self.inode)
+    }
+}
+
 impl Drop for UnixFile {
     fn drop(&mut self) {
         let same = |file: std::fs::Metadata| (file.dev(), file.ino()) == (self.device, self.inode);

@@ -4,7 +4,7 @@ use phalanx_process::{ExitStatus, Signal};
 
 use super::HELLO;
 use super::stage::{each, each_version, get, round_robin, try_get, within};
-use crate::attendant::node::Counts;
+use crate::attendant::node::hall::Counts;
 
 #[test]
 fn workers_of_one_port_get_connections_in_turn() {
@@ -20,7 +20,7 @@ fn workers_of_one_port_get_connections_in_turn() {
             assert!(pair.contains(&"1".to_owned()) && pair.contains(&"2".to_owned()), "{answers:?}");
         }
         for worker in [&first, &second] {
-            stage.counts(worker, Counts { taken: 5, unanswered: 0 }).await;
+            stage.counts(worker.id, Counts { taken: 5, unanswered: 0 }).await;
         }
         assert!(stage.complaints().is_empty(), "{:?}", stage.complaints());
     });

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use phalanx_channel::node::{Serialization, Value};
@@ -16,7 +17,9 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::peers::{Node, nodes};
-use crate::attendant::node::{Address, Counts, Hall, Options, Said};
+use super::pretender::Pretender;
+use crate::attendant::node::hall::Counts;
+use crate::attendant::node::{Address, Hall, Options, Said, gather};
 use crate::{Distribution, Place, WorkerId};
 
 /// No test waits longer for anything.
@@ -45,13 +48,49 @@ pub(super) fn each_version(options: Options, test: impl AsyncFn(Stage)) {
 }
 
 fn with(node: &Node, serialization: Serialization, options: Options, test: &impl AsyncFn(Stage)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let (hall, heard) = Hall::new(options);
-        let folder = tempfile::tempdir().unwrap();
-        let heard = RefCell::new(Heard { heard, unmatched: VecDeque::new() });
-        test(Stage { hall, node: node.clone(), serialization, folder, workers: RefCell::default(), heard }).await;
-    });
+    life(async { test(Stage::new(node, serialization, options, 0)).await });
+}
+
+/// Runs something as the process of a hall runs it.
+fn life<T>(test: impl Future<Output = T>) -> T {
+    let (runtime, tasks) = (runtime(), tokio::task::LocalSet::new());
+    tasks.block_on(&runtime, test)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(gather).build().unwrap()
+}
+
+/// Runs `before` in a hall whose process is killed then, as far as its workers can tell, and `after` in another one.
+pub(super) fn in_two_lives<T: Copy>(
+    options: Options,
+    before: impl AsyncFn(&Stage) -> T,
+    after: impl AsyncFn(&Stage, &[WorkerId], T),
+) {
+    for node in nodes() {
+        for serialization in [Serialization::Json, Serialization::Advanced] {
+            eprintln!("Node {} {}", node.version, serialization.name());
+            let (first, tasks) = (runtime(), tokio::task::LocalSet::new());
+            let (stage, outcome) = tasks.block_on(&first, async {
+                let stage = Stage::new(node, serialization, options, 0);
+                let outcome = before(&stage).await;
+                (stage, outcome)
+            });
+            let channels: Vec<_> = stage.channels.take();
+            let processes: Vec<Rc<Child>> = stage.workers.take();
+            // Nothing of it runs any more, and nothing is tidied up.
+            std::mem::forget((stage, tasks, first));
+            life(async {
+                let stage = Stage::new(node, serialization, options, processes.len());
+                let workers: Vec<WorkerId> = channels.iter().map(|(id, _)| *id).collect();
+                stage.channels.replace(channels);
+                after(&stage, &workers, outcome).await;
+            });
+            for process in processes {
+                process.kill(phalanx_process::Signal::Kill).unwrap();
+            }
+        }
+    }
 }
 
 pub(super) fn round_robin() -> Options {
@@ -68,7 +107,11 @@ pub(super) struct Stage {
     pub(super) serialization: Serialization,
     pub(super) folder: tempfile::TempDir,
     workers: RefCell<Vec<Rc<Child>>>,
+    /// Workers of an earlier hall.
+    before: usize,
     heard: RefCell<Heard>,
+    /// Copies of the ends of channels that the hall has.
+    channels: RefCell<Vec<(WorkerId, UnixStream)>>,
 }
 
 struct Heard {
@@ -84,6 +127,28 @@ pub(super) struct Worker {
 }
 
 impl Stage {
+    fn new(node: &Node, serialization: Serialization, options: Options, before: usize) -> Stage {
+        let (hall, heard) = Hall::new(options);
+        Stage {
+            hall,
+            node: node.clone(),
+            serialization,
+            folder: tempfile::tempdir().unwrap(),
+            workers: RefCell::default(),
+            before,
+            heard: RefCell::new(Heard { heard, unmatched: VecDeque::new() }),
+            channels: RefCell::default(),
+        }
+    }
+
+    /// Seats the workers of an earlier hall.
+    pub(super) fn take_seats(&self) {
+        for (id, channel) in self.channels.take() {
+            let place = Place(id.get() as u16 - 1);
+            self.hall.seat(id, place, std::process::id(), channel.into(), self.serialization).unwrap();
+        }
+    }
+
     /// Starts a Node worker with this script. Ids count from 1.
     pub(super) async fn start(&self, script: &str) -> Worker {
         self.start_with(script, &[]).await
@@ -91,12 +156,13 @@ impl Stage {
 
     /// The same, with variables in its environment.
     pub(super) async fn start_with(&self, script: &str, variables: &[(&str, String)]) -> Worker {
-        let number = self.workers.borrow().len() as u32 + 1;
+        let number = (self.before + self.workers.borrow().len()) as u32 + 1;
         let file = self.folder.path().join(format!("worker{number}.js"));
         // A script that hangs ends.
         let guard = "setTimeout(() => { console.error('the script hangs'); process.exit(99) }, 90000).unref();";
         std::fs::write(&file, format!("{guard}\n{script}")).unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
+        let copy = ours.try_clone().unwrap();
         let mut command = Command::new(&self.node.program)
             .arg(file)
             .env("NODE_CHANNEL_FD", "3")
@@ -120,7 +186,9 @@ impl Stage {
             process.exited().await.unwrap();
             hall.gone(id);
         });
-        Worker { id, child }
+        let worker = Worker { id, child };
+        self.channels.borrow_mut().push((id, copy));
+        worker
     }
 
     /// Starts one and waits until it listens.
@@ -131,31 +199,35 @@ impl Stage {
     }
 
     /// A worker of the test itself, which speaks Node's wire by hand.
-    pub(super) fn pretend(&self) -> (WorkerId, UnixStream) {
+    pub(super) fn pretend(&self) -> Pretender {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let id = WorkerId::new(1000);
         self.hall.seat(id, Place(1000), std::process::id(), ours.into(), Serialization::Json).unwrap();
-        theirs.set_nonblocking(true).unwrap();
-        (id, theirs)
+        Pretender::new(id, theirs)
     }
 
     /// Waits until this worker says something that fits.
     pub(super) async fn hears<T>(&self, worker: WorkerId, mut fits: impl FnMut(&Said) -> Option<T>) -> T {
-        let mut heard = self.heard.borrow_mut();
         let mut fits = |(who, said): &(WorkerId, Said)| if *who == worker { fits(said) } else { None };
-        if let Some(at) = heard.unmatched.iter().position(|said| fits(said).is_some()) {
-            let said = heard.unmatched.remove(at).unwrap();
+        let heard_before = {
+            let mut heard = self.heard.borrow_mut();
+            let at = heard.unmatched.iter().position(|said| fits(said).is_some());
+            at.and_then(|at| heard.unmatched.remove(at))
+        };
+        if let Some(said) = heard_before {
             return fits(&said).unwrap();
         }
-        within(async {
-            loop {
-                let said = heard.heard.recv().await.unwrap();
+        within(std::future::poll_fn(|cx| {
+            let mut heard = self.heard.borrow_mut();
+            while let Poll::Ready(said) = heard.heard.poll_recv(cx) {
+                let said = said.unwrap();
                 match fits(&said) {
-                    Some(fit) => return fit,
+                    Some(fit) => return Poll::Ready(fit),
                     None => heard.unmatched.push_back(said),
                 }
             }
-        })
+            Poll::Pending
+        }))
         .await
     }
 
@@ -176,14 +248,14 @@ impl Stage {
     }
 
     /// Waits until the worker has so many connections: its answers may come after those to the clients.
-    pub(super) async fn counts(&self, worker: &Worker, expected: Counts) {
+    pub(super) async fn counts(&self, worker: WorkerId, expected: Counts) {
         let reached = async {
-            while self.hall.connections(worker.id) != expected {
+            while self.hall.connections(worker) != expected {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         let reached = tokio::time::timeout(DEADLINE, reached).await;
-        assert!(reached.is_ok(), "{:?}, not {expected:?}", self.hall.connections(worker.id));
+        assert!(reached.is_ok(), "{:?}, not {expected:?}", self.hall.connections(worker));
     }
 
     pub(super) async fn disconnected(&self, worker: WorkerId) -> bool {
