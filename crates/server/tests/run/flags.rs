@@ -200,8 +200,8 @@ fn a_worker_that_needs_too_much_memory_is_replaced_or_killed() {
     site.write("grows.py", GROWS);
     let running =
         site.starts(&["run", "--name", "soft", "--max-memory-restart", "40MiB", "--ready-after", "0s", "grows.py"]);
-    running.until_it_says("worker 1 | grown");
-    running.until_it_says("worker 2 | grown");
+    running.until_it_says("worker 1 is recycled: it uses");
+    running.until_it_says("worker 2 is ready");
     assert_eq!(running.stop(), 0);
     let running = site.starts(&["run", "--name", "hard", "--hard-memory", "40MiB", "--ready-after", "0s", "grows.py"]);
     // By the kernel, where control groups can be made; else by us.
