@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::node::DoorCard;
 use crate::{Distribution, Place, WorkerId};
 
 /// Name of the role.
@@ -24,6 +25,8 @@ pub(crate) enum ToAttendant {
     /// A worker that is a program. Its end of the control connection, its page of the scoreboard, the description of the program
     /// and the socket of its notifications come along, and with Node our end of its channel.
     Seat(SeatCard),
+    /// A server of Node programs that an attendant before this one has opened; its socket comes along. Before any seat.
+    Door(DoorCard),
     /// The worker has ended.
     Gone(WorkerId),
     /// Do you live?
@@ -63,4 +66,10 @@ pub(crate) const SEAT_DESCRIPTORS: usize = 4;
 pub(crate) enum FromAttendant {
     /// The answer to [`ToAttendant::Ping`].
     Pong(u64),
+    /// Node programs listen here; the socket comes along, to be kept.
+    DoorOpened(DoorCard),
+    /// Others listen there than before.
+    DoorChanged(DoorCard),
+    /// Nobody listens there any more.
+    DoorClosed(u64),
 }

@@ -13,6 +13,7 @@
 //! | file | one idea |
 //! |---|---|
 //! | `link.rs` | what primary and attendant say to each other |
+//! | `outbox.rs` | what the primary has not taken yet |
 //! | `process.rs` | the process, from its first message to its last |
 //! | `seat.rs` | one program: what it is told to do, and what it is found to be |
 //! | `notify.rs` | `READY=1` and its like |
@@ -26,6 +27,7 @@ pub(crate) mod link;
 pub(crate) mod node;
 mod nodes;
 mod notify;
+mod outbox;
 mod process;
 mod script;
 mod seat;

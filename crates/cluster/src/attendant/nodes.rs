@@ -9,8 +9,9 @@ use std::time::Duration;
 use phalanx_process::Signal;
 use tokio::sync::mpsc;
 
-use super::link::Welcome;
-use super::node::{Address, Hall, Options, Said};
+use super::link::{FromAttendant, Welcome};
+use super::node::{Address, DoorCard, Hall, Kept, Options, Said};
+use super::outbox::Outbox;
 use super::script::{Script, Told};
 use super::seat::{Seat, cut};
 use crate::control::ToPrimary;
@@ -52,6 +53,23 @@ impl Nodes {
         let script = welcome.script.map(|file| Script::start(file, &hall));
         tokio::task::spawn_local(hear(heard, Rc::clone(&seats), script));
         Nodes { hall, seats }
+    }
+
+    /// Has the primary keep every server, for the attendant after this one.
+    pub(super) fn keep_doors(&self, outbox: Rc<Outbox>) {
+        self.hall.keep_doors(move |kept| match kept {
+            Kept::Opened(card, socket) => outbox.tell(FromAttendant::DoorOpened(card), Some(socket)),
+            Kept::Changed(card) => outbox.tell(FromAttendant::DoorChanged(card), None),
+            Kept::Closed(number) => outbox.tell(FromAttendant::DoorClosed(number), None),
+        });
+    }
+
+    /// Goes on with a server of the attendant before this one.
+    pub(super) fn take_over(&self, card: DoorCard, sockets: Vec<OwnedFd>) {
+        let Some(socket) = sockets.into_iter().next() else { return };
+        if let Err(error) = self.hall.take_over(card, socket) {
+            tracing::error!("a server of Node programs is lost: {error}");
+        }
     }
 
     /// A program has begun, with this end of its channel. Nothing if it is no program of Node.

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 
 use super::link::{FromAttendant, SEAT_DESCRIPTORS, SeatCard, ToAttendant, descriptor};
 use super::nodes::Nodes;
+use super::outbox::Outbox;
 use super::seat::Seat;
 use crate::{Error, WorkerId};
 
@@ -63,6 +64,7 @@ struct Attendant {
     readiness: Watched,
     seats: RefCell<HashMap<WorkerId, Attended>>,
     nodes: Nodes,
+    outbox: Rc<Outbox>,
 }
 
 /// A program that is looked after.
@@ -92,7 +94,10 @@ impl Attendant {
         let welcome = tokio::time::timeout(WELCOME_DEADLINE, next(&link, &readiness)).await;
         let welcome = welcome.map_err(|_| Error::NoPeer)??;
         let Some((ToAttendant::Welcome(welcome), listeners)) = welcome else { return Err(Error::NoPeer) };
-        Ok(Attendant { link, readiness, seats: RefCell::default(), nodes: Nodes::new(welcome, listeners) })
+        let nodes = Nodes::new(welcome, listeners);
+        let outbox = Rc::new(Outbox::new(link.as_fd().try_clone_to_owned().map_err(Error::system("copy the link"))?)?);
+        nodes.keep_doors(Rc::clone(&outbox));
+        Ok(Attendant { link, readiness, seats: RefCell::default(), nodes, outbox })
     }
 
     async fn attend(self) -> Result<(), Error> {
@@ -108,11 +113,12 @@ impl Attendant {
         loop {
             match next(&self.link, &self.readiness).await? {
                 Some((ToAttendant::Seat(card), descriptors)) => self.seat(card, descriptors),
+                Some((ToAttendant::Door(card), socket)) => self.nodes.take_over(card, socket),
                 Some((ToAttendant::Gone(worker), _)) => {
                     self.nodes.gone(worker);
                     self.seats.borrow_mut().remove(&worker);
                 }
-                Some((ToAttendant::Ping(number), _)) => drop(self.link.send(&FromAttendant::Pong(number), &[])),
+                Some((ToAttendant::Ping(number), _)) => self.outbox.tell(FromAttendant::Pong(number), None),
                 Some((ToAttendant::Welcome(_), _)) => {}
                 Some((ToAttendant::Finish, _)) => return Ok(End::Dismissed),
                 None => return Ok(End::Orphaned),

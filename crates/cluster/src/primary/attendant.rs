@@ -13,6 +13,7 @@ use rustix::event::epoll;
 
 use super::{Primary, Source, system};
 use crate::attendant::link::{ATTENDANT_ROLE, FromAttendant, SeatCard, ToAttendant, Welcome, descriptor};
+use crate::attendant::node::DoorCard;
 use crate::{Distribution, Error, Place, WorkerId};
 
 /// An attendant that lived for less than this was started in vain: the next one waits.
@@ -33,6 +34,8 @@ const LAST_DEEDS: Duration = Duration::from_secs(1);
 pub(super) struct Attendant {
     welcome: Welcome,
     seats: BTreeMap<WorkerId, Seat>,
+    /// Where Node programs listen, with a copy of each socket.
+    doors: BTreeMap<u64, (DoorCard, OwnedFd)>,
     running: Option<Running>,
     wait: Duration,
     start_at: Option<Instant>,
@@ -84,8 +87,9 @@ impl Seat {
         let all = [&self.control, &self.page, &self.program, &self.notify];
         let copies = all.into_iter().map(OwnedFd::try_clone).collect::<Result<Vec<_>, _>>();
         let mut descriptors = copies.map_err(Error::system("copy the descriptors of a program"))?;
-        // Its only owner from now on: if the attendant ends, so does what Node's cluster knows, and the program with it.
-        descriptors.extend(self.channel.take());
+        // Kept here as well, so that the program does not see an end of it.
+        let channel = self.channel.as_ref().map(OwnedFd::try_clone).transpose();
+        descriptors.extend(channel.map_err(Error::system("copy the channel of a program"))?);
         Ok((ToAttendant::Seat(card), descriptors))
     }
 }
@@ -94,7 +98,7 @@ impl Attendant {
     pub(super) fn new(distribution: Distribution, script: Option<PathBuf>) -> Attendant {
         let welcome = Welcome { distribution, script };
         let start_at = Some(Instant::now());
-        Attendant { welcome, seats: BTreeMap::new(), running: None, wait: FIRST_WAIT, start_at }
+        Attendant { welcome, seats: BTreeMap::new(), doors: BTreeMap::new(), running: None, wait: FIRST_WAIT, start_at }
     }
 
     /// A program was started.
@@ -118,6 +122,11 @@ impl Attendant {
             && let Some(running) = &mut self.running
         {
             running.tell(ToAttendant::Gone(worker), Vec::new());
+        }
+        if self.running.is_none() {
+            // Nobody else sees it go.
+            self.doors.values_mut().for_each(|(card, _)| card.remove(worker));
+            self.doors.retain(|_, (card, _)| !card.is_empty());
         }
     }
 
@@ -160,6 +169,10 @@ impl Attendant {
     fn start(&mut self, listeners: Vec<OwnedFd>) -> Result<Running, Error> {
         let (ours, theirs) = Packets::pair()?;
         let mut outbox = VecDeque::from([(ToAttendant::Welcome(self.welcome.clone()), listeners)]);
+        for (card, socket) in self.doors.values() {
+            let socket = socket.try_clone().map_err(Error::system("copy a socket of Node programs"))?;
+            outbox.push_back((ToAttendant::Door(card.clone()), vec![socket]));
+        }
         for (worker, seat) in &mut self.seats {
             outbox.push_back(seat.card(*worker)?);
         }
@@ -206,8 +219,20 @@ impl Primary {
         let Some(attendant) = &mut self.attendant else { return };
         if let Some(running) = &mut attendant.running {
             running.send_what_waits();
-            while let Ok(Received::Message(FromAttendant::Pong(number), _)) = running.link.receive() {
-                running.answered = number;
+            while let Ok(Received::Message(word, descriptors)) = running.link.receive() {
+                match (word, descriptors.into_iter().next()) {
+                    (FromAttendant::Pong(number), _) => running.answered = number,
+                    (FromAttendant::DoorOpened(card), Some(socket)) => {
+                        attendant.doors.insert(card.number, (card, socket));
+                    }
+                    (FromAttendant::DoorChanged(card), _) => {
+                        if let Some((known, _)) = attendant.doors.get_mut(&card.number) {
+                            *known = card;
+                        }
+                    }
+                    (FromAttendant::DoorClosed(number), _) => drop(attendant.doors.remove(&number)),
+                    (FromAttendant::DoorOpened(_), None) => {}
+                }
             }
         }
         if attendant.running.is_some() || attendant.start_at.is_none_or(|at| Instant::now() < at) {

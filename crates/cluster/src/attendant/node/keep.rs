@@ -53,6 +53,16 @@ enum Accepts {
 }
 
 impl DoorCard {
+    /// A worker has ended that nobody else sees go.
+    pub(crate) fn remove(&mut self, worker: WorkerId) {
+        self.members.retain(|member| *member != worker);
+    }
+
+    /// Whether nobody listens there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     fn of(door: &Door) -> DoorCard {
         let data = door.data.as_ref().and_then(|data| json::encode(data).ok());
         DoorCard {

@@ -25,7 +25,6 @@ mod doors;
 mod hall;
 mod hearing;
 mod inherited;
-#[cfg_attr(not(test), allow(dead_code, reason = "the attendant does not keep its doors yet"))]
 mod keep;
 mod load;
 mod open;
@@ -41,8 +40,7 @@ mod unix_file;
 mod words;
 
 pub(crate) use hall::Hall;
-#[cfg(test)]
-use keep::{DoorCard, Kept};
+pub(crate) use keep::{DoorCard, Kept};
 pub(crate) use options::Options;
 pub(crate) use pace::gather;
 pub(crate) use said::{Address, Said};
