@@ -111,6 +111,7 @@ fn several_workers_that_may_not_get_along_are_warned_of() {
         |flags: &[&'static str]| [&["run", "-n", "2", "--ready-after", "0s"], flags, &["--"], &SLEEPER[..]].concat();
     let running = site.starts(&line(&[]));
     running.until_it_says("2 workers of a program that opens its sockets itself");
+    site.online("sh");
     assert_eq!(running.stop(), 0);
     let running = site.starts(&line(&["--no-listen"]));
     site.online("sh");
