@@ -81,7 +81,7 @@ fn follow(heading: &str) {
     let blocks: Vec<Block> = blocks(PAGE).into_iter().filter(|block| block.heading == heading).collect();
     assert!(!blocks.is_empty(), "there is nothing below {heading:?}");
     let desk = Desk::new();
-    let mut running: Option<Served> = None;
+    let mut running: Option<Served<'_>> = None;
     for block in &blocks {
         match &block.mark {
             Some(Mark::File(name)) => fs::write(desk.folder.path().join(name), &block.text).expect("a file"),
