@@ -65,7 +65,8 @@ pub(crate) fn run(name: &str) {
         }
         "leaves-children" => {
             for _ in 0..2 {
-                std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+                #[expect(clippy::zombie_processes, reason = "it leaves them behind: that is the fault")]
+                let _ = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
             }
             notify("READY=1");
             serve(&inherited());
