@@ -33,8 +33,8 @@ Exit code: 0 done, 1 refused or failed (the reason is on standard error),
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CtlArguments {
-    /// App of `phalanx run` to ask, by its name
-    #[arg(long, short, value_name = "NAME", global = true, conflicts_with_all = ["control", "config"])]
+    /// App of `phalanx run` to ask, by its name; it wins over a control socket
+    #[arg(long, short, value_name = "NAME", global = true)]
     pub(super) app: Option<String>,
     /// Control socket of the server [default: that of the settings in ./phalanx.toml, else ./phalanx-data/control.sock]
     #[arg(long, value_name = "PATH", env = "PHALANX_CONTROL", hide_env = true, global = true)]

@@ -155,6 +155,9 @@ fn ctl_reaches_an_app_by_its_name() {
         (site.says(&["ctl", "--app", "api", "logs"]).is_well().matches("hello").count() >= 4).then_some(())
     });
     assert!(site.says(&["ctl", "--app", "api", "status"]).is_well().contains("of 2 workers serve"));
+    let named =
+        site.command(&["ctl", "--app", "api", "status"]).env("PHALANX_CONTROL", "elsewhere.sock").output().unwrap();
+    assert!(named.status.success(), "{}", String::from_utf8_lossy(&named.stderr));
     site.says(&["ctl", "--app", "web", "status"]).is_one_line(69, &["the app web does not run", "phalanx ctl ls"]);
     site.says(&["ctl", "--app", "../x", "status"]).is_one_line(64, &["is no name for an app"]);
     site.says(&["ctl", "--app", "api", "stop"]).is_well();
