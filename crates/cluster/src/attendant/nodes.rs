@@ -10,7 +10,7 @@ use phalanx_process::Signal;
 use tokio::sync::mpsc;
 
 use super::link::{FromAttendant, Welcome};
-use super::node::{Address, DoorCard, Hall, Kept, Options, Said};
+use super::node::{Address, Counts, DoorCard, Hall, Kept, Options, Said};
 use super::outbox::Outbox;
 use super::script::{Script, Told};
 use super::seat::{Seat, cut};
@@ -100,10 +100,9 @@ impl NodeSeat {
         self.hall.disconnect(self.worker);
     }
 
-    /// Connections that it has not answered for yet, and those that it has taken.
-    pub(super) fn connections(&self) -> (u64, u64) {
-        let counts = self.hall.connections(self.worker);
-        (counts.unanswered as u64, counts.taken)
+    /// What it has of connections.
+    pub(super) fn connections(&self) -> Counts {
+        self.hall.connections(self.worker)
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{Error, WorkerId};
 const BEAT: Duration = Duration::from_secs(1);
 /// From one question to the next, until the program is healthy.
 const FIRST_QUESTIONS: Duration = Duration::from_millis(100);
+/// A worker of Node that does not answer for a connection for this long stands still, or computes.
+const SILENCE: Duration = Duration::from_secs(2);
 /// Most bytes of a description; the primary made it (64 MiB).
 const MAX_DESCRIPTION: usize = 64 << 20;
 
@@ -176,22 +178,24 @@ impl Seat {
         }
     }
 
-    /// A program has no event loop that we could see turn: without a health check it beats as long as it lives.
+    /// The heart of a program beats as long as nothing says that it stands still: a health check that fails, or a connection that
+    /// Node does not answer for. Without either it beats as long as it lives.
     async fn beat(&self, node: Option<&NodeSeat>) {
         let mut seconds = tokio::time::interval(BEAT);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             seconds.tick().await;
-            if let Some(node) = node {
-                let (unanswered, taken) = node.connections();
-                self.page.set(Field::Connections, unanswered);
-                self.page.set(Field::Requests, taken);
-            }
+            let answers = node.is_none_or(|node| {
+                let counts = node.connections();
+                self.page.set(Field::Connections, counts.unanswered as u64);
+                self.page.set(Field::Requests, counts.taken);
+                counts.oldest.is_none_or(|oldest| oldest < SILENCE)
+            });
             let healthy = match &self.program.health {
                 Some(check) if self.ready.get() => health::ask(check).await.is_ok(),
                 _ => true,
             };
-            if healthy {
+            if answers && healthy {
                 self.page.add(Field::Heartbeat, 1);
             }
         }

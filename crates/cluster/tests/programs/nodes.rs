@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_reload_of_node_fails_no_new_connection", a_reload_of_node_fails_no_new_connection),
     ("a_killed_attendant_leaves_node_serving", a_killed_attendant_leaves_node_serving),
     ("node_is_ready_when_it_says_so", node_is_ready_when_it_says_so),
+    ("a_stopped_node_worker_is_passed_over_and_replaced", a_stopped_node_worker_is_passed_over_and_replaced),
     ("a_node_worker_without_its_channel_is_replaced", a_node_worker_without_its_channel_is_replaced),
     ("what_node_sends_to_its_primary_reaches_the_script", what_node_sends_to_its_primary_reaches_the_script),
 ];
@@ -240,6 +241,28 @@ fn node_is_ready_when_it_says_so() {
     let (mut silent, _scripts) = silent;
     let (status, _) = silent.wait();
     assert!(!status.success(), "it never said that it is ready");
+}
+
+fn a_stopped_node_worker_is_passed_over_and_replaced() {
+    if !node() {
+        return;
+    }
+    let (mut running, _scripts) = start(SERVER, |command| {
+        command.env("TEST_LIVENESS_S", "3");
+    });
+    let address = ready(&mut running);
+    let stopped = *both(address).iter().next().unwrap();
+    send(stopped, Signal::STOP);
+    // What it was handed is answered by others when it is gone; all else at once.
+    let outcomes = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..20).map(|_| scope.spawn(|| ask(address, "/"))).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect::<Vec<_>>()
+    });
+    running.wait_for("its event loop stands still");
+    running.wait_for_count("is ready", 3);
+    let lost = outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Ok(_))).count();
+    assert!(lost <= 1, "{outcomes:?}: only what had arrived at the stopped one may be lost");
+    assert!(!both(address).contains(&stopped));
 }
 
 fn a_node_worker_without_its_channel_is_replaced() {

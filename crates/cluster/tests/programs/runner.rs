@@ -26,6 +26,9 @@ pub(crate) fn run() {
     if let Some(time) = told("TEST_DRAIN_MS") {
         cluster = cluster.drain_deadline(Duration::from_millis(time.parse().unwrap()));
     }
+    if let Some(time) = told("TEST_LIVENESS_S") {
+        cluster = cluster.liveness(Duration::from_secs(time.parse().unwrap()));
+    }
     if let Some(time) = told("TEST_BOOT_MS") {
         cluster = cluster.boot_deadline(Duration::from_millis(time.parse().unwrap()));
     }

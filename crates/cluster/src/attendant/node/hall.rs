@@ -64,6 +64,8 @@ pub(crate) struct Counts {
     pub(crate) taken: u64,
     /// Connections that it was handed and has not answered.
     pub(crate) unanswered: usize,
+    /// How long the oldest of those waits.
+    pub(crate) oldest: Option<Duration>,
 }
 
 impl State {
@@ -182,7 +184,11 @@ impl Hall {
     /// What this worker has of connections. Nothing if it is not here any more.
     pub(crate) fn connections(&self, worker: WorkerId) -> Counts {
         let state = self.state.borrow();
-        let counts = |seat: &Seat| Counts { taken: seat.taken, unanswered: seat.offers.len() };
+        let counts = |seat: &Seat| Counts {
+            taken: seat.taken,
+            unanswered: seat.offers.len(),
+            oldest: seat.offers.front().map(|offer| offer.since.elapsed()),
+        };
         state.seats.get(&worker).map(counts).unwrap_or_default()
     }
 

@@ -55,7 +55,7 @@ mod tests;
 mod unix_file;
 mod words;
 
-pub(crate) use hall::Hall;
+pub(crate) use hall::{Counts, Hall};
 pub(crate) use keep::{DoorCard, Kept};
 pub(crate) use options::Options;
 pub(crate) use pace::gather;
