@@ -66,6 +66,7 @@ mod primary;
 mod program;
 mod secret;
 mod siblings;
+mod slim;
 pub mod supervisor;
 mod worker;
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phalanx_channel::{Packets, Received, Watched};
-use phalanx_process::{Signal, Signals, TakenRole, let_go_of_image_pages};
+use phalanx_process::{Signal, Signals, TakenRole};
 use rustix::process::{Pid, PidfdFlags};
 use tokio::task::AbortHandle;
 
@@ -15,6 +15,7 @@ use super::link::{FromAttendant, SEAT_DESCRIPTORS, SeatCard, ToAttendant, descri
 use super::nodes::Nodes;
 use super::outbox::Outbox;
 use super::seat::Seat;
+use crate::slim::keep_slim;
 use crate::{Error, WorkerId};
 
 /// Signals that are for the primary: it says when the attendant has to go.
@@ -23,9 +24,6 @@ const IGNORED: &[Signal] =
 
 /// For the first message of the primary, which it sends before it waits for anything.
 const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
-
-/// After this time the pages of the program that only the start needed are let go.
-const START: Duration = Duration::from_secs(3);
 
 /// How long programs may live on when the primary is gone. They got SIGTERM by its death.
 const ORPHAN_DEADLINE: Duration = Duration::from_millis(900);
@@ -50,10 +48,7 @@ fn begin(mut role: TakenRole) -> Result<(), Error> {
         .build()
         .map_err(Error::system("start the attendant's runtime"))?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        tokio::task::spawn_local(async {
-            tokio::time::sleep(START).await;
-            let _ = let_go_of_image_pages();
-        });
+        tokio::task::spawn_local(keep_slim());
         Attendant::new(link).await?.attend().await
     })
 }

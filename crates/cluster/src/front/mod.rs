@@ -82,13 +82,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phalanx_channel::Packets;
-use phalanx_process::{Signal, Signals, TakenRole, let_go_of_image_pages};
+use phalanx_process::{Signal, Signals, TakenRole};
 use phalanx_shared::ClusterPage;
 
 pub use logs::Logs;
 pub(crate) use logs::log_pipe;
 
 use crate::Error;
+use crate::slim::keep_slim;
 use link::descriptor;
 use socket::Name;
 use state::{End, Front};
@@ -103,9 +104,6 @@ const ORPHAN_DEADLINE: Duration = Duration::from_millis(900);
 
 /// How long a front that is dismissed has for answers under way.
 const LAST_ANSWERS: Duration = Duration::from_millis(50);
-
-/// After this time the pages of the program that only the start needed are let go.
-const START: Duration = Duration::from_secs(3);
 
 /// From one look at who our parent is to the next, while the link is broken.
 const PARENT_POLL: Duration = Duration::from_millis(5);
@@ -134,10 +132,7 @@ fn play(mut role: TakenRole) -> Result<(), Error> {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let front = Rc::new(Front::new(link, cluster).await?);
         let name = front.control_path().map(|path| Name::of(path));
-        tokio::task::spawn_local(async {
-            tokio::time::sleep(START).await;
-            let _ = let_go_of_image_pages();
-        });
+        tokio::task::spawn_local(keep_slim());
         let serving = async {
             front.settled().await;
             let serve_control = async {

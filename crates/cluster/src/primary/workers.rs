@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use phalanx_channel::{Packets, Received};
-use phalanx_process::{Process, Signal, let_go_of_image_pages};
+use phalanx_process::{Process, Signal};
 use phalanx_shared::Field;
 use rustix::event::epoll;
 
@@ -15,10 +15,7 @@ use super::{Primary, TICK, owner};
 use crate::control::{ToPrimary, ToWorker};
 use crate::event::ExitReason;
 use crate::supervisor::{Birth, Departure, Holder, Input, KillReason, Vitals};
-use crate::{Event, ListenAddress, WorkerId};
-
-/// After so many ticks the pages of the program that only its start needed are let go.
-const SECONDS_OF_START: u64 = 3;
+use crate::{Event, ListenAddress, WorkerId, slim};
 
 /// Most addresses that are remembered of one program.
 const MOST_ADDRESSES: usize = 32;
@@ -229,8 +226,8 @@ impl Primary {
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
         self.next_tick = now + TICK;
-        if self.seconds == SECONDS_OF_START {
-            let _ = let_go_of_image_pages();
+        if slim::is_due(self.seconds) {
+            slim::slim();
         }
         self.sample_memory();
         self.look_at_groups();

@@ -55,7 +55,7 @@ fn another_hall_goes_on_with_the_workers_of_one_that_is_gone() {
             }
             if options.distribution == Distribution::RoundRobin {
                 for worker in workers {
-                    stage.counts(*worker, Counts { taken: 4, unanswered: 0 }).await;
+                    stage.counts(*worker, Counts { taken: 4, unanswered: 0, oldest: None }).await;
                 }
             }
             // A new worker shares the port.

@@ -20,7 +20,7 @@ fn workers_of_one_port_get_connections_in_turn() {
             assert!(pair.contains(&"1".to_owned()) && pair.contains(&"2".to_owned()), "{answers:?}");
         }
         for worker in [&first, &second] {
-            stage.counts(worker.id, Counts { taken: 5, unanswered: 0 }).await;
+            stage.counts(worker.id, Counts { taken: 5, unanswered: 0, oldest: None }).await;
         }
         assert!(stage.complaints().is_empty(), "{:?}", stage.complaints());
     });
