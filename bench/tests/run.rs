@@ -53,11 +53,15 @@ fn rivals_are_measured_and_their_workers_killed() {
 }
 
 #[test]
-fn reloads_of_pm2_are_waited_for() {
+fn reloads_of_pm2_are_waited_for_within_bounds() {
     if !has_node() {
         return;
     }
     let report = bench(&["--part", "reloads", "--only", "run-pm2-asked"]);
+    if report.contains("Not measured: PM2, program as it asks: reload ") {
+        // PM2 does not always finish one; then that is told, and nobody waits for ever.
+        return;
+    }
     let fresh = row(&report, "reloads under load", "PM2, program as it asks");
     assert!(fresh[2].parse::<u64>().is_ok_and(|answered| answered > 0), "{report}");
     assert!(fresh.last().is_some_and(|milliseconds| milliseconds.parse::<f64>().is_ok()), "{report}");
