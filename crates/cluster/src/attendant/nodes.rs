@@ -13,7 +13,7 @@ use super::link::{FromAttendant, Welcome};
 use super::node::{Address, Counts, DoorCard, Hall, Kept, Options, Said};
 use super::outbox::Outbox;
 use super::script::{Script, Told};
-use super::seat::{Seat, cut};
+use super::seat::Seat;
 use crate::control::ToPrimary;
 use crate::program::Readiness;
 use crate::{ListenAddress, WorkerId};
@@ -131,15 +131,15 @@ fn told(seat: &Rc<Seat>, said: Said, script: Option<&Script>) {
         Said::Message(message) => {
             let text = serde_json::to_string(&message);
             let text = text.unwrap_or_else(|error| format!("(a message that is no JSON: {error})"));
-            seat.tell(&ToPrimary::Said(cut(text)));
+            seat.say(text);
             if let Some(script) = script
                 && script.tell(seat.worker(), seat.card.place, message) == Told::No
             {
-                seat.tell(&ToPrimary::Said("(the primary script does not hear this)".to_owned()));
+                seat.say("(the primary script does not hear this)".to_owned());
             }
         }
         Said::Leaves => seat.tell(&ToPrimary::Leaves),
-        Said::Misbehaves(how) => seat.tell(&ToPrimary::Said(cut(format!("(it breaks Node's protocol: {how})")))),
+        Said::Misbehaves(how) => seat.say(format!("(it breaks Node's protocol: {how})")),
         Said::Disconnected { voluntary: true } => {}
         Said::Disconnected { voluntary: false } => {
             tokio::task::spawn_local(end_without_channel(Rc::downgrade(seat)));

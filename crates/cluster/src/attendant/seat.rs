@@ -17,6 +17,8 @@ use crate::control::{ToPrimary, ToWorker};
 use crate::program::{Program, Readiness};
 use crate::{Error, WorkerId};
 
+/// Most words of a program that are passed on in a second; the rest is counted.
+const WORDS_A_SECOND: u32 = 20;
 /// From one heartbeat to the next.
 const BEAT: Duration = Duration::from_secs(1);
 /// From one question to the next, until the program is healthy.
@@ -37,6 +39,8 @@ pub(super) struct Seat {
     ready: Cell<bool>,
     /// It was told to leave.
     leaving: Cell<bool>,
+    /// What it has said since the last beat.
+    words: Cell<u32>,
     born: Instant,
 }
 
@@ -62,6 +66,7 @@ impl Seat {
             notifications: Notifications::open(notify).map_err(look("watch the notifications of a program"))?,
             ready: Cell::new(card.ready),
             leaving: Cell::new(false),
+            words: Cell::new(0),
             born: Instant::now().checked_sub(card.age).unwrap_or_else(Instant::now),
         };
         seat.write_page();
@@ -86,6 +91,23 @@ impl Seat {
     /// A primary that does not read will find out by its clocks.
     pub(super) fn tell(&self, word: &ToPrimary) {
         let _ = self.control.send(word, &[]);
+    }
+
+    /// Passes a word of the program on, unless it says too many: the log is for people.
+    pub(super) fn say(&self, text: String) {
+        let words = self.words.get().saturating_add(1);
+        self.words.set(words);
+        if words <= WORDS_A_SECOND {
+            self.tell(&ToPrimary::Said(cut(text)));
+        }
+    }
+
+    /// Another second: what was not passed on is told as a number.
+    fn count_words(&self) {
+        let unsaid = self.words.replace(0).saturating_sub(WORDS_A_SECOND);
+        if unsaid > 0 {
+            self.tell(&ToPrimary::Said(format!("({unsaid} more messages in this second)")));
+        }
     }
 
     /// It can serve.
@@ -153,7 +175,7 @@ impl Seat {
                     Said::Ready => self.is_ready(),
                     Said::Stopping => self.tell(&ToPrimary::Leaves),
                     Said::Alive => {}
-                    Said::Status(status) => self.tell(&ToPrimary::Said(cut(status))),
+                    Said::Status(status) => self.say(status),
                 }
             }
         }
@@ -185,6 +207,7 @@ impl Seat {
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             seconds.tick().await;
+            self.count_words();
             let answers = node.is_none_or(|node| {
                 let counts = node.connections();
                 self.page.set(Field::Connections, counts.unanswered as u64);
@@ -206,7 +229,7 @@ impl Seat {
 const LONGEST_WORD: usize = 4096;
 
 /// A text of bounded length.
-pub(super) fn cut(mut text: String) -> String {
+fn cut(mut text: String) -> String {
     if text.len() > LONGEST_WORD {
         let end = (0..=LONGEST_WORD).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
