@@ -104,7 +104,7 @@ fn a_daemon_that_a_program_left_is_ended_and_told() {
         command.env("TEST_WORKERS", "1");
     });
     running.wait_for("is ready");
-    assert!(of_worker(1).len() >= 3, "{:?}", of_worker(1));
+    until(soon(), "the daemons", || (of_worker(1).len() >= 3).then_some(()));
     let address = until(soon(), "a listening socket", || listening_on(running.primary()));
     let Outcome::Ok(pid) = ask(address, "/") else { panic!("no answer") };
     send(pid, Signal::KILL);
