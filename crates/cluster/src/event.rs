@@ -14,7 +14,8 @@ use crate::{ListenAddress, Message, Place, Reply, WorkerId};
 pub struct ExitReason {
     /// How its process ended; `None` if it could not even be started.
     pub status: Option<ExitStatus>,
-    /// True if it was told to leave (Node: `exitedAfterDisconnect`), false for a crash.
+    /// True if it was told to leave (Node: `exitedAfterDisconnect`) or ended with 0 because its work is done, false for a
+    /// crash.
     pub voluntary: bool,
     /// What it said before it ended.
     pub error: Option<String>,

@@ -137,7 +137,7 @@ impl Supervisor {
         let process = self.processes.remove(index);
         self.pages.release(process.birth.page);
         let end = process.end(status, now, &self.policy);
-        let reason = ExitReason { status, voluntary: end == End::Voluntary, error: process.last_error.clone() };
+        let reason = ExitReason { status, voluntary: end.is_wanted(), error: process.last_error.clone() };
         let words = reason.to_string();
         out.push(Action::Bury(worker, reason));
         match process.part {
@@ -163,7 +163,7 @@ impl Supervisor {
         out: &mut Vec<Action>,
     ) {
         let seat = process.seat();
-        if matches!(end, End::Voluntary | End::Finished) {
+        if end.is_wanted() {
             return self.vacate(seat, now, out);
         }
         if end == End::BeforeReady && (self.first_start_failed() || self.bad_settings(status)) {

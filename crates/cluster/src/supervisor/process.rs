@@ -175,6 +175,11 @@ impl Process {
 }
 
 impl End {
+    /// Whether nothing went wrong: the place is to be empty.
+    pub(super) fn is_wanted(self) -> bool {
+        matches!(self, End::Voluntary | End::Finished)
+    }
+
     fn after_service(since: Now, now: Now, policy: &Policy) -> End {
         if now.saturating_sub(since) < policy.too_soon { End::TooSoon } else { End::Crash }
     }

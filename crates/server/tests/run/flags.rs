@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::app::{has, program};
+use crate::app::{App, has, program};
 use crate::http::{ask, free_port, is_ok};
 use crate::site::{Running, Site, until};
 
@@ -130,6 +130,15 @@ fn each_sign_of_readiness_counts() {
         site.starts(&["run", "--name", "check", "-n", "1", "--listen", &listen, "--health-check", &check, &script]);
     site.online("check");
     assert_eq!(running.stop(), 0);
+}
+
+#[test]
+fn work_that_is_done_is_no_failure() {
+    let app = App::start(&["-n", "2", "--no-autorestart", "--no-listen"], &["sh", "-c", "sleep 0.3; echo done"]);
+    let (status, log) = app.ends();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(log.matches("| done").count(), 2, "{log}");
+    assert!(!log.contains("died") && !log.contains("ERROR"), "{log}");
 }
 
 #[test]
