@@ -4,14 +4,18 @@
 //! gets them has to reap them, or they stay in the process table for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 use crate::{Error, Process, Signal, process_table};
 
 /// From the first signal to a stray to SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Each round may orphan the children of those that it ended, or find what they had started.
+const ROUNDS: usize = 16;
 
 /// Most bytes of an environment that are looked through.
 const MOST_ENVIRONMENT: u64 = 4 << 20;
@@ -77,10 +81,33 @@ impl Strays {
         told
     }
 
+    /// Ends every process of this machine, child or not, whose variable `mark` has a value that is `over`: at once, and what
+    /// those start meanwhile. For who has lost the process that strays are given to. Never this process itself, and nothing
+    /// that it may not look at or signal.
+    pub fn end_everywhere(mark: &str, over: impl Fn(&str) -> bool) {
+        let is_over = |pid: u32| marked(pid, mark).is_some_and(|value| over(&value));
+        for _ in 0..ROUNDS {
+            let table = process_table::read().unwrap_or_default();
+            let strangers = table.into_iter().map(|entry| entry.pid).filter(|pid| *pid != std::process::id());
+            let found: Vec<OwnedFd> = strangers
+                .filter(|pid| is_over(*pid))
+                // Looked at again: between the look and the opening another may have got the number.
+                .filter_map(|pid| Some((pid, open(pid)?)))
+                .filter_map(|(pid, process)| is_over(pid).then_some(process))
+                .collect();
+            if found.is_empty() {
+                return;
+            }
+            for process in &found {
+                let _ = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
+            }
+            found.iter().for_each(wait_for);
+        }
+    }
+
     /// Ends everything that carries the mark, at once, and all that it leaves behind.
     pub fn end_all(&mut self, mark: &str) {
-        // Each round may orphan the children of those that it ended.
-        for _ in 0..16 {
+        for _ in 0..ROUNDS {
             let marked: Vec<u32> = children().into_iter().filter(|pid| marked(*pid, mark).is_some()).collect();
             if marked.is_empty() {
                 return;
@@ -88,6 +115,7 @@ impl Strays {
             for process in marked.into_iter().filter_map(|pid| Process::adopt(pid).ok()) {
                 let _ = process.kill(Signal::Kill);
                 wait_for(&process);
+                let _ = process.try_wait();
             }
         }
     }
@@ -134,11 +162,13 @@ fn marked(pid: u32, mark: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
+fn open(pid: u32) -> Option<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
 /// SIGKILL takes a moment.
-fn wait_for(process: &Process) {
-    use std::os::fd::AsFd;
-    let pidfd = process.as_fd();
-    let mut polled = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+fn wait_for(process: &impl AsFd) {
+    let mut polled = [rustix::event::PollFd::new(process, rustix::event::PollFlags::IN)];
     let _ = rustix::event::poll(&mut polled, Some(&crate::time::timespec(Duration::from_secs(1))));
-    let _ = process.try_wait();
 }

@@ -33,5 +33,5 @@ mod script;
 mod seat;
 
 pub(crate) use link::ATTENDANT_ROLE;
-pub(crate) use notify::socket as socket_for_notifications;
+pub(crate) use notify::{VARIABLE as NOTIFY_VARIABLE, socket as socket_for_notifications};
 pub(crate) use process::play;

@@ -14,6 +14,9 @@ use rustix::net::{
 /// Longest notification, in bytes; systemd reads as much.
 const LONGEST: usize = 4096;
 
+/// Where a program finds the name of its socket.
+pub(crate) const VARIABLE: &str = "NOTIFY_SOCKET";
+
 /// What a program says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
@@ -34,11 +37,14 @@ pub(crate) fn socket() -> io::Result<(OwnedFd, String)> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
     sockopt::set_socket_passcred(&socket, true)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new_unnamed())?;
-    let address = SocketAddrUnix::try_from(rustix::net::getsockname(&socket)?)?;
-    let name = address.abstract_name().and_then(|name| std::str::from_utf8(name).ok());
-    let name = name.ok_or_else(|| io::Error::other("the kernel gave the socket no name"))?;
-    let name = format!("@{name}");
+    let name = name(&socket)?;
     Ok((socket, name))
+}
+
+fn name(socket: &impl AsFd) -> io::Result<String> {
+    let address = SocketAddrUnix::try_from(rustix::net::getsockname(socket)?)?;
+    let name = address.abstract_name().and_then(|name| std::str::from_utf8(name).ok());
+    Ok(format!("@{}", name.ok_or_else(|| io::Error::other("the kernel gave the socket no name"))?))
 }
 
 /// The attendant's side of such a socket.
@@ -48,6 +54,11 @@ pub(super) struct Notifications(Watched);
 impl Notifications {
     pub(super) fn open(socket: OwnedFd) -> io::Result<Notifications> {
         Ok(Notifications(Watched::for_reading(socket)?))
+    }
+
+    /// The value of `NOTIFY_SOCKET` for its program: nobody else has it as long as this lives.
+    pub(super) fn name(&self) -> io::Result<String> {
+        name(&self.0)
     }
 
     /// The next notification of somebody who may speak for the program: root, or the user that it or we run as.

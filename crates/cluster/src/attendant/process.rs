@@ -1,18 +1,19 @@
 //! The process: from its first message to its last.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use phalanx_channel::{Packets, Received, Watched};
-use phalanx_process::{Signal, Signals, TakenRole};
+use phalanx_process::{Signal, Signals, Strays, TakenRole};
 use rustix::process::{Pid, PidfdFlags};
 use tokio::task::AbortHandle;
 
 use super::link::{FromAttendant, SEAT_DESCRIPTORS, SeatCard, ToAttendant, descriptor};
 use super::nodes::Nodes;
+use super::notify::VARIABLE as NOTIFY_VARIABLE;
 use super::outbox::Outbox;
 use super::seat::Seat;
 use crate::slim::keep_slim;
@@ -64,6 +65,7 @@ struct Attendant {
 
 /// A program that is looked after.
 struct Attended {
+    seat: Rc<Seat>,
     task: AbortHandle,
     /// Tells for sure whether its process still lives.
     pidfd: Option<OwnedFd>,
@@ -99,7 +101,11 @@ impl Attendant {
         if let End::Orphaned = self.hear().await? {
             // They were sent SIGTERM by the end of the primary, and Node's channels close with us.
             tokio::time::sleep(ORPHAN_DEADLINE).await;
-            self.seats.take().values().for_each(Attended::end);
+            let seats = self.seats.take();
+            seats.values().for_each(Attended::end);
+            // Daemons are in no group that we know, and whom strays are given to is gone.
+            let marks: HashSet<String> = seats.values().filter_map(|attended| attended.seat.mark()).collect();
+            Strays::end_everywhere(NOTIFY_VARIABLE, |value| marks.contains(value));
         }
         Ok(())
     }
@@ -133,7 +139,7 @@ impl Attendant {
         let task = tokio::task::spawn_local(Rc::clone(&seat).attend(node)).abort_handle();
         let pid = i32::try_from(card.pid).ok().and_then(Pid::from_raw);
         let pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-        self.seats.borrow_mut().insert(worker, Attended { task, pidfd, pid: card.pid });
+        self.seats.borrow_mut().insert(worker, Attended { seat, task, pidfd, pid: card.pid });
     }
 }
 

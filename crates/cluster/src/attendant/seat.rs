@@ -77,6 +77,11 @@ impl Seat {
         self.card.worker
     }
 
+    /// The value of `NOTIFY_SOCKET` in its environment.
+    pub(super) fn mark(&self) -> Option<String> {
+        self.notifications.name().ok()
+    }
+
     fn write_page(&self) {
         if self.card.taken_over {
             return;

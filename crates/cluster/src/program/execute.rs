@@ -9,6 +9,7 @@ use phalanx_shared::Blob;
 
 use super::Program;
 use super::fill::Filling;
+use crate::attendant::NOTIFY_VARIABLE;
 use crate::control::{MAX_FAILURE_TEXT, ToPrimary, descriptor};
 use crate::listener::Listener;
 use crate::primary::MARK;
@@ -105,8 +106,8 @@ impl Birth {
             command = command.cwd(directory);
         }
         command = match notify {
-            Some(address) => command.env("NOTIFY_SOCKET", address),
-            None => command.env_remove("NOTIFY_SOCKET"),
+            Some(address) => command.env(NOTIFY_VARIABLE, address),
+            None => command.env_remove(NOTIFY_VARIABLE),
         };
         // Above the sockets, which have to begin at 3.
         let above = 3 + i32::try_from(sockets.len()).unwrap_or(i32::MAX - 3);

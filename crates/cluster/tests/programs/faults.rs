@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_program_that_ignores_sigterm_is_killed", a_program_that_ignores_sigterm_is_killed),
     ("what_a_program_left_in_its_group_ends_with_it", what_a_program_left_in_its_group_ends_with_it),
     ("a_daemon_that_a_program_left_is_ended_and_told", a_daemon_that_a_program_left_is_ended_and_told),
+    ("nothing_stays_behind_a_killed_primary", nothing_stays_behind_a_killed_primary),
     ("a_chatty_program_serves_on", a_chatty_program_serves_on),
 ];
 
@@ -116,6 +117,17 @@ fn a_daemon_that_a_program_left_is_ended_and_told() {
     running.signal(Signal::TERM);
     running.wait();
     assert!(of_worker(2).is_empty(), "{:?}", of_worker(2));
+}
+
+fn nothing_stays_behind_a_killed_primary() {
+    let mut running = Running::start_with("forks-daemon", |command| {
+        command.env("TEST_WORKERS", "2");
+    });
+    running.wait_for_count("is ready", 2);
+    let left = || [of_worker(1), of_worker(2)].concat();
+    until(soon(), "the daemons", || (left().len() >= 2 * 3).then_some(()));
+    running.signal(Signal::KILL);
+    until(soon(), "all of them to end", || left().is_empty().then_some(()));
 }
 
 fn a_chatty_program_serves_on() {

@@ -15,6 +15,7 @@ use super::inherited::Inherited;
 use super::keep::Kept;
 use super::load::{self, Load};
 use super::options::Options;
+use super::pace;
 use super::query::Target;
 use super::relay::Requests;
 use super::said::Said;
@@ -87,7 +88,15 @@ impl Hall {
             said,
             keeper: RefCell::default(),
         });
+        pace::follow(hall.me.clone());
         (hall, heard)
+    }
+
+    /// How many connections every worker that listens has before it that it has not looked at.
+    pub(super) fn work_ahead(&self) -> usize {
+        let state = self.state.borrow();
+        let listening = state.seats.values().filter(|seat| seat.stays == Stays::Here && !seat.forms.is_empty());
+        listening.map(|seat| seat.offers.len()).min().unwrap_or(0)
     }
 
     /// A worker comes in: from now on its channel is read. Must be called inside a `LocalSet`.

@@ -28,7 +28,7 @@
 //! | `words.rs`, `query.rs` | the words of `node:cluster` |
 //! | `doors.rs`, `door.rs` | which sockets are open, for whom |
 //! | `dispatch.rs`, `seat.rs` | connections and who has them |
-//! | `pace.rs` | lets events gather while there are many |
+//! | `pace.rs` | lets events gather while the workers have enough to do |
 //! | `open.rs`, `unix_file.rs`, `inherited.rs` | sockets |
 //! | `keep.rs` | what outlives the process of a hall |
 //! | `load.rs` | how busy a worker is |

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::Distribution;
 
-/// So many connections at once keep a worker busy from one of its turns to the next.
-const IN_FLIGHT: usize = 16;
+/// So many connections on their way keep a worker busy, and a burst of twice as many is dealt out evenly to two.
+const IN_FLIGHT: usize = 64;
 /// Connections that may wait for the one worker to which their client sticks. When there are more, they go to another.
 const WAITING_FOR_ONE: usize = 64;
 /// A worker that owes an answer for so long is busy, or hangs: it gets no more until it has answered.
