@@ -2,10 +2,12 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::Range;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
+
+use rustix::net;
 
 /// Linux's own: <https://docs.kernel.org/networking/ip-sysctl.html>, `ip_local_port_range`.
 const USUAL_FIRST_EPHEMERAL: u16 = 32_768;
@@ -34,8 +36,7 @@ impl Port {
     fn claim(number: u16) -> Option<Self> {
         let name = UnixAddress::from_abstract_name(format!("phalanx-brokers-port-{number}")).ok()?;
         let claim = UnixListener::bind_addr(&name).ok()?;
-        TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
-        Some(Self { number, _claim: claim })
+        is_free(number).then_some(Self { number, _claim: claim })
     }
 
     pub(crate) fn number(&self) -> u16 {
@@ -45,6 +46,17 @@ impl Port {
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.number).into()
     }
+}
+
+/// Whether it can be bound. It is not listened on: what forks at this moment would go on to listen until its `exec`.
+fn is_free(number: u16) -> bool {
+    let bind = || {
+        let socket =
+            net::socket_with(net::AddressFamily::INET, net::SocketType::STREAM, net::SocketFlags::CLOEXEC, None)?;
+        net::sockopt::set_socket_reuseaddr(&socket, true)?;
+        net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, number))
+    };
+    bind().is_ok()
 }
 
 fn first_ephemeral() -> u16 {
@@ -59,6 +71,8 @@ fn pick(range: &Range<u16>, random: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
