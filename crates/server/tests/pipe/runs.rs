@@ -43,10 +43,12 @@ impl Folder {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    /// `phalanx pipe` with these arguments, which are parted by blanks.
+    /// `phalanx pipe` with these arguments, which are parted by blanks. Signals that were ignored where the tests were started
+    /// (`nohup`) are not ignored there.
     pub(crate) fn pipe(&self, line: &str) -> Command {
-        let mut command = self.program(env!("CARGO_BIN_EXE_phalanx"));
-        command.arg("pipe").args(line.split_whitespace());
+        let mut command = self.program("env");
+        command.args(["--default-signal=INT,TERM,HUP", env!("CARGO_BIN_EXE_phalanx"), "pipe"]);
+        command.args(line.split_whitespace());
         command
     }
 
