@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::Signal;
 
@@ -119,32 +120,44 @@ fn an_app_with_its_own_cluster_code_sees_itself_as_a_worker() {
     assert!(!running.wait().1.contains("this must not run"));
 }
 
+/// What became of the connections of so many clients that ask again and again meanwhile.
+fn while_clients_ask(clients: usize, address: SocketAddr, meanwhile: impl FnOnce()) -> Vec<Outcome> {
+    /// Ends the clients, also if the test fails.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let is_over = AtomicBool::new(false);
+    let client = || {
+        let asking = std::iter::from_fn(|| (!is_over.load(Ordering::Relaxed)).then(|| ask(address, "/")));
+        asking.collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let over = Over(&is_over);
+        let asking: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
+        meanwhile();
+        drop(over);
+        asking.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    })
+}
+
 fn killed_node_workers_leave_no_connection_hanging() {
     if !node() {
         return;
     }
     let (mut running, _scripts) = start(SERVER, |_| {});
     let address = ready(&mut running);
-    let over = std::sync::atomic::AtomicBool::new(false);
-    let outcomes = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut outcomes = Vec::new();
-                    while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                        outcomes.push(ask(address, "/"));
-                    }
-                    outcomes
-                })
-            })
-            .collect();
-        for round in 0..6 {
-            let Outcome::Ok(pid) = ask(address, "/") else { continue };
+    let outcomes = while_clients_ask(8, address, || {
+        for killed in 1..=6 {
+            let pid = until(soon(), "a worker that answers", || match ask(address, "/") {
+                Outcome::Ok(pid) => Some(pid),
+                _ => None,
+            });
             send(pid, Signal::KILL);
-            running.wait_for_count("is ready", 3 + round);
+            running.wait_for_count("is ready", 2 + killed);
         }
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
     });
     // `ask` waits for a minute: one that hangs would say so. A killed worker takes with it what it had accepted.
     let count = |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(outcome)).count();
@@ -159,23 +172,13 @@ fn a_reload_of_node_fails_no_new_connection() {
     let (mut running, _scripts) = start(SERVER, |_| {});
     let address = ready(&mut running);
     let before = both(address);
-    let over = std::sync::atomic::AtomicBool::new(false);
-    let outcomes = std::thread::scope(|scope| {
-        let client = scope.spawn(|| {
-            let mut outcomes = Vec::new();
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                outcomes.push(ask(address, "/"));
-            }
-            outcomes
-        });
+    let outcomes = while_clients_ask(1, address, || {
         // An idle connection does not hold the reload up for longer than Node's own time for one (5 s).
         let mut idle = KeepAlive::open(address);
         idle.request("/");
         let _ = idle.head();
         running.signal(Signal::HUP);
         running.wait_for("reload (operation 1) is done");
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
-        client.join().unwrap()
     });
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Ok(_))), "{outcomes:?}");
     assert!(both(address).is_disjoint(&before));
@@ -188,19 +191,7 @@ fn a_killed_attendant_leaves_node_serving() {
     let (mut running, _scripts) = start(SERVER, |_| {});
     let address = ready(&mut running);
     let before = both(address);
-    let over = std::sync::atomic::AtomicBool::new(false);
-    let outcomes = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut outcomes = Vec::new();
-                    while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                        outcomes.push(ask(address, "/"));
-                    }
-                    outcomes
-                })
-            })
-            .collect();
+    let outcomes = while_clients_ask(4, address, || {
         let mut last = 0;
         for _ in 0..3 {
             let attendant = until(soon(), "an attendant", || crate::serving::attendant(&running, &[last]));
@@ -208,10 +199,7 @@ fn a_killed_attendant_leaves_node_serving() {
             send(attendant, Signal::KILL);
             last = attendant;
         }
-        let all = both(address);
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert_eq!(all, before, "the workers are the same");
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
+        assert_eq!(both(address), before, "the workers are the same");
     });
     // What waits in the kernel waits for the next attendant. Lost is what one had accepted and given to nobody yet.
     assert!(!outcomes.contains(&Outcome::TimedOut) && !outcomes.contains(&Outcome::Refused), "{outcomes:?}");
