@@ -10,6 +10,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
     sockopt,
 };
+use rustix::rand::GetRandomFlags;
 
 /// Longest notification, in bytes; systemd reads as much.
 const LONGEST: usize = 4096;
@@ -30,13 +31,17 @@ pub(super) enum Said {
     Status(String),
 }
 
-/// A socket for the notifications of one program, and its name as `NOTIFY_SOCKET` holds it. It has no file: the kernel chooses
-/// an abstract name.
+/// A socket for the notifications of one program, and its name as `NOTIFY_SOCKET` holds it. It has no file: the name is abstract.
+/// It is random, because what a program leaves behind is known by it: the kernel's own choices come again in other network
+/// namespaces and at other times.
 pub(crate) fn socket() -> io::Result<(OwnedFd, String)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
     sockopt::set_socket_passcred(&socket, true)?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new_unnamed())?;
+    let mut random = [0; 16];
+    rustix::rand::getrandom(&mut random, GetRandomFlags::empty())?;
+    let chosen = format!("phalanx-notify-{:032x}", u128::from_ne_bytes(random));
+    rustix::net::bind(&socket, &SocketAddrUnix::new_abstract_name(chosen.as_bytes())?)?;
     let name = name(&socket)?;
     Ok((socket, name))
 }
@@ -44,7 +49,7 @@ pub(crate) fn socket() -> io::Result<(OwnedFd, String)> {
 fn name(socket: &impl AsFd) -> io::Result<String> {
     let address = SocketAddrUnix::try_from(rustix::net::getsockname(socket)?)?;
     let name = address.abstract_name().and_then(|name| std::str::from_utf8(name).ok());
-    Ok(format!("@{}", name.ok_or_else(|| io::Error::other("the kernel gave the socket no name"))?))
+    Ok(format!("@{}", name.ok_or_else(|| io::Error::other("the socket has no name"))?))
 }
 
 /// The attendant's side of such a socket.
@@ -110,6 +115,12 @@ fn parse(text: &[u8]) -> Vec<Said> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_names_are_alike_not_even_after_each_other() {
+        let name = || socket().unwrap().1;
+        assert_ne!(name(), name());
+    }
 
     #[tokio::test]
     async fn what_is_sent_to_the_name_is_heard() {

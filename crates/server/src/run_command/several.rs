@@ -10,7 +10,7 @@
 
 mod back_off;
 mod keeper;
-mod manager;
+mod service_manager;
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::config::{LogFormat, LogLevel};
 use crate::logs;
 use crate::start::Failure;
 use keeper::{Ending, Keeper};
-use manager::Manager;
+use service_manager::Manager;
 
 /// Signals that are passed on to the apps.
 const PASSED_ON: &[Signal] =
